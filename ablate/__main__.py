@@ -1,0 +1,80 @@
+"""The front door: one run, or with -m a grid.
+
+    python -m ablate shortcut=gate depth=110
+    python -m ablate -m +experiment=table1
+
+torch is imported only after the configuration stands, so that help and a mistake answer at once.
+"""
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from ablate import config as configuration
+from ablate import grid
+from ablate.errors import AblateError, ConfigError
+
+FULL = "HYDRA_FULL_ERROR"
+
+configuration.register()
+grid.register()
+
+
+@hydra.main(version_base="1.3", config_path=str(configuration.conf_folder()), config_name="config")
+def entry(composed: DictConfig) -> None:
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
+        _run(composed, f"[{job.job.num + 1}] ")
+        return
+    try:
+        _run(composed, "")
+    except AblateError as error:  # raised on, Hydra would put the overrides before it on stderr
+        sys.exit(_report(error))
+
+
+def _run(composed: DictConfig, label: str) -> None:
+    config = configuration.resolve(composed)
+    workers = int(os.environ.get(grid.WORKERS, 1))
+
+    from ablate.runs.progress import Progress
+    from ablate.runs.run import run
+
+    progress = Progress(label, bar=workers == 1 and sys.stderr.isatty(), every=30.0 if workers > 1 else 0.0)
+    try:
+        run(config, progress, workers=workers)
+    finally:
+        progress.close()
+
+
+def _report(error: AblateError) -> int:
+    if os.environ.get("ABLATE_TRACEBACK"):
+        raise error
+    print(f"ablate: {error}", file=sys.stderr)
+    return error.exit_status
+
+
+def main() -> int:
+    # With this set Hydra hands every error on instead of printing it over several lines and exiting with 1.
+    if os.environ.get(FULL) == "1":
+        os.environ["ABLATE_TRACEBACK"] = "1"
+    os.environ[FULL] = "1"
+    try:
+        entry()
+    except AblateError as error:
+        return _report(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _report(ConfigError(configuration.explain(error)))
+    except KeyboardInterrupt:
+        print("ablate: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

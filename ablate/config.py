@@ -1,0 +1,246 @@
+"""The typed schema of a run and every check that needs no data, no net and no torch.
+
+A request passes three gates: Hydra composes it against the dataclasses here (unknown keys and wrong types die), then
+`check` looks at values and combinations, then `resolve` writes it in the one form that its signature is taken from.
+"""
+
+import difflib
+import importlib.util
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import MissingConfigException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
+
+from ablate.errors import ConfigError
+
+BUILT_IN = "ablate.models.shortcuts."
+
+# The types of the built-in shortcuts' parameters, so that a slip dies before torch is imported. A shortcut of the
+# user's own is checked by its own constructor.
+PARAMETER_TYPES: dict[str, type] = {
+    "scale": float,
+    "residual_scale": float,
+    "bias_init": float,
+    "norm": bool,
+    "p": float,
+    "option": str,
+}
+
+
+@dataclass
+class Data:
+    """Which pictures, and what is done to a training batch."""
+
+    name: str = MISSING
+    root: str | None = None
+    validation: int = 0  # training pictures held out; the run is then evaluated on them and not on the test set
+    shift: int = 0  # random crop: pixels of zero padding on each side
+    flip: bool = False
+    download: bool = False
+    fingerprint: str | None = None  # filled in by `resolve` for a folder: what is in it, wherever it lies
+
+
+@dataclass
+class Recipe:
+    """How a net is trained. Milestones and warm-up are fractions of the run, so a shorter run keeps its shape."""
+
+    name: str = MISSING
+    iterations: int | None = None
+    epochs: int | None = None
+    batch: int = MISSING
+    learning_rate: float = MISSING
+    milestones: list[float] = field(default_factory=list)
+    warmup: float = 0.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+
+@dataclass
+class Config:
+    """One run. `experiment` is the grid it was first asked for by; it does not change the result."""
+
+    shortcut: dict[str, Any] = MISSING
+    depth: int = 20
+    unit: dict[str, Any] = MISSING
+    data: Data = MISSING
+    recipe: Recipe = MISSING
+    seed: int = 0
+    iterations: int | None = None
+    epochs: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    results: str = "results/runs"
+    experiment: str | None = None
+
+
+def register() -> None:
+    """Tell Hydra the schema, under the name that conf/config.yaml starts from."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def conf_folder() -> Path:
+    """conf/ beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def known(group: str) -> list[str]:
+    """The options of a configuration group, by name."""
+    return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+
+
+def near(name: str, choices: Sequence[str]) -> str:
+    """The words that follow an unknown name: the nearest match, where there is one."""
+    match = difflib.get_close_matches(name, choices, 1)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def keys() -> list[str]:
+    """Every key that a run has, dotted."""
+    nested = {"data": Data, "recipe": Recipe}
+    own = [f.name for f in fields(Config)]
+    inner = [f"{group}.{f.name}" for group, node in nested.items() for f in fields(node)]
+    return own + inner + [f"shortcut.{name}" for name in PARAMETER_TYPES]
+
+
+def explain(error: Exception) -> str:
+    """One sentence for an error of Hydra's or OmegaConf's while it composed the configuration."""
+    cause = error.__cause__ or error
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = [option for option in error.options or [] if not option.startswith("_")]
+        return f"{group} '{name}' is unknown{near(name, options)} Known: {', '.join(options)}".replace("unknown Known", "unknown. Known")
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
+        key = str(cause.full_key or cause.key)
+        return f"there is no key '{key}'{near(key, keys()) or ': python -m ablate --help lists them'}"
+    if isinstance(cause, ValidationError):
+        return f"{cause.full_key}: {_first_line(cause)}"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def resolve(composed: DictConfig) -> Config:
+    """The request as typed values, checked and in one form: two ways of saying a thing resolve to the same.
+
+    Raises ConfigError with one sentence.
+    """
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    recipe = config.recipe
+    if config.iterations is not None and config.epochs is not None:
+        raise ConfigError("iterations and epochs are both given: give one of them")
+    if config.iterations is not None or config.epochs is not None:
+        recipe.iterations, recipe.epochs = config.iterations, config.epochs
+        config.iterations = config.epochs = None
+    _name_own_shortcut(config.shortcut)
+    check(config)
+    if config.data.name == "folder":
+        from ablate.data.listing import fingerprint
+
+        config.data.fingerprint = fingerprint(Path(config.data.root or ""))
+    return config
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError where a value is out of range or two values do not go together."""
+    depth, data, recipe = config.depth, config.data, config.recipe
+    if depth < 8 or (depth - 2) % 6:
+        below = max(8, depth - (depth - 2) % 6)
+        raise ConfigError(f"depth {depth} is not 6n+2; nearest: {below}, {below + 6}")
+    # torch seeds its CPU generator by 32 bits: seeds further apart would be the same run under two names.
+    _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
+    _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
+    _require(config.precision in ("auto", "float32", "bfloat16"), "precision", config.precision, "auto, float32, bfloat16")
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
+        raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
+    _require(data.validation >= 0, "data.validation", data.validation, "0 or more pictures")
+    _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
+    for key in ("iterations", "epochs"):
+        length = getattr(recipe, key)
+        _require(length is None or length >= 1, key, length, "1 or more")
+    if (recipe.iterations is None) == (recipe.epochs is None):
+        raise ConfigError(f"recipe {recipe.name} needs one of iterations and epochs: add iterations=N or epochs=N")
+    _require(recipe.batch >= 2, "recipe.batch", recipe.batch, "2 or more, for batch normalisation")
+    _require(0 < recipe.learning_rate < math.inf, "recipe.learning_rate", recipe.learning_rate, "a number above 0")
+    _require(0 <= recipe.momentum < 1, "recipe.momentum", recipe.momentum, "from 0 to below 1")
+    _require(0 <= recipe.weight_decay < math.inf, "recipe.weight_decay", recipe.weight_decay, "0 or more")
+    _require(0 <= recipe.warmup < 1, "recipe.warmup", recipe.warmup, "a fraction of the run, from 0 to below 1")
+    ordered = recipe.milestones == sorted(recipe.milestones) and all(0 < m < 1 for m in recipe.milestones)
+    _require(ordered, "recipe.milestones", recipe.milestones, "rising fractions of the run, between 0 and 1")
+    _check_shortcut(config.shortcut)
+    _check_target("unit", config.unit)
+    if data.name == "folder":
+        _check_folder(data)
+
+
+def _require(holds: bool, key: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key}={value} is out of range: it must be {wanted}")
+
+
+def _check_target(group: str, node: Mapping[str, Any]) -> str:
+    target = node.get("_target_")
+    if not isinstance(target, str) or "." not in target:
+        raise ConfigError(f"{group}._target_={target} names no class: write it as MODULE.CLASS")
+    return target
+
+
+def _check_shortcut(shortcut: Mapping[str, Any]) -> None:
+    target = _check_target("shortcut", shortcut)
+    for key, value in shortcut.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"shortcut.{key}={value} is not a finite number")
+    if not target.startswith(BUILT_IN):
+        return
+    for key, value in shortcut.items():
+        wanted = PARAMETER_TYPES.get(key, type(value))
+        number = wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number and not isinstance(value, wanted):
+            name = {float: "a number", bool: "true or false", str: "a word"}[wanted]
+            raise ConfigError(f"shortcut.{key}={value} has the wrong type: it must be {name}")
+    _require(0 <= shortcut.get("p", 0) < 1, "shortcut.p", shortcut.get("p"), "a ratio from 0 to below 1")
+    _require(shortcut.get("option", "A") in ("A", "B", "C"), "shortcut.option", shortcut.get("option"), "A, B or C")
+
+
+def _name_own_shortcut(shortcut: dict[str, Any]) -> None:
+    """A shortcut from the user's module never goes under a built-in's name, and carries its source's hash.
+
+    Without the first, `shortcut._target_=mine.H` would be tabled as 'identity'; without the second, an edited class
+    would be answered with the old run.
+    """
+    target = str(shortcut.get("_target_"))
+    if target.startswith(BUILT_IN) or "." not in target:
+        return
+    module, _, name = target.rpartition(".")
+    if shortcut.get("name") in (None, *known("shortcut")):
+        shortcut["name"] = name
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"shortcut._target_={target} cannot be imported: {error}") from error
+    if spec is None:
+        raise ConfigError(f"shortcut._target_={target} cannot be imported: there is no module {module!r} on the path")
+    if spec.origin and spec.origin.endswith(".py"):
+        import hashlib
+
+        shortcut["source"] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+
+
+def _check_folder(data: Data) -> None:
+    if not data.root:
+        raise ConfigError("data=folder needs data.root=FOLDER with train/CLASS/file and test/CLASS/file in it")
+    for split in ("train", "test"):
+        if not (Path(data.root) / split).is_dir():
+            raise ConfigError(f"data.root={data.root} has no folder {split}/: it must hold train/CLASS/file and test/CLASS/file")

@@ -1,0 +1,97 @@
+"""A folder of your own pictures, train/CLASS/file and test/CLASS/file, decoded once into one cached array.
+
+    python -m ablate data=folder data.root=pictures depth=20
+"""
+
+import hashlib
+import io
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import torch
+from PIL import Image
+
+from ablate.data.listing import SPLITS, listing
+from ablate.data.pictures import Pictures
+from ablate.errors import AblateError, ConfigError
+from ablate.files import write_whole
+
+def _classes(root: Path) -> tuple[str, ...]:
+    found = {split: {name for name, *_ in listing(root, split)} for split in SPLITS}
+    for one, other in (SPLITS, SPLITS[::-1]):
+        lacking = sorted(found[one] - found[other])
+        if lacking:
+            raise AblateError(
+                f"data.root={root}: class {lacking[0]!r} is in {one}/ and has no picture in {other}/; both need every class"
+            )
+    if len(found["train"]) < 2:
+        raise AblateError(f"data.root={root} has {len(found['train'])} class folders with pictures in train/: it needs two or more")
+    return tuple(sorted(found["train"]))
+
+
+def _decode(path: Path) -> numpy.ndarray:
+    try:
+        with Image.open(path) as image:
+            return numpy.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    except Exception as error:  # Pillow raises whatever its decoders raise
+        raise AblateError(f"{path} cannot be read as a picture: remove it or mend it") from error
+
+
+def _split(root: Path, split: str, classes: tuple[str, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
+    entries = list(listing(root, split))
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(_decode, [path for _, path, _, _ in entries], chunksize=256))
+    if {picture.ndim for picture in pictures} == {2, 3}:  # grey files among coloured ones
+        pictures = [numpy.repeat(p[:, :, None], 3, axis=2) if p.ndim == 2 else p for p in pictures]
+    for (_, path, _, _), picture in zip(entries, pictures, strict=True):
+        if picture.shape != pictures[0].shape:
+            sizes = "x".join(map(str, picture.shape[:2])), "x".join(map(str, pictures[0].shape[:2]))
+            raise AblateError(f"{path} is {sizes[0]} pixels where {entries[0][1].name} is {sizes[1]}: make all of one size")
+    x = numpy.stack(pictures)
+    x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+    y = numpy.array([classes.index(name) for name, *_ in entries], dtype=numpy.int64)
+    return numpy.ascontiguousarray(x), y
+
+
+def _cache_file(root: Path) -> Path:
+    digest = hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape"))
+    for split in SPLITS:
+        for name, path, size, changed in listing(root, split):
+            digest.update(f"{name}/{path.name}\0{size}\0{changed}\n".encode(errors="surrogateescape"))
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "ablate" / f"folder-{digest.hexdigest()[:24]}.npz"
+
+
+def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
+    try:
+        with numpy.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None  # absent, or torn: decode again
+
+
+def load_folder(root: Path) -> Pictures:
+    """All pictures under `root`. Raises ConfigError or AblateError, naming the file, where they do not make a set."""
+    classes = _classes(root)
+    cache = _cache_file(root)
+    arrays = _read_cache(cache)
+    if arrays is None:
+        arrays = {}
+        for split in SPLITS:
+            arrays[f"{split}_x"], arrays[f"{split}_y"] = _split(root, split, classes)
+        if arrays["train_x"].shape[1:] != arrays["test_x"].shape[1:]:
+            raise ConfigError(
+                f"data.root={root}: train/ has pictures of {arrays['train_x'].shape[1:]} (channels, height, width), "
+                f"test/ of {arrays['test_x'].shape[1:]}: make them alike"
+            )
+        buffer = io.BytesIO()
+        numpy.savez(buffer, **arrays)  # type: ignore[arg-type]
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(cache, buffer.getvalue())
+        except OSError:
+            pass  # a cache that cannot be kept costs time, never a run
+    return Pictures(**{key: torch.from_numpy(array) for key, array in arrays.items()}, classes=classes)

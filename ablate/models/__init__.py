@@ -1,0 +1,37 @@
+"""Nets: `build` gives the one that a configuration names."""
+
+import functools
+from typing import Any
+
+import torch
+from hydra.utils import get_object
+
+from ablate.config import Config
+from ablate.errors import ConfigError
+from ablate.models.resnet import ResNet
+
+LABELS = ("name", "source", "_target_")
+
+
+def build(config: Config, *, channels: int, classes: int) -> ResNet:
+    """The net of `config`, its initial weights drawn from the seed. Leaves the global generator seeded, for dropout.
+
+    Raises ConfigError where a shortcut or a unit refuses its parameters.
+    """
+    torch.manual_seed(config.seed)
+    try:
+        return ResNet(
+            config.depth,
+            functools.partial(get_object(config.shortcut["_target_"]), **_parameters(config.shortcut)),
+            in_channels=channels,
+            classes=classes,
+            unit=functools.partial(get_object(config.unit["_target_"]), **_parameters(config.unit)),
+            generator=torch.Generator().manual_seed(config.seed),
+        )
+    except (TypeError, ValueError, ImportError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"shortcut {config.shortcut['name']} cannot be built: {reason}") from error
+
+
+def _parameters(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in LABELS}

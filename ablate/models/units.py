@@ -1,0 +1,33 @@
+"""Residual units: the one place that calls a shortcut."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+Shortcut = Callable[[int, int, int], nn.Module]
+"""Builds h from (in_channels, out_channels, stride); what it builds is called as h(x, F(x))."""
+
+
+class Basic(nn.Module):
+    """Two 3×3 convolutions in the original order ([A] Fig. 2, [B] Fig. 4a).
+
+    F = conv, BN, ReLU, conv, BN; then h(x) + F(x); then ReLU. Maps (N, in, H, W) to (N, out, H/stride, W/stride).
+    """
+
+    layers = 2
+    """Weighted layers in a unit: the depth of the net is `layers` a unit, and two more."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut = shortcut(in_channels, out_channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(self.shortcut(x, self.residual(x)))

@@ -1,0 +1,1 @@
+"""Tables from records. Reads records alone, and never imports torch."""

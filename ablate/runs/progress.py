@@ -1,0 +1,86 @@
+"""What a person sees of a run: a bar on a terminal, lines everywhere else."""
+
+import sys
+import time
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from ablate.runs.record import Record
+from ablate.training.loop import Evaluation
+
+
+class Progress:
+    """Shows one run. `label` stands before its lines; `bar` draws a bar on the error stream, which must be a terminal;
+    without one, evaluations are printed, at most one in `every` seconds."""
+
+    def __init__(self, label: str = "", *, bar: bool = False, every: float = 0.0) -> None:
+        self.label, self.every, self.printed = label, every, time.monotonic()
+        self.bar = (
+            Bar(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[news]}"),
+                TimeRemainingColumn(),
+                refresh_per_second=4,
+            )
+            if bar
+            else None
+        )
+
+    def started(self, record: Record, steps: int, facts: dict[str, Any]) -> str:
+        name = describe(record)
+        line = (
+            f"{name}: {facts['parameters']:,} parameters, {facts['train_pictures']:,} pictures, {steps:,} steps, "
+            f"{facts['precision']} on {facts['device']}, {facts['threads']} thread{'s' * (facts['threads'] > 1)}"
+        )
+        self._print(line)
+        if self.bar:
+            self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, news="")
+            self.bar.start()
+        return line
+
+    def step(self, step: int) -> None:
+        if self.bar:
+            self.bar.update(self.task, completed=step)
+
+    def evaluation(self, evaluation: Evaluation) -> str:
+        e = evaluation
+        line = (
+            f"epoch {e.epoch} step {e.step}: lr {e.lr:g}, train loss {e.train_loss:.4f}, train error {e.train_error:.2f} %, "
+            f"test loss {e.test_loss:.4f}, test error {e.test_error:.2f} %, {e.seconds:.1f} s"
+        )
+        if self.bar:
+            self.bar.update(self.task, news=f"loss {e.train_loss:.3f}  test error {e.test_error:.2f} %")
+        elif time.monotonic() - self.printed >= self.every:
+            self._print(line)
+        return line
+
+    def ended(self, record: Record, result: dict[str, Any]) -> str:
+        self.close()
+        error = result["test_error"]
+        outcome = f"test error {error:.2f} %" if error is not None else f"{result['status']}: {result['reason']}"
+        line = f"{describe(record)}: {outcome} in {result['seconds']:.0f} s -> {record.folder}"
+        self._print(line)
+        return line
+
+    def skipped(self, record: Record) -> None:
+        self._print(f"{describe(record)}: already trained -> {record.folder}")
+
+    def close(self) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def _print(self, line: str) -> None:
+        print(self.label + line, file=sys.stdout, flush=True)
+        self.printed = time.monotonic()
+
+
+def describe(record: Record) -> str:
+    """The run in a few words: its shortcut with its parameters, depth, data and seed."""
+    config = record.config
+    own = {k: v for k, v in config.shortcut.items() if k not in ("name", "source", "_target_", "option")}
+    words = [config.shortcut["name"], *(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in own.items())]
+    return f"{' '.join(map(str, words))}, depth {config.depth}, {config.data.name}, seed {config.seed}"

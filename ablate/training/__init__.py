@@ -1,0 +1,1 @@
+"""The training loop and the learning rate. Knows nothing of where results go."""
