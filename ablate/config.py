@@ -118,7 +118,9 @@ def explain(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = [option for option in error.options or [] if not option.startswith("_")]
-        return f"{group} '{name}' is unknown{near(name, options)} Known: {', '.join(options)}".replace("unknown Known", "unknown. Known")
+        return f"{group} '{name}' is unknown{near(name, options)} Known: {', '.join(options)}".replace(
+            "unknown Known", "unknown. Known"
+        )
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         key = str(cause.full_key or cause.key)
         return f"there is no key '{key}'{near(key, keys()) or ': python -m ablate --help lists them'}"
@@ -162,7 +164,9 @@ def check(config: Config) -> None:
     # torch seeds its CPU generator by 32 bits: seeds further apart would be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
-    _require(config.precision in ("auto", "float32", "bfloat16"), "precision", config.precision, "auto, float32, bfloat16")
+    _require(
+        config.precision in ("auto", "float32", "bfloat16"), "precision", config.precision, "auto, float32, bfloat16"
+    )
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
     _require(data.validation >= 0, "data.validation", data.validation, "0 or more pictures")
@@ -243,4 +247,6 @@ def _check_folder(data: Data) -> None:
         raise ConfigError("data=folder needs data.root=FOLDER with train/CLASS/file and test/CLASS/file in it")
     for split in ("train", "test"):
         if not (Path(data.root) / split).is_dir():
-            raise ConfigError(f"data.root={data.root} has no folder {split}/: it must hold train/CLASS/file and test/CLASS/file")
+            raise ConfigError(
+                f"data.root={data.root} has no folder {split}/: it must hold train/CLASS/file and test/CLASS/file"
+            )

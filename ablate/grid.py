@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ablate.config import Config, resolve
 from ablate.errors import AblateError, ConfigError
 from ablate.files import to_json, write_whole
 from ablate.runs.record import Record
+from ablate.runs.signature import SCHEMA
 
 WORKERS = "ABLATE_WORKERS"
 """How many runs of a grid share this machine's cores: set here, read by each run for its number of threads."""
@@ -39,8 +40,8 @@ class GridSweeper(Sweeper):
         self.params, self.max_batch_size = dict(params or {}), max_batch_size
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config, self.loader = config, hydra_context.config_loader
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.grid, self.loader = config, hydra_context.config_loader
+        self.runner = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -60,18 +61,27 @@ class GridSweeper(Sweeper):
             return []
         results = self._launch([cell for cell, _ in waiting])
         failed = [
-            (record, result) for (_, record), result in zip(waiting, results, strict=True) if result.status != JobStatus.COMPLETED
+            (record, result)
+            for (_, record), result in zip(waiting, results, strict=True)
+            if result.status != JobStatus.COMPLETED
         ]
         print(f"{len(results) - len(failed)} runs trained in {time.monotonic() - started:.0f} s", flush=True)
+        reasons: dict[str, list[str]] = {}
         for record, result in failed:
             error = result._return_value  # the property would print the overrides and raise
-            print(f"failed: {record.folder.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            reason = (
+                str(error) if isinstance(error, AblateError) else f"{type(error).__name__}: {error} (see its run.log)"
+            )
+            reasons.setdefault(reason, []).append(record.folder.name)
+        for reason, names in reasons.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            print(f"ablate: {names[0]}{more} failed: {reason}", file=sys.stderr)
         if failed:
-            raise AblateError(f"{len(failed)} of {len(records)} runs failed: each one's log is run.log in its folder")
+            raise AblateError(f"{len(failed)} of {len(records)} runs failed; the same command again runs what is left")
         return [results]
 
     def _compose(self, cell: list[str]) -> Config:
-        composed = self.loader.load_sweep_config(self.config, cell)
+        composed = self.loader.load_sweep_config(self.grid, cell)
         composed = copy.copy(composed)
         with open_dict(composed):
             del composed["hydra"]
@@ -81,14 +91,14 @@ class GridSweeper(Sweeper):
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
 
     def _launch(self, cells: list[list[str]]) -> Sequence[JobReturn]:
-        joblib = getattr(self.launcher, "joblib", None)  # the one launcher here whose runs share a machine
+        joblib = getattr(self.runner, "joblib", None)  # the one launcher here whose runs share a machine
         if joblib is not None:
             from ablate.machine import cores
 
             jobs = joblib.get("n_jobs", -1)
             joblib["n_jobs"] = min(len(cells), cores() if jobs in (-1, None) else jobs)
             os.environ[WORKERS] = str(joblib["n_jobs"])
-        return self.launcher.launch(cells, initial_job_idx=0)
+        return self.runner.launch(cells, initial_job_idx=0)
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
@@ -115,22 +125,22 @@ def register() -> None:
     Plugins.instance().register(GridSweeper)
 
 
-def _write_plans(records: Any) -> None:
+def _write_plans(records: Iterable[Record]) -> None:
     """What each experiment asks for, beside the runs, so that a report can say what is missing."""
-    plans: dict[Path, list[str]] = {}
+    plans: dict[Path, dict[str, dict[str, Any]]] = {}
     for record in records:
         if record.config.experiment:
             path = Path(record.config.results) / "_grids" / f"{record.config.experiment}.json"
-            plans.setdefault(path, []).append(record.folder.name)
-    for path, folders in plans.items():
+            plans.setdefault(path, {})[record.folder.name] = record.tree
+    for path, asked in plans.items():
         try:
             before = json.loads(path.read_text())["runs"]
         except (OSError, ValueError, KeyError, TypeError):
-            before = []
+            before = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, to_json({"runs": list(dict.fromkeys([*before, *folders]))}, indent=1).encode())
+            write_whole(path, to_json({"schema": SCHEMA, "runs": {**before, **asked}}).encode())
         except OSError as error:
-            raise AblateError(f"results={path.parent.parent} cannot be written: {error.strerror}; use results=FOLDER") from error
-
-
+            raise AblateError(
+                f"results={path.parent.parent} cannot be written: {error.strerror}; use results=FOLDER"
+            ) from error

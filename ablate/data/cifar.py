@@ -32,8 +32,8 @@ def _missing(name: str, root: Path, error: Exception | None) -> str:
     expected = f"{(root / reader.base_folder).absolute()} (expected there: {files})"
     if error is None:
         return (
-            f"{name} is not whole in {expected}: add data.download=true to fetch {MEGABYTES[name]} MB from its authors, "
-            "name another folder with data.root=FOLDER, or use data=digits, which needs no download"
+            f"{name} is not whole in {expected}: add data.download=true to fetch {MEGABYTES[name]} MB from its "
+            "authors, name another folder with data.root=FOLDER, or use data=digits, which needs no download"
         )
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return f"{name} could not be fetched into {expected}: {reason}; put the files there by hand, or use data=digits"

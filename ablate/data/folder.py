@@ -1,6 +1,6 @@
 """A folder of your own pictures, train/CLASS/file and test/CLASS/file, decoded once into one cached array.
 
-    python -m ablate data=folder data.root=pictures depth=20
+python -m ablate data=folder data.root=pictures depth=20
 """
 
 import hashlib
@@ -19,16 +19,19 @@ from ablate.data.pictures import Pictures
 from ablate.errors import AblateError, ConfigError
 from ablate.files import write_whole
 
+
 def _classes(root: Path) -> tuple[str, ...]:
     found = {split: {name for name, *_ in listing(root, split)} for split in SPLITS}
     for one, other in (SPLITS, SPLITS[::-1]):
         lacking = sorted(found[one] - found[other])
         if lacking:
             raise AblateError(
-                f"data.root={root}: class {lacking[0]!r} is in {one}/ and has no picture in {other}/; both need every class"
+                f"data.root={root}: class {lacking[0]!r} of {one}/ has no picture in {other}/: both need every class"
             )
     if len(found["train"]) < 2:
-        raise AblateError(f"data.root={root} has {len(found['train'])} class folders with pictures in train/: it needs two or more")
+        raise AblateError(
+            f"data.root={root} has {len(found['train'])} class folders with pictures in train/: it needs two or more"
+        )
     return tuple(sorted(found["train"]))
 
 
@@ -49,7 +52,9 @@ def _split(root: Path, split: str, classes: tuple[str, ...]) -> tuple[numpy.ndar
     for (_, path, _, _), picture in zip(entries, pictures, strict=True):
         if picture.shape != pictures[0].shape:
             sizes = "x".join(map(str, picture.shape[:2])), "x".join(map(str, pictures[0].shape[:2]))
-            raise AblateError(f"{path} is {sizes[0]} pixels where {entries[0][1].name} is {sizes[1]}: make all of one size")
+            raise AblateError(
+                f"{path} is {sizes[0]} pixels where {entries[0][1].name} is {sizes[1]}: make all of one size"
+            )
     x = numpy.stack(pictures)
     x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
     y = numpy.array([classes.index(name) for name, *_ in entries], dtype=numpy.int64)
@@ -94,4 +99,7 @@ def load_folder(root: Path) -> Pictures:
             write_whole(cache, buffer.getvalue())
         except OSError:
             pass  # a cache that cannot be kept costs time, never a run
-    return Pictures(**{key: torch.from_numpy(array) for key, array in arrays.items()}, classes=classes)
+    train_x, train_y, test_x, test_y = (
+        torch.from_numpy(arrays[f"{split}_{part}"]) for split in SPLITS for part in ("x", "y")
+    )
+    return Pictures(train_x, train_y, test_x, test_y, classes)

@@ -33,7 +33,9 @@ class ResNet(nn.Module):
         if rest or units < 1:
             raise ValueError(f"depth {depth} is not 6n+2")
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
+            nn.Conv2d(in_channels, WIDTHS[0], 3, padding=1, bias=False),
+            nn.BatchNorm2d(WIDTHS[0]),
+            nn.ReLU(inplace=True),
         )
         channels, stages = WIDTHS[0], []
         for width in WIDTHS:

@@ -145,9 +145,7 @@ class Conv1x1(nn.Module):
 class Dropout(nn.Module):
     """y = dropout(x) + F(x), inverted dropout of ratio p ([B] Fig. 2f): at p = 0.5 a λ of expectation 0.5."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int, *, p: float = 0.5, option: str = "A"
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, p: float = 0.5, option: str = "A") -> None:
         super().__init__()
         self.match = match_shape(in_channels, out_channels, stride, option)
         self.dropout = nn.Dropout(p)

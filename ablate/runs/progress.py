@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from ablate.runs.record import Record
+from ablate.runs.signature import label
 from ablate.training.loop import Evaluation
 
 
@@ -49,8 +50,9 @@ class Progress:
     def evaluation(self, evaluation: Evaluation) -> str:
         e = evaluation
         line = (
-            f"epoch {e.epoch} step {e.step}: lr {e.lr:g}, train loss {e.train_loss:.4f}, train error {e.train_error:.2f} %, "
-            f"test loss {e.test_loss:.4f}, test error {e.test_error:.2f} %, {e.seconds:.1f} s"
+            f"epoch {e.epoch} step {e.step}: lr {e.lr:g}, train loss {e.train_loss:.4f}, "
+            f"train error {e.train_error:.2f} %, test loss {e.test_loss:.4f}, "
+            f"test error {e.test_error:.2f} %, {e.seconds:.1f} s"
         )
         if self.bar:
             self.bar.update(self.task, news=f"loss {e.train_loss:.3f}  test error {e.test_error:.2f} %")
@@ -81,6 +83,4 @@ class Progress:
 def describe(record: Record) -> str:
     """The run in a few words: its shortcut with its parameters, depth, data and seed."""
     config = record.config
-    own = {k: v for k, v in config.shortcut.items() if k not in ("name", "source", "_target_", "option")}
-    words = [config.shortcut["name"], *(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in own.items())]
-    return f"{' '.join(map(str, words))}, depth {config.depth}, {config.data.name}, seed {config.seed}"
+    return f"{label(config.shortcut)}, depth {config.depth}, {config.data.name}, seed {config.seed}"

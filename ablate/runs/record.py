@@ -21,8 +21,8 @@ class Record:
     """Writes one run's folder. Nothing is on disk before `open`."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self.folder = Path(config.results) / folder_name(config)
+        self.config, self.tree = config, asdict(config)
+        self.folder = Path(config.results) / folder_name(self.tree)
 
     def finished(self) -> dict[str, Any] | None:
         """The result of this very run, if it has been trained before: finished or diverged, never a failure."""
@@ -38,12 +38,12 @@ class Record:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "result.json").unlink(missing_ok=True)
-            write_whole(self.folder / "config.yaml", yaml.safe_dump(asdict(self.config), sort_keys=False).encode())
+            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.tree, sort_keys=False).encode())
             for name in ("metrics.jsonl", "run.log"):
                 write_whole(self.folder / name, b"")
         except OSError as error:
             raise AblateError(
-                f"results={self.config.results} cannot be written: {error.strerror}; name another folder with results=FOLDER"
+                f"results={self.config.results} cannot be written: {error.strerror}; use results=FOLDER"
             ) from error
 
     def metric(self, line: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def run(config: Config, progress: Progress, *, workers: int = 1) -> Record:
     shape = tuple(pictures.train_x.shape[1:])
     facts = {
         "schema": SCHEMA,
-        "signature": signature(config),
+        "signature": signature(record.tree),
         "parameters": parameters(net),
         "multiply_adds": multiply_adds(net, shape),  # type: ignore[arg-type]
         "seed": config.seed,
@@ -69,6 +69,7 @@ def run(config: Config, progress: Progress, *, workers: int = 1) -> Record:
         "threads": threads,
         "versions": versions(),
         "git": git(),
+        "config": record.tree,
     }
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     torch.manual_seed(config.seed)  # what dropout draws from, whatever building the net has drawn
@@ -84,16 +85,10 @@ def run(config: Config, progress: Progress, *, workers: int = 1) -> Record:
         record.log(traceback.format_exc())
         record.result({**facts, **_numbers(observer.evaluations, None), "status": status, "reason": reason})
         raise
-    status, reason = "finished", {}
+    result = {**facts, **_numbers(observer.evaluations, ending), "status": "finished"}
     if ending.diverged_at is not None:
-        status, reason = "diverged", {"reason": f"the loss was not finite at step {ending.diverged_at}"}
-    result = {
-        **facts,
-        **_numbers(observer.evaluations, ending),
-        "status": status,
-        "seconds": time.perf_counter() - started,
-        **reason,
-    }
+        result |= {"status": "diverged", "reason": f"the loss was not finite at step {ending.diverged_at}"}
+    result["seconds"] = time.perf_counter() - started
     record.result(result)
     record.log(progress.ended(record, result))
     return record
@@ -141,5 +136,9 @@ def pick_device(name: str) -> torch.device:
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """`auto` is bfloat16 autocast on a GPU that computes in it, float32 elsewhere."""
     if name == "auto":
-        name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+        name = (
+            "bfloat16"
+            if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            else "float32"
+        )
     return torch.bfloat16 if name == "bfloat16" else torch.float32

@@ -3,10 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict
 from typing import Any
-
-from ablate.config import Config
 
 SCHEMA = 1
 """Raised when the same configuration comes to mean another computation, or a record another layout."""
@@ -19,30 +16,52 @@ EXCLUDED = {
 }
 
 
-def identity(config: Config) -> dict[str, Any]:
-    """The part of a configuration that decides the result, in canonical form: 1 for 1.0, one index-free device."""
-    tree = asdict(config)
+def identity(tree: dict[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that decides the result, in canonical form: 1 for 1.0, GPUs without their index.
+
+    `tree` is a resolved configuration as plain values: `asdict(config)`, or a record's config.yaml.
+    """
+    tree = _canonical(tree)
     for path in EXCLUDED:
         *parents, leaf = path.split(".")
         node = tree
         for parent in parents:
             node = node[parent]
-        del node[leaf]
+        node.pop(leaf, None)
     tree["device"] = tree["device"].split(":")[0]  # which of several alike GPUs
-    return {"schema": SCHEMA, **_canonical(tree)}
+    return {"schema": SCHEMA, **tree}
 
 
-def signature(config: Config) -> str:
+def signature(tree: dict[str, Any]) -> str:
     """Sixteen hexadecimal digits; equal for equal requests, whatever the order of keys or the spelling of numbers."""
-    text = json.dumps(identity(config), sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest(identity(tree))
 
 
-def folder_name(config: Config) -> str:
+def cell(tree: dict[str, Any]) -> str:
+    """The signature of a grid's cell: its runs differ in the seed alone."""
+    return _digest({key: value for key, value in identity(tree).items() if key != "seed"})
+
+
+def folder_name(tree: dict[str, Any]) -> str:
     """NAME-SIGNATURE: the name is for people, the signature tells runs apart."""
-    words = [config.data.name, str(config.shortcut["name"]), f"d{config.depth}", f"s{config.seed}"]
+    words = [tree["data"]["name"], str(tree["shortcut"]["name"]), f"d{tree['depth']}", f"s{tree['seed']}"]
     name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:40] for word in words)
-    return f"{name}-{signature(config)}"
+    return f"{name}-{signature(tree)}"
+
+
+def label(shortcut: dict[str, Any]) -> str:
+    """A shortcut with its own parameters, in a few words: 'gate bias_init=-6'."""
+    own = {key: value for key, value in shortcut.items() if key not in ("name", "source", "_target_")}
+    if own.get("option") == "A":
+        del own["option"]
+    words = (
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={str(value).lower()}" for key, value in own.items()
+    )
+    return " ".join([str(shortcut["name"]), *words])
+
+
+def _digest(tree: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
 
 def _canonical(value: Any) -> Any:

@@ -50,8 +50,8 @@ class Observer(Protocol):
     def evaluation(self, evaluation: Evaluation) -> None: ...
 
 
-def total_steps(recipe: Recipe, pictures: int, augmenting: bool = True) -> int:
-    """The length of a run in steps. Epochs are of whole batches, so that every step normalises over as many pictures."""
+def total_steps(recipe: Recipe, pictures: int) -> int:
+    """The length of a run in steps. An epoch is of whole batches, so that every step normalises over as many."""
     per_epoch = pictures // recipe.batch
     if not per_epoch:
         raise ConfigError(f"recipe.batch={recipe.batch} is more than the {pictures} training pictures")

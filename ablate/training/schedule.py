@@ -2,9 +2,6 @@
 
 from ablate.config import Recipe
 
-DECAY = 0.1
-WARMUP_FACTOR = 0.1
-
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:
     """The rate of 0-based `step` of `total` ([A] §4.2): a tenth while warming up, a tenth more at each milestone.
@@ -12,6 +9,6 @@ def learning_rate(step: int, total: int, recipe: Recipe) -> float:
     A milestone at fraction m is reached at step round(m · total): of 64,000 steps, 0.5 is step 32,000.
     """
     if step < round(recipe.warmup * total):
-        return recipe.learning_rate * WARMUP_FACTOR
+        return recipe.learning_rate / 10
     passed = sum(step >= round(milestone * total) for milestone in recipe.milestones)
-    return recipe.learning_rate * DECAY**passed
+    return recipe.learning_rate / 10**passed

@@ -1,0 +1,47 @@
+# Everything runs in .venv, which the first target makes; nothing needs to be activated.
+#   make quickstart     the eleven rows of Table 1 on digits, and their table
+#   make test           the tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup quickstart test lint types clean
+
+help:
+	@echo 'make setup        make .venv with all that is needed'
+	@echo 'make quickstart   the eleven rows of Table 1, small, on digits: minutes on a laptop'
+	@echo 'make test         the tests'
+	@echo 'make lint types   ruff, mypy'
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'ablate needs Python 3.11 or newer; this is' "$$($(PYTHON) --version)": name another with make PYTHON=python3.12 $(MAKECMDGOALS); exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo 'no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv'; exit 1; }
+	@# uv, because pip may take a CPU build of torch lying on the machine, which torchvision from the registry does not fit.
+	$(BIN)/python -m pip install -q uv
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[dev]'
+	@$(BIN)/python -c 'import torch, torchvision; print("torch", torch.__version__, "torchvision", torchvision.__version__)' || \
+	  { echo 'torch and torchvision do not fit each other: remove .venv, then give one pair that does, as in'; \
+	    echo '  make setup UV_TORCH_BACKEND=cpu     (or cu128, ...; see the README)'; exit 1; }
+	@touch $@
+
+quickstart: $(READY)
+	$(BIN)/python -m ablate -m +experiment=quickstart
+	$(BIN)/python -m ablate.report --experiment quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

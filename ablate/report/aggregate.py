@@ -1,0 +1,73 @@
+"""Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
+
+from typing import Any
+
+import numpy
+import pandas
+
+from ablate.report.published import FAIL, find, same_setting
+
+SETTINGS = ("data", "recipe", "unit", "depth")
+
+
+def cells(runs: pandas.DataFrame) -> pandas.DataFrame:
+    """One row a cell, in the papers' order.
+
+    A diverged run counts as the worst error there is, so it can move a median and never vanishes; where one is,
+    there is no mean. Errors in percent. Columns: label, data, recipe, unit, depth, evaluated_on, n (runs that
+    ended), seeds (runs that there are or should be), median, mean, std (of the sample, n - 1), best_epoch (the
+    median of each run's lowest error, which flatters), verdict, published, source, same_setting, parameters,
+    seconds (mean a run), state, place.
+    """
+    by_depth = runs.depth.nunique() > 1
+    frame = pandas.DataFrame([_cell(group, by_depth) for _, group in runs.groupby("cell", sort=False)])
+    return frame.sort_values(["data", "recipe", "unit", "place", "label", "depth"], ignore_index=True)
+
+
+def _cell(group: pandas.DataFrame, by_depth: bool) -> dict[str, Any]:
+    first = group.iloc[0]
+    ended = group[group.status.isin(["finished", "diverged"])]
+    errors = ended.test_error.where(ended.status == "finished", numpy.inf).to_numpy(float)
+    whole = bool(len(errors)) and bool(numpy.isfinite(errors).all())
+    published, place = find(first.config, by_depth=by_depth)
+    return {
+        **{key: first[key] for key in ("label", "shortcut", *SETTINGS, "evaluated_on")},
+        "n": len(ended),
+        "seeds": len(group),
+        "median": _median(errors),
+        "mean": errors.mean() if whole else numpy.nan,
+        "std": errors.std(ddof=1) if whole and len(errors) > 1 else numpy.nan,
+        "best_epoch": _median(ended.best_test_error.dropna().to_numpy(float)),
+        "verdict": _verdict(errors),
+        "published": published.error if published else numpy.nan,
+        "source": published.source if published else "",
+        "same_setting": bool(published and same_setting(first.config, published)),
+        "parameters": group.parameters.max(),
+        "seconds": ended.seconds.mean(),
+        "state": _state(group),
+        "place": place,
+    }
+
+
+def _median(values: numpy.ndarray) -> float:
+    """The median of (n,) errors, of which some may be infinite; NaN of none."""
+    if not len(values):
+        return float("nan")
+    low, high = sorted(values)[(len(values) - 1) // 2], sorted(values)[len(values) // 2]
+    return float(low if low == high else (low + high) / 2)
+
+
+def _verdict(errors: numpy.ndarray) -> str:
+    """'diverged' or 'fail' as [B] Table 1 has it, by the median; '' for a net that trained."""
+    median = _median(errors)
+    return "diverged" if median == numpy.inf else "fail" if median > FAIL else ""
+
+
+def _state(group: pandas.DataFrame) -> str:
+    counts = group.status.value_counts()
+    words = [
+        f"{counts[name]} {name}"
+        for name in ("diverged", "failed", "interrupted", "running", "missing")
+        if counts.get(name)
+    ]
+    return ", ".join(words)
