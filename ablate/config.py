@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -229,6 +230,11 @@ def _name_own_shortcut(shortcut: dict[str, Any]) -> None:
         return
     module, _, name = target.rpartition(".")
     if shortcut.get("name") in (None, *known("shortcut")):
+        # `shortcut._target_=mine.H` was laid over a built-in's file: what that file says is not the user's.
+        file = conf_folder() / "shortcut" / f"{shortcut.get('name')}.yaml"
+        for key, value in (yaml.safe_load(file.read_text()) if file.is_file() else {}).items():
+            if key != "_target_" and shortcut.get(key) == value:
+                del shortcut[key]
         shortcut["name"] = name
     try:
         spec = importlib.util.find_spec(module)
