@@ -10,15 +10,15 @@ import os
 import sys
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ablate import config as configuration
 from ablate import grid
 from ablate.errors import AblateError, ConfigError
+from ablate.runs.planning import dry_run
+from ablate.runs.record import Record
 
 FULL = "HYDRA_FULL_ERROR"
 
@@ -28,28 +28,25 @@ grid.register()
 
 @hydra.main(version_base="1.3", config_path=str(configuration.conf_folder()), config_name="config")
 def entry(composed: DictConfig) -> None:
-    job = HydraConfig.get()
-    if job.mode == RunMode.MULTIRUN:
-        _run(composed, f"[{job.job.num + 1}] ")
-        return
     try:
-        _run(composed, "")
+        _run(configuration.resolve(composed))
     except AblateError as error:  # raised on, Hydra would put the overrides before it on stderr
         sys.exit(_report(error))
 
 
-def _run(composed: DictConfig, label: str) -> None:
-    config = configuration.resolve(composed)
-    workers = int(os.environ.get(grid.WORKERS, 1))
+def _run(config: configuration.Config) -> None:
+    if config.dry_run:
+        return dry_run([Record(config)])
 
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
 
-    progress = Progress(label, bar=workers == 1 and sys.stderr.isatty(), every=30.0 if workers > 1 else 0.0)
+    progress = Progress(bar=sys.stderr.isatty())
     try:
-        run(config, progress, workers=workers)
+        run(config, progress)
     finally:
         progress.close()
+    return None
 
 
 def _report(error: AblateError) -> int:
@@ -70,9 +67,15 @@ def main() -> int:
         return _report(error)
     except (HydraException, OmegaConfBaseException) as error:
         return _report(ConfigError(configuration.explain(error)))
-    except KeyboardInterrupt:
-        print("ablate: interrupted", file=sys.stderr)
-        return 130
+    except BaseException as error:
+        # Interrupted carries its signal's status. Known by its name, because importing it would import torch.
+        if isinstance(error, KeyboardInterrupt):
+            print("ablate: interrupted", file=sys.stderr)
+            return 130
+        if type(error).__name__ == "Interrupted":
+            print(f"ablate: interrupted: {error}", file=sys.stderr)
+            return int(error.exit_status)  # type: ignore[attr-defined]
+        raise
     return 0
 
 

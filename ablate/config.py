@@ -64,6 +64,14 @@ class Recipe:
 
 
 @dataclass
+class Checkpoint:
+    """How often a run writes down all that it needs to go on: by the clock, or every so many steps."""
+
+    minutes: float | None = 5.0
+    steps: int | None = None
+
+
+@dataclass
 class Config:
     """One run. `experiment` is the grid it was first asked for by; it does not change the result."""
 
@@ -78,6 +86,10 @@ class Config:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    deterministic: bool = False  # the same bits on a GPU too
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    rerun: str | None = None  # failed, all: train these afresh, the old folder kept aside
+    dry_run: bool = False
     results: str = "results/runs"
     experiment: str | None = None
 
@@ -107,7 +119,7 @@ def near(name: str, choices: Sequence[str]) -> str:
 
 def keys() -> list[str]:
     """Every key that a run has, dotted."""
-    nested = {"data": Data, "recipe": Recipe}
+    nested = {"data": Data, "recipe": Recipe, "checkpoint": Checkpoint}
     own = [f.name for f in fields(Config)]
     inner = [f"{group}.{f.name}" for group, node in nested.items() for f in fields(node)]
     return own + inner + [f"shortcut.{name}" for name in PARAMETER_TYPES]
@@ -184,6 +196,10 @@ def check(config: Config) -> None:
     _require(0 <= recipe.warmup < 1, "recipe.warmup", recipe.warmup, "a fraction of the run, from 0 to below 1")
     ordered = recipe.milestones == sorted(recipe.milestones) and all(0 < m < 1 for m in recipe.milestones)
     _require(ordered, "recipe.milestones", recipe.milestones, "rising fractions of the run, between 0 and 1")
+    every = config.checkpoint
+    _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
+    _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
+    _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _check_shortcut(config.shortcut)
     _check_target("unit", config.unit)
     if data.name == "folder":

@@ -4,24 +4,44 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".writing-"
+UMASK = os.umask(0)  # the one way to read it is to set it; done here, before there are threads
+os.umask(UMASK)
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under another name beside `path`, flush to disk, rename: a reader sees the old file or the new one."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+
+def write_whole(
+    path: Path, content: bytes, *, durable: bool = True, before_rename: Callable[[], None] | None = None
+) -> None:
+    """Write under another name beside `path`, flush to disk, rename: a reader sees the old file or the new one.
+
+    Raises OSError, with `path` as it was. `durable=False` leaves the flushing to the system, for what may be lost.
+    """
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~UMASK)
+        if before_rename:
+            before_rename()
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what a writer that was killed has left in `folder`."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
@@ -51,9 +71,3 @@ def _sync_folder(folder: Path) -> None:
         pass
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

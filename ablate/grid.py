@@ -3,32 +3,40 @@
 Hydra's sweeper decides what to run and hands it to a launcher, which decides where.
 """
 
-import copy
 import json
-import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from ablate.config import Config, resolve
+from ablate.config import Config, known, resolve
 from ablate.errors import AblateError, ConfigError
 from ablate.files import to_json, write_whole
-from ablate.runs.record import Record
+from ablate.launch import ProcessLauncher, RecordLauncher, SerialLauncher
+from ablate.runs.attempt import Outcome
+from ablate.runs.planning import dry_run
+from ablate.runs.record import Record, wanted
 from ablate.runs.signature import SCHEMA
 
-WORKERS = "ABLATE_WORKERS"
-"""How many runs of a grid share this machine's cores: set here, read by each run for its number of threads."""
+
+class GridError(AblateError):
+    """Not every run of a grid came to its end; `exit_status` is that of the run it speaks for."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class GridSweeper(Sweeper):
@@ -41,48 +49,41 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.grid, self.loader = config, hydra_context.config_loader
-        self.runner = Plugins.instance().instantiate_launcher(
+        launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        if not isinstance(launcher, RecordLauncher):
+            raise ConfigError(
+                f"hydra/launcher={HydraConfig.get().runtime.choices['hydra/launcher']} is not one of ablate's: "
+                f"use {', '.join(known('hydra/launcher'))}"
+            )
+        self.place = launcher
 
-    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+    def sweep(self, arguments: list[str]) -> None:
         started = time.monotonic()
         asked = [f"{key}={value}" for key, value in self.params.items()] + arguments
         parser = OverridesParser.create(config_loader=self.loader)
-        cells = expand(parser.parse_overrides(asked))
-        records: dict[Path, tuple[list[str], Record]] = {}  # cells that say the same thing are one run
-        for cell in cells:
+        records: dict[Path, Record] = {}  # cells that say the same thing are one run
+        for cell in expand(parser.parse_overrides(asked)):
             record = Record(self._compose(cell))
-            records.setdefault(record.folder, (cell, record))
-        _write_plans(record for _, record in records.values())
-        waiting = [(cell, record) for cell, record in records.values() if not record.finished()]
-        print(f"{len(records)} runs in the grid, {len(records) - len(waiting)} already trained", flush=True)
-        if not waiting:
-            return []
-        results = self._launch([cell for cell, _ in waiting])
-        failed = [
-            (record, result)
-            for (_, record), result in zip(waiting, results, strict=True)
-            if result.status != JobStatus.COMPLETED
-        ]
-        print(f"{len(results) - len(failed)} runs trained in {time.monotonic() - started:.0f} s", flush=True)
-        reasons: dict[str, list[str]] = {}
-        for record, result in failed:
-            error = result._return_value  # the property would print the overrides and raise
-            reason = (
-                str(error) if isinstance(error, AblateError) else f"{type(error).__name__}: {error} (see its run.log)"
-            )
-            reasons.setdefault(reason, []).append(record.folder.name)
-        for reason, names in reasons.items():
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            print(f"ablate: {names[0]}{more} failed: {reason}", file=sys.stderr)
-        if failed:
-            raise AblateError(f"{len(failed)} of {len(records)} runs failed; the same command again runs what is left")
-        return [results]
+            records.setdefault(record.folder, record)
+        if any(record.config.dry_run for record in records.values()):
+            dry_run(list(records.values()))
+            return
+        _write_plans(records.values())
+        waiting = []
+        for record in records.values():
+            if wanted(record) == "skip":
+                print(f"{record.folder.name}: already {record.status()}")
+            else:
+                waiting.append(record)
+        print(f"{len(records)} runs in the grid, {len(waiting)} to train", flush=True)
+        if waiting:
+            outcomes = self.place.carry_out([record.config for record in waiting])
+            _report(waiting, outcomes, time.monotonic() - started)
 
     def _compose(self, cell: list[str]) -> Config:
         composed = self.loader.load_sweep_config(self.grid, cell)
-        composed = copy.copy(composed)
         with open_dict(composed):
             del composed["hydra"]
         try:
@@ -90,15 +91,27 @@ class GridSweeper(Sweeper):
         except ConfigError as error:
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
 
-    def _launch(self, cells: list[list[str]]) -> Sequence[JobReturn]:
-        joblib = getattr(self.runner, "joblib", None)  # the one launcher here whose runs share a machine
-        if joblib is not None:
-            from ablate.machine import cores
 
-            jobs = joblib.get("n_jobs", -1)
-            joblib["n_jobs"] = min(len(cells), cores() if jobs in (-1, None) else jobs)
-            os.environ[WORKERS] = str(joblib["n_jobs"])
-        return self.runner.launch(cells, initial_job_idx=0)
+def _report(records: list[Record], outcomes: list[Outcome | None], seconds: float) -> None:
+    """Say how a grid went. Raises GridError where a run failed or was not begun."""
+    trained = sum(outcome is not None and outcome.status == 0 for outcome in outcomes)
+    print(f"{trained} of {len(records)} runs done in {seconds:.0f} s", flush=True)
+    failed: dict[str, list[Record]] = {}
+    for record, outcome in zip(records, outcomes, strict=True):
+        if outcome and outcome.status and not outcome.interrupted:
+            failed.setdefault(outcome.message, []).append(record)
+    for reason, which in failed.items():
+        more = f" and {len(which) - 1} more" if len(which) > 1 else ""
+        log = f"; its log: {which[0].folder / 'run.log'}" if which[0].folder.exists() else ""
+        print(f"ablate: {which[0].folder.name}{more} failed: {reason}{log}", file=sys.stderr)
+    stopped = [outcome for outcome in outcomes if outcome is None or outcome.interrupted]
+    if stopped:
+        status = next((outcome.status for outcome in stopped if outcome), 130)
+        raise GridError(f"interrupted with {len(stopped)} runs to go; the same command again goes on", status)
+    if failed:
+        count = sum(map(len, failed.values()))
+        status = max(outcome.status for outcome in outcomes if outcome)
+        raise GridError(f"{count} of {len(records)} runs failed; the same command again runs what is left", status)
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
@@ -116,13 +129,19 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 def register() -> None:
-    """Make the sweeper known to Hydra, for `hydra.sweeper._target_` in conf/config.yaml.
+    """Make the sweeper and the launchers known to Hydra, for the `_target_` in their files in conf/.
 
-    Hydra takes plugins from the namespace package `hydra_plugins` alone, which other packages share; this module goes
-    there under a second name instead of installing a file into it.
+    Hydra takes plugins from the namespace package `hydra_plugins` alone, which other packages share; they go there
+    under a second name instead of a file being installed into it.
     """
-    sys.modules["hydra_plugins.ablate"] = sys.modules[__name__]
-    Plugins.instance().register(GridSweeper)
+    Plugins.instance()  # looks for plugins on disk, before one that is not on disk joins them
+    # hydra-joblib-launcher, where it is installed, stores a schema that conf/hydra/launcher/joblib.yaml is not made by.
+    ConfigStore.instance().repo.get("hydra", {}).get("launcher", {}).pop("joblib.yaml", None)
+    sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
+    here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
+    for plugin in (GridSweeper, SerialLauncher, ProcessLauncher):
+        setattr(here, plugin.__name__, plugin)
+        Plugins.instance().register(plugin)
 
 
 def _write_plans(records: Iterable[Record]) -> None:

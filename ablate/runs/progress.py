@@ -31,15 +31,17 @@ class Progress:
             else None
         )
 
-    def started(self, record: Record, steps: int, facts: dict[str, Any]) -> str:
+    def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
         name = describe(record)
         line = (
             f"{name}: {facts['parameters']:,} parameters, {facts['train_pictures']:,} pictures, {steps:,} steps, "
             f"{facts['precision']} on {facts['device']}, {facts['threads']} thread{'s' * (facts['threads'] > 1)}"
         )
+        if start:
+            line += f", from step {start:,} on"
         self._print(line)
         if self.bar:
-            self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, news="")
+            self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, completed=start, news="")
             self.bar.start()
         return line
 
@@ -70,6 +72,13 @@ class Progress:
 
     def skipped(self, record: Record) -> None:
         self._print(f"{describe(record)}: already trained -> {record.folder}")
+
+    def busy(self, record: Record, other: dict[str, Any]) -> None:
+        who = f"process {other.get('pid', '?')} on {other.get('host', 'another host')}"
+        self._print(f"{describe(record)}: is being trained by {who} -> {record.folder}")
+
+    def warn(self, sentence: str) -> None:
+        print(f"ablate: warning: {self.label}{sentence}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.bar:

@@ -1,11 +1,14 @@
 """What ran: versions and the state of the source."""
 
 import functools
+import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+PACKAGE = Path(__file__).resolve().parents[1]
+SOURCE = ("ablate", "conf")
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
 
 
@@ -16,14 +19,27 @@ def versions() -> dict[str, str]:
 @functools.cache
 def git() -> dict[str, str | bool] | None:
     """The commit of the package's checkout and whether it had changes, or None outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        lines = [
-            subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, check=True).stdout.strip()
-            for words in (["rev-parse", "--show-toplevel"], ["rev-parse", "HEAD"], ["status", "--porcelain"])
-        ]
-    except (OSError, subprocess.CalledProcessError):
+    top = _ask("rev-parse", "--show-toplevel")
+    if top is None or PACKAGE.parent.resolve() != Path(top.strip()).resolve():
+        return None  # installed, perhaps in a folder of somebody else's repository
+    commit, changes = _ask("rev-parse", "HEAD"), _ask("status", "--porcelain", "--", *SOURCE)
+    return None if commit is None else {"commit": commit.strip(), "dirty": bool(changes)}
+
+
+@functools.cache
+def git_diff() -> str | None:
+    """What the source has that its commit has not, new files included, or None where there is nothing."""
+    state = git()
+    if not state or not state["dirty"]:
         return None
-    if here.parents[1].resolve() != Path(lines[0]).resolve():
-        return None  # installed in a folder of somebody else's repository
-    return {"commit": lines[1], "dirty": bool(lines[2])}
+    new = (_ask("ls-files", "--others", "--exclude-standard", "--", *SOURCE) or "").splitlines()
+    untracked = "".join(_ask("diff", "--no-index", "--", os.devnull, name) or "" for name in new)
+    return ((_ask("diff", "HEAD", "--", *SOURCE) or "") + untracked) or None
+
+
+def _ask(*words: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", "-C", PACKAGE.parent, *words], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout if answer.returncode == 0 or words[:2] == ("diff", "--no-index") else None

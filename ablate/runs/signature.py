@@ -13,6 +13,9 @@ EXCLUDED = {
     "experiment": "one run may belong to several grids",
     "data.root": "where pictures lie; what they are is in data.name, and in data.fingerprint for a folder",
     "data.download": "how pictures came to lie there",
+    "checkpoint": "a resumed run ends in the same bits, wherever it was cut",
+    "rerun": "whether to train again, not what",
+    "dry_run": "whether to train at all",
 }
 
 

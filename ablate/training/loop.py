@@ -1,9 +1,9 @@
 """The training loop: rate, forward, backward, step; at the end of each epoch, evaluate and say so."""
 
-import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ablate.config import Recipe
 from ablate.data.augment import crop_and_flip, draw
 from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
+from ablate.training.checkpoint import generators, restore_generators, seed_generators
 from ablate.training.schedule import learning_rate
 
 EVALUATION_BATCH = 1000
@@ -43,11 +44,19 @@ class Ending:
 
 
 class Observer(Protocol):
-    """What the loop tells the world of."""
+    """What the loop tells the world of, and asks it."""
 
-    def step(self, step: int) -> None: ...
+    def step(self, step: int) -> None:
+        """`step` steps are done."""
 
-    def evaluation(self, evaluation: Evaluation) -> None: ...
+    def evaluation(self, evaluation: Evaluation) -> None:
+        """An epoch is over."""
+
+    def wants_checkpoint(self) -> bool:
+        """Asked after every step and within evaluations."""
+
+    def checkpoint(self, state: dict[str, Any]) -> None:
+        """All that `train` needs to go on from here. May raise, to stop here."""
 
 
 def total_steps(recipe: Recipe, pictures: int) -> int:
@@ -68,32 +77,88 @@ def train(
     flip: bool,
     precision: torch.dtype,
     observer: Observer,
+    resume: dict[str, Any] | None = None,
 ) -> Ending:
-    """Train `net` in place on the device that `net` and `pictures` are on.
+    """Train `net` in place on the device that `net` and `pictures` are on, from the start or from a checkpoint.
 
     A loss that is not finite ends the run at the end of its epoch; it is found there and not at its step, because
     reading a loss waits for the device.
     """
     device, count = pictures.train_x.device, len(pictures.train_y)
     per_epoch, total = count // recipe.batch, total_steps(recipe, count)
-    autocast = torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)
     # Weight decay acts on every parameter, gates and batch normalisation included, as in the papers' code.
     optimizer = torch.optim.SGD(
         net.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
     mean = per_pixel_mean(pictures.train_x)
-    losses = torch.zeros(per_epoch, device=device)
+    losses = torch.zeros(per_epoch, device=device)  # of the epoch under way
     wrong = torch.zeros((), dtype=torch.int64, device=device)
-    started, training_seconds = time.perf_counter(), 0.0
-    ending = Ending(None, math.nan, math.nan, math.nan)
+    start, seconds_before, training_seconds = 0, 0.0, 0.0
+    if resume:
+        net.load_state_dict(resume["net"])
+        optimizer.load_state_dict(resume["optimizer"])
+        losses.copy_(resume["losses"])
+        wrong.copy_(resume["wrong"])
+        start, seconds_before, training_seconds = resume["step"], resume["seconds"], resume["training_seconds"]
+        restore_generators(resume["generators"], device)
+    else:
+        seed_generators(seed)
+    started = mark = time.perf_counter()
+    chances, step = None, start
 
-    for step in range(total):
+    def look() -> None:
+        if observer.wants_checkpoint():
+            now = time.perf_counter()
+            observer.checkpoint(
+                {
+                    "net": net.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "losses": losses,
+                    "wrong": wrong,
+                    "step": step,
+                    "seconds": seconds_before + now - started,
+                    "training_seconds": training_seconds + (now - mark) * net.training,
+                    "generators": generators(device),
+                }
+            )
+
+    while True:
         epoch, index = divmod(step, per_epoch)
+        if step and (index == 0 or step == total):  # an epoch is over, or the run is
+            batches = index or per_epoch
+            seen = losses[:batches].cpu()  # waits for the device, once an epoch
+            now = time.perf_counter()
+            training_seconds, mark = training_seconds + now - mark, now
+            finite = torch.isfinite(seen)
+            ending = Ending(
+                diverged_at=None if finite.all() else step - batches + int((~finite).nonzero()[0]),
+                train_loss=seen.double().mean().item(),
+                train_error=100 * wrong.item() / (batches * recipe.batch),
+                images_per_second=step * recipe.batch / training_seconds,
+            )
+            if ending.diverged_at is not None:
+                return ending
+            test_loss, test_error = evaluate(net, pictures.test_x, pictures.test_y, mean, precision, pause=look)
+            observer.evaluation(
+                Evaluation(
+                    step=step,
+                    epoch=epoch + bool(index),
+                    lr=learning_rate(step - 1, total, recipe),
+                    train_loss=ending.train_loss,
+                    train_error=ending.train_error,
+                    test_loss=test_loss,
+                    test_error=test_error,
+                    seconds=seconds_before + time.perf_counter() - started,
+                )
+            )
+            if step == total:
+                return ending
+            mark = time.perf_counter()
         if index == 0:
-            epoch_started = time.perf_counter()
+            wrong.zero_()
+        if index == 0 or chances is None:
             chances = draw(seed, epoch, count, shift=shift, flip=flip).to(device)
             net.train()
-            wrong.zero_()
         at = slice(index * recipe.batch, (index + 1) * recipe.batch)
         chosen = chances.order[at]
         x = prepare(pictures.train_x[chosen], mean)
@@ -103,7 +168,7 @@ def train(
         rate = learning_rate(step, total, recipe)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with autocast:
+        with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
             logits = net(x)
         loss = functional.cross_entropy(logits.float(), y)
         optimizer.zero_grad()
@@ -112,39 +177,19 @@ def train(
 
         losses[index] = loss.detach()
         wrong += (logits.detach().argmax(1) != y).sum()
-        observer.step(step + 1)
-
-        if index == per_epoch - 1 or step == total - 1:
-            seen = losses[: index + 1].cpu()  # waits for the device, once an epoch
-            training_seconds += time.perf_counter() - epoch_started
-            finite = torch.isfinite(seen)
-            ending = Ending(
-                diverged_at=None if finite.all() else step - index + int((~finite).nonzero()[0]),
-                train_loss=seen.double().mean().item(),
-                train_error=100 * wrong.item() / (len(seen) * recipe.batch),
-                images_per_second=(step + 1) * recipe.batch / training_seconds,
-            )
-            if ending.diverged_at is not None:
-                return ending
-            test_loss, test_error = evaluate(net, pictures.test_x, pictures.test_y, mean, precision)
-            observer.evaluation(
-                Evaluation(
-                    step=step + 1,
-                    epoch=epoch + 1,
-                    lr=rate,
-                    train_loss=ending.train_loss,
-                    train_error=ending.train_error,
-                    test_loss=test_loss,
-                    test_error=test_error,
-                    seconds=time.perf_counter() - started,
-                )
-            )
-    return ending
+        step += 1
+        observer.step(step)
+        look()
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, x: Tensor, y: Tensor, mean: Tensor, precision: torch.dtype) -> tuple[float, float]:
-    """Mean cross-entropy and error in percent over all of x, uint8 (N, C, H, W): one view, no augmentation."""
+def evaluate(
+    net: nn.Module, x: Tensor, y: Tensor, mean: Tensor, precision: torch.dtype, pause: Callable[[], None] = lambda: None
+) -> tuple[float, float]:
+    """Mean cross-entropy and error in percent over all of x, uint8 (N, C, H, W): one view, no augmentation.
+
+    `pause` is called between batches and may raise, to give up.
+    """
     net.eval()
     loss = torch.zeros((), device=x.device)
     wrong = torch.zeros((), dtype=torch.int64, device=x.device)
@@ -154,6 +199,7 @@ def evaluate(net: nn.Module, x: Tensor, y: Tensor, mean: Tensor, precision: torc
             logits = net(prepare(x[first : first + EVALUATION_BATCH], mean))
         loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
         wrong += (logits.argmax(1) != labels).sum()
+        pause()
     return loss.item() / len(y), 100 * wrong.item() / len(y)
 
 

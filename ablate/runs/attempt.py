@@ -1,0 +1,37 @@
+"""One run of a grid: whatever happens to it is an answer, and the other runs go on."""
+
+from dataclasses import dataclass
+
+from ablate.config import Config
+from ablate.errors import AblateError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`status` is the exit status that the run by itself would have had; `message` says what went wrong."""
+
+    status: int = 0
+    message: str = ""
+    interrupted: bool = False
+
+
+def attempt(config: Config, *, label: str, workers: int, bar: bool) -> Outcome:
+    """Carry out one run and say how it ended; never raises an Exception."""
+    from ablate.runs.progress import Progress
+    from ablate.runs.run import run
+    from ablate.runs.stopping import Interrupted
+
+    progress = Progress(label, bar=bar, every=30.0 if workers > 1 else 0.0)
+    try:
+        run(config, progress, workers=workers)
+    except Interrupted as error:
+        return Outcome(error.exit_status, str(error), interrupted=True)
+    except KeyboardInterrupt:
+        return Outcome(130, "stopped in the middle of a step", interrupted=True)
+    except AblateError as error:
+        return Outcome(error.exit_status, str(error))
+    except Exception as error:
+        return Outcome(1, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    finally:
+        progress.close()
+    return Outcome()

@@ -1,0 +1,48 @@
+"""What a grid would cost, before it is begun."""
+
+from ablate.config import Config
+from ablate.runs.holder import living
+from ablate.runs.record import Record, wanted
+from ablate.runs.signature import cell, label
+
+TRAINING_PICTURES = {"digits": 1297, "cifar10": 50000, "cifar100": 50000}
+SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32)}
+CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
+STEP = 3
+"""Forward passes that a training step is worth: one forward, two for the gradients of inputs and of weights."""
+
+
+def dry_run(records: list[Record]) -> None:
+    """Print each run with its signature, its state and its cost, one line a run; changes nothing."""
+    left = 0.0
+    costs: dict[str, float | None] = {}  # seeds of a cell cost alike
+    for record in records:
+        state = {"skip": record.status(), "afresh": "would train afresh", "on": "would train"}[wanted(record)]
+        if living(record.folder):
+            state = "running"
+        elif state == "would train" and (record.folder / "checkpoint.pt").exists():
+            state = "would go on from its checkpoint"
+        which = cell(record.tree)
+        if which not in costs:
+            costs[which] = training_operations(record.config)
+        cost = costs[which]
+        left += (cost or 0.0) * state.startswith("would")
+        amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown before its pictures are read"
+        config = record.config
+        name = f"{label(config.shortcut)}, depth {config.depth}, {config.data.name}, seed {config.seed}"
+        print(f"{record.folder.name.rpartition('-')[2]}  {state:<18}  {amount}  {name}")
+    print(f"{len(records)} runs; {left:.2e} multiply-adds to train")
+
+
+def training_operations(config: Config) -> float | None:
+    """Multiply-adds of a whole training: steps, pictures a step, and what a step costs; None where data is unread."""
+    name, recipe = config.data.name, config.recipe
+    if name not in SHAPES:
+        return None
+    from ablate.models import build
+    from ablate.models.cost import multiply_adds
+
+    net = build(config, channels=SHAPES[name][0], classes=CLASSES[name])
+    one = multiply_adds(net, SHAPES[name])
+    steps = recipe.iterations or (recipe.epochs or 0) * (TRAINING_PICTURES[name] // recipe.batch)
+    return float(STEP * one * steps * recipe.batch)

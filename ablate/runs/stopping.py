@@ -1,0 +1,43 @@
+"""Being asked to stop: finish the step, write a checkpoint, leave with the signal's exit status."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
+
+class Interrupted(BaseException):
+    """A run stopped on a signal, its checkpoint written. Not an Exception: nothing may take it for a failed run."""
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(signum, step)
+        self.signum, self.step = signum, step
+        self.exit_status = 128 + signum
+
+    def __str__(self) -> str:
+        return f"{signal.Signals(self.signum).name} at step {self.step}; the same command goes on from there"
+
+
+class Stopping:
+    """As a context, notes the signals that ask to stop instead of dying of them. A second SIGINT ends at once."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "Stopping":
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python lets nobody set handlers
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, signum: int, _: FrameType | None) -> None:
+        if self.signum == signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signum = signum

@@ -1,0 +1,120 @@
+"""What the tests share: composing a configuration, and asking the command line, in this process or in its own."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the suite's processes share few cores
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+import ablate
+from ablate import config as configuration
+from ablate import grid
+from ablate.config import Config
+
+configuration.register()
+grid.register()
+
+# The checkout under test comes first, wherever an installed `ablate` may point.
+ROOT = str(Path(ablate.__file__).resolve().parents[1])
+OWN = ("HYDRA_FULL_ERROR", "ABLATE_TRACEBACK", "ABLATE_WORKERS", "ABLATE_DATA")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: exit status and both streams."""
+
+    status: int
+    out: str
+    err: str
+
+
+@functools.cache  # `resolve` makes new objects of it each time
+def _composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+@pytest.fixture(scope="session")
+def resolve() -> Callable[..., Config]:
+    """The configuration that the command line would run: `resolve("depth=8", "shortcut=gate")`."""
+    return lambda *overrides: configuration.resolve(_composed(*overrides))
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
+    """What `python -m ablate depth=8` does, without a process of its own, in an empty folder: `ask("depth=8")`.
+
+    Results go to tmp_path/runs unless the arguments say otherwise.
+    """
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def run(*arguments: str) -> Outcome:
+        from ablate.__main__ import main
+
+        given = any(argument.startswith("results=") for argument in arguments)
+        results = [] if given else [f"results={tmp_path / 'runs'}"]
+        with monkeypatch.context() as patch:
+            for name in OWN:  # set first, so that the patch knows of it and undoes what `main` sets
+                patch.setenv(name, "")
+                patch.delenv(name)
+            patch.chdir(elsewhere)
+            patch.setattr(sys, "argv", ["ablate", *arguments, "threads=1", *results])
+            capsys.readouterr()
+            try:
+                status = main()
+            except SystemExit as end:
+                status = end.code
+        said = capsys.readouterr()
+        return Outcome(int(status or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path) -> Callable[..., Outcome]:
+    """What `python -m ablate depth=8` does, for real, in tmp_path: `process("ablate", "depth=8")`."""
+
+    def run(module: str, *arguments: str, path: Path | None = None, **environment: str) -> Outcome:
+        kept = {key: value for key, value in os.environ.items() if key not in OWN}
+        paths = os.pathsep.join([*([str(path)] if path else []), ROOT])
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": paths, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def no_torch(tmp_path) -> Path:
+    """A folder to put first on the path: whoever imports torch from it ends with status 99."""
+    package = tmp_path / "poison" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("import os\nos._exit(99)\n")
+    return package.parent
+
+
+@pytest.fixture(scope="session")
+def strict_json() -> Callable[[str], object]:
+    """Parses JSON and refuses NaN and Infinity, which Python's parser lets through."""
+
+    def refuse(word: str) -> object:
+        raise ValueError(f"{word} is not JSON")
+
+    return lambda text: json.loads(text, parse_constant=refuse)

@@ -1,0 +1,155 @@
+import os
+
+import numpy
+import pytest
+from PIL import Image
+
+from ablate.data import folder
+from ablate.data.folder import load_folder
+from ablate.data.load import load
+from ablate.errors import AblateError, ConfigError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two classes, three pictures each to train and one to test, of 9x8 pixels in colour; and their arrays."""
+    generator, arrays = numpy.random.default_rng(0), {}
+    for split, count in (("train", 3), ("test", 1)):
+        for name in ("ant", "bee"):
+            for index in range(count):
+                array = generator.integers(0, 256, (9, 8, 3), dtype=numpy.uint8)
+                save(tmp_path / "set" / split / name / f"{index}.png", array)
+                arrays[split, name, index] = array
+    return tmp_path / "set", arrays
+
+
+def test_every_picture_is_read_exactly_and_labelled_by_its_folder(pictures):
+    root, arrays = pictures
+    loaded = load_folder(root)
+    assert loaded.classes == ("ant", "bee")
+    for split, x, y in (("train", loaded.train_x, loaded.train_y), ("test", loaded.test_x, loaded.test_y)):
+        wanted = [(array, name) for (where, name, _), array in arrays.items() if where == split]
+        assert y.tolist() == [("ant", "bee").index(name) for _, name in wanted]
+        assert numpy.array_equal(x.numpy(), numpy.stack([array.transpose(2, 0, 1) for array, _ in wanted]))
+        assert x.numpy().dtype == numpy.uint8
+
+
+def test_a_second_time_comes_from_the_cache(pictures, monkeypatch):
+    root, _ = pictures
+    first = load_folder(root)
+
+    def refuse(*_):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    second = load_folder(root)
+    for key in ("train_x", "train_y", "test_x", "test_y"):
+        assert getattr(second, key).equal(getattr(first, key))
+
+
+def test_a_changed_file_is_read_anew(pictures):
+    root, arrays = pictures
+    load_folder(root)
+    changed = 255 - arrays["train", "bee", 1]
+    file = root / "train" / "bee" / "1.png"
+    before = file.stat()
+    save(file, changed)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert numpy.array_equal(load_folder(root).train_x[4].numpy(), changed.transpose(2, 0, 1))
+
+
+def test_a_new_file_and_a_removed_one_are_noticed(pictures):
+    root, arrays = pictures
+    load_folder(root)
+    save(root / "train" / "ant" / "9.png", arrays["test", "ant", 0])
+    assert load_folder(root).train_y.tolist() == [0] * 4 + [1] * 3
+    (root / "train" / "ant" / "0.png").unlink()
+    assert load_folder(root).train_y.tolist() == [0] * 3 + [1] * 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy leaves a torn file open
+def test_a_torn_cache_is_passed_over(pictures, cache):
+    root, _ = pictures
+    first = load_folder(root)
+    (stored,) = cache.rglob("*.npz")
+    stored.write_bytes(stored.read_bytes()[:200])
+    assert load_folder(root).train_x.equal(first.train_x)
+
+
+def test_a_cache_that_cannot_be_kept_costs_no_run(pictures, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert len(load_folder(pictures[0]).train_y) == 6
+
+
+def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(pictures):
+    root, _ = pictures
+    grey = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
+    save(root / "train" / "ant" / "0.png", grey)
+    assert numpy.array_equal(load_folder(root).train_x[0].numpy(), numpy.stack([grey] * 3))
+    for file in root.rglob("*.png"):
+        save(file, grey)
+    loaded = load_folder(root)
+    assert loaded.channels == 1
+    assert numpy.array_equal(loaded.test_x[0, 0].numpy(), grey)
+
+
+def test_hidden_files_and_litter_are_no_pictures(pictures):
+    root, _ = pictures
+    (root / "train" / "ant" / ".DS_Store").write_text("x")
+    (root / "train" / "ant" / "Thumbs.db").write_text("x")
+    (root / "train" / ".git").mkdir()
+    assert len(load_folder(root).train_y) == 6
+
+
+def test_a_picture_of_another_size_is_named(pictures):
+    root, _ = pictures
+    save(root / "train" / "bee" / "2.png", numpy.zeros((8, 9, 3), dtype=numpy.uint8))
+    with pytest.raises(AblateError, match=r"bee/2\.png is 8x9 pixels where 0\.png is 9x8"):
+        load_folder(root)
+
+
+def test_one_class_is_no_task(pictures):
+    root, _ = pictures
+    for split in ("train", "test"):
+        for file in (root / split / "bee").iterdir():
+            file.unlink()
+    with pytest.raises(AblateError, match="has 1 class"):
+        load_folder(root)
+
+
+def test_pictures_too_small_for_three_stages_are_refused(tmp_path, resolve):
+    for split in ("train", "test"):
+        for name in ("ant", "bee"):
+            save(tmp_path / "small" / split / name / "0.png", numpy.zeros((7, 20), dtype=numpy.uint8))
+    data = resolve("data=folder", f"data.root={tmp_path / 'small'}").data
+    with pytest.raises(ConfigError, match="7x20: the net needs 8x8"):
+        load(data)
+
+
+def test_the_fingerprint_is_of_the_pictures_and_not_of_their_place(pictures, tmp_path, resolve):
+    root, _ = pictures
+    here = resolve("data=folder", f"data.root={root}").data.fingerprint
+    root.rename(tmp_path / "moved")
+    assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint == here
+    (tmp_path / "moved" / "train" / "ant" / "0.png").unlink()
+    from ablate.data.listing import fingerprint
+
+    fingerprint.cache_clear()
+    assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint != here
+
+
+def test_the_cache_is_of_this_folder(pictures, cache):
+    load_folder(pictures[0])
+    assert folder._cache_file(pictures[0]).is_relative_to(cache)

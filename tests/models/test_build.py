@@ -1,0 +1,31 @@
+from itertools import product
+
+import pytest
+import torch
+
+from ablate.config import known
+from ablate.errors import ConfigError
+from ablate.models import build
+
+
+@pytest.mark.parametrize(("shortcut", "unit"), [*product(known("shortcut"), known("unit"))])
+def test_every_shortcut_and_unit_builds_a_net_with_finite_logits_and_gradients(shortcut, unit, resolve):
+    # 20 is a depth of basic units, 6n+2, and of bottlenecks, 9n+2
+    net = build(resolve(f"shortcut={shortcut}", f"unit={unit}", "depth=20"), channels=1, classes=10)
+    logits = net(torch.randn(4, 1, 8, 8))
+    assert logits.shape == (4, 10)
+    assert logits.isfinite().all()
+    logits.sum().backward()
+    # every parameter is in use: the plain net's too, which has no shortcut to learn
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("norm", ["true", "false"])
+def test_a_parameter_of_the_command_line_reaches_the_shortcut(norm, resolve):
+    net = build(resolve("depth=8", "shortcut=conv1x1", f"shortcut.norm={norm}"), channels=1, classes=10)
+    assert len(net.stages[0][0].shortcut.projection) == (2 if norm == "true" else 1)
+
+
+def test_an_unknown_parameter_is_one_sentence(resolve):
+    with pytest.raises(ConfigError, match=r"shortcut gate cannot be built: .*'bias'"):
+        build(resolve("shortcut=gate", "+shortcut.bias=1"), channels=1, classes=10)

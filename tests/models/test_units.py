@@ -1,0 +1,38 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from ablate.models.units import Basic
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (4, 6, 2)])
+def test_a_basic_unit_is_two_convolutions_then_the_shortcut_then_relu(shape):
+    seen = {}
+
+    class Spy(torch.nn.Module):
+        def __init__(self, *built):
+            super().__init__()
+            seen["built"] = built
+
+        def forward(self, x, residual):
+            seen["x"], seen["residual"] = x, residual
+            return residual - 1
+
+    torch.manual_seed(0)
+    unit = Basic(*shape, Spy).double().eval()
+    for parameter in unit.parameters():
+        torch.nn.init.normal_(parameter)
+    first, norm, _, second, last = unit.residual
+    x = torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    y = unit(x)
+
+    def normed(norm, z):  # at its first statistics, mean 0 and variance 1
+        return z / (1 + 1e-5) ** 0.5 * norm.weight[:, None, None] + norm.bias[:, None, None]
+
+    f = functional.conv2d(x, first.weight, stride=shape[2], padding=1)
+    f = functional.conv2d(normed(norm, f).clamp(min=0), second.weight, padding=1)
+    f = normed(last, f)
+    assert seen["built"] == shape
+    assert seen["x"] is x
+    torch.testing.assert_close(seen["residual"], f)
+    torch.testing.assert_close(y, (f - 1).clamp(min=0))

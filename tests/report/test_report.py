@@ -1,0 +1,357 @@
+"""The report on records made by hand, each answer worked out here."""
+
+import copy
+import csv
+import json
+import math
+import re
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from ablate.report.__main__ import main
+from ablate.runs.signature import SCHEMA, folder_name, signature
+
+# [B] Table 1, by the files of conf/shortcut.
+TABLE_1 = {
+    "identity": "6.61",
+    "none": "fail",
+    "constant": "fail",
+    "frozen_gate": "12.35",
+    **{f"exclusive_gate_b{b}": "fail" for b in range(6)},
+    "exclusive_gate": "8.70",
+    "exclusive_gate_b7": "9.81",
+    "gate_b0": "12.86",
+    "gate": "6.91",
+    "conv1x1": "12.22",
+    "dropout": "fail",
+}
+HEAD = "test error, last epoch (median)"
+
+
+@pytest.fixture
+def write(tmp_path, resolve):
+    """Writes a run's folder from overrides (or a configuration's tree) and results; gives the folder."""
+
+    def record(*overrides, tree=None, ended=True, **results):
+        tree = tree or asdict(resolve(*overrides))
+        folder = tmp_path / "runs" / folder_name(tree)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+        error = results.get("test_error")
+        result = {
+            **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
+            **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
+            **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
+            **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
+            **results,
+        }
+        if ended:
+            (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    return record
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """Runs the report; gives exit status, the Markdown table's rows by heading, the CSV's rows and stderr."""
+
+    def run(*arguments, status=0):
+        assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "out"), *arguments]) == status
+        said = capsys.readouterr()
+        if status:
+            return said.err
+        lines = [line for line in (tmp_path / "out" / "table.md").read_text().splitlines() if line.startswith("|")]
+        split = [
+            [re.sub(r"\\(.)", r"\1", word.strip()) for word in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+        ]
+        assert {len(words) for words in split} == {len(split[0])}
+        words = [dict(zip(split[0], row, strict=True)) for row in split[2:]]
+        with open(tmp_path / "out" / "table.csv", newline="") as file:
+            return words, list(csv.DictReader(file)), said.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("errors", "median", "mean", "std"),
+    [
+        ([7.0], 7.0, 7.0, None),
+        ([9.0, 6.0, 7.5], 7.5, 7.5, 1.5),  # deviations 1.5, -1.5, 0: sqrt(4.5 / 2)
+        ([6.0, 9.0, 7.0, 8.0], 7.5, 7.5, (5 / 3) ** 0.5),  # of the sample: sqrt((2.25+2.25+0.25+0.25) / 3)
+        ([1.0, 2.0, 3.0, 4.0, 30.0], 3.0, 8.0, (610 / 4) ** 0.5),  # 49 + 36 + 25 + 16 + 484
+    ],
+)
+def test_median_mean_and_spread_over_seeds(errors, median, mean, std, write, report):
+    for seed, error in enumerate(errors):
+        write(f"seed={seed}", test_error=error)
+    (words,), (numbers,), said = report()
+    assert said == ""
+    assert float(numbers["median"]) == pytest.approx(median)
+    assert float(numbers["mean"]) == pytest.approx(mean)
+    assert (float(numbers["std"]) if numbers["std"] else None) == pytest.approx(std)
+    assert numbers["n"] == words["n"] == str(len(errors))
+    assert words[HEAD] == f"{median:.2f}"
+    assert words["mean ± std"] == (f"{mean:.2f} ± {std:.2f}" if std else f"{mean:.2f}")
+
+
+def test_the_best_epoch_stands_beside_the_last_one_and_never_for_it(write, report):
+    for seed, (last, best) in enumerate([(9.0, 4.0), (8.0, 6.0), (7.0, 5.0)]):
+        write(f"seed={seed}", test_error=last, best_test_error=best)
+    (words,), (numbers,), _ = report()
+    assert words[HEAD] == "8.00"
+    assert words["best epoch (flatters)"] == "5.00"
+    assert float(numbers["best_epoch"]) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        ([20.0], "20.00"),  # [B]: fail is above 20 %
+        ([20.2], "fail (20.20)"),
+        ([90.0], "fail (90.00)"),
+        ([5.0, 30.0, 40.0], "fail (30.00)"),
+        ([5.0, 6.0, 90.0], "6.00"),
+    ],
+)
+def test_fail_is_a_median_above_20_percent(errors, text, write, report):
+    for seed, error in enumerate(errors):
+        write(f"seed={seed}", test_error=error)
+    (words,), _, _ = report()
+    assert words[HEAD] == text
+
+
+@pytest.mark.parametrize(
+    ("errors", "text", "state"),
+    [
+        ([5.0, 6.0, None], "6.00", "1 diverged"),
+        ([5.0, 6.0, 7.0, None], "6.50", "1 diverged"),
+        ([5.0, None, None], "diverged", "2 diverged"),
+        ([5.0, None], "diverged", "1 diverged"),
+        ([None], "diverged", "1 diverged"),
+    ],
+)
+def test_a_diverged_run_is_the_worst_and_never_vanishes(errors, text, state, write, report):
+    for seed, error in enumerate(errors):
+        if error is None:
+            write(f"seed={seed}", status="diverged", reason="the loss was not finite at step 4", best_test_error=3.0)
+        else:
+            write(f"seed={seed}", test_error=error)
+    (words,), (numbers,), _ = report()
+    assert words[HEAD] == text
+    assert words["state"] == state
+    assert (words["n"], words["mean ± std"]) == (str(len(errors)), "–")
+    assert numbers["mean"] == ""
+
+
+def test_running_failed_interrupted_and_missing_runs_are_shown_and_not_counted(write, report, tmp_path, resolve):
+    write("seed=0", test_error=5.0)
+    write("seed=1", status="failed", reason="OSError: disk full", best_test_error=1.0)
+    write("seed=2", status="interrupted", reason="KeyboardInterrupt", best_test_error=1.0)
+    write("seed=3", ended=False)
+    write("shortcut=gate", ended=False)
+    plan = {"schema": SCHEMA, "runs": {}}
+    overrides = [(f"seed={seed}",) for seed in range(6)] + [("shortcut=gate",), ("shortcut=none",)]
+    for asked in overrides:
+        tree = asdict(resolve(*asked))
+        plan["runs"][folder_name(tree)] = tree
+    (tmp_path / "runs" / "_grids").mkdir()
+    (tmp_path / "runs" / "_grids" / "mine.json").write_text(json.dumps(plan))
+
+    words, numbers, said = report("--experiment", "mine")
+    rows = {row["shortcut"]: row for row in words}
+    assert rows["identity"][HEAD] == "5.00"
+    assert rows["identity"]["n"] == "1 of 6"
+    assert rows["identity"]["state"] == "1 failed, 1 interrupted, 1 running, 2 missing"
+    assert (rows["none"][HEAD], rows["none"]["n"], rows["none"]["state"]) == ("–", "0 of 1", "1 missing")
+    (gate,) = (row for row in words if row["shortcut"].startswith("gate"))
+    assert (gate[HEAD], gate["state"]) == ("–", "1 running")
+    assert [row["median"] for row in numbers if row["shortcut"] == "none"] == [""]
+    assert len(said.splitlines()) == 1
+    assert "disk full" in said
+
+    whole, _, _ = report()  # of all that lies there: nothing can be missing
+    assert {row["shortcut"]: row["state"] for row in whole}["identity"] == "1 failed, 1 interrupted, 1 running"
+
+
+def test_published_values_stand_beside_in_the_papers_order(write, report):
+    texts = {}
+    for index, name in enumerate(reversed(TABLE_1)):
+        error = 5 + index / 10
+        write("data=cifar10", "depth=110", f"shortcut={name}", test_error=error)
+        texts[f"{error:.2f}"] = name
+    words, numbers, _ = report()
+    assert {texts[row[HEAD]]: row["published"] for row in words} == TABLE_1
+    assert len(words) == len(numbers) == 16
+    order = [texts[row[HEAD]] for row in words]
+    assert order[:4] == ["identity", "none", "constant", "frozen_gate"]
+    assert order[-4:] == ["gate_b0", "gate", "conv1x1", "dropout"]
+    assert {row["source"] for row in numbers} == {"[B] Table 1"}
+    assert {row["same_setting"] for row in numbers} == {"True"}
+    assert [row["published"] for row in numbers if row["label"].startswith("gate")] == ["12.86", "6.91"]
+
+
+@pytest.mark.parametrize(
+    ("depth", "published"), [(20, "8.75"), (32, "7.51"), (44, "7.17"), (56, "6.97"), (110, "6.61"), (1202, "7.93")]
+)
+def test_each_depth_has_its_published_error(depth, published, write, report):
+    write("data=cifar10", f"depth={depth}", test_error=6.0)
+    (words,), (numbers,), _ = report()
+    assert words["published"] == published
+    assert numbers["same_setting"] == "True"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("shortcut.option=B",),
+        ("shortcut=gate", "shortcut.bias_init=-5"),
+        ("shortcut=constant", "shortcut.scale=0.4"),
+        ("shortcut=dropout", "shortcut.p=0.4"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_papers_did_not_run_has_no_published_value(overrides, write, report):
+    write("data=cifar10", "depth=110", *overrides, test_error=6.0)
+    (words,), (numbers,), _ = report()
+    assert words.get("published", "–") == "–"
+    assert numbers["published"] == ""
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [("iterations=1000",), ("recipe=digits",), ("data.validation=5000",), ("data.flip=false",), ("recipe.batch=64",)],
+    ids=" ".join,
+)
+def test_another_setting_than_the_published_one_is_said(overrides, write, report, tmp_path):
+    write("data=cifar10", "depth=110", *overrides, test_error=6.0)
+    _, (numbers,), _ = report()
+    assert numbers["same_setting"] == "False"
+    assert "compare the order of the rows, not the values" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_one_seed_is_said_to_be_one_and_two_are_not(write, report, tmp_path):
+    write("seed=0", test_error=5.0)
+    report()
+    assert "One seed a row" in (tmp_path / "out" / "table.md").read_text()
+    write("seed=1", test_error=6.0)
+    report()
+    assert "One seed a row" not in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_validation_errors_are_not_called_test_errors(write, report):
+    write("data.validation=200", test_error=5.0, evaluated_on="validation")
+    (words,), _, _ = report()
+    assert words["validation error, last epoch (median)"] == "5.00"
+
+
+def test_marks_of_markdown_and_csv_in_a_name_are_only_text(write, report, resolve, tmp_path):
+    name = 'a|b<c>,"d" `e` *f* [g]'
+    tree = copy.deepcopy(asdict(resolve()))
+    tree["shortcut"] = {"name": name, "_target_": "mine.H"}
+    write(tree=tree, test_error=5.0)
+    (words,), (numbers,), _ = report()
+    assert words["shortcut"] == numbers["shortcut"] == numbers["label"] == name
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert r"a\|b\<c\>" in text
+    assert numbers["published"] == ""
+
+
+def test_numbers_in_csv_are_whole_and_finite(write, report):
+    write("seed=0", test_error=1 / 3)
+    write("shortcut=none", status="diverged", reason="step 1")
+    _, numbers, _ = report()
+    assert float(numbers[0]["median"]) == pytest.approx(1 / 3, rel=1e-12)
+    assert numbers[0]["parameters"] == "75002"
+    assert numbers[1]["median"] == "diverged"
+    assert not {"inf", "nan"} & {value.lower() for row in numbers for value in row.values()}
+
+
+def spoil_truncated(folder):
+    whole = (folder / "result.json").read_text()
+    (folder / "result.json").write_text(whole[: len(whole) // 2])
+
+
+def spoil(**changes):
+    def change(folder):
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps({**result, **changes}))
+
+    return change
+
+
+def spoil_foreign(folder):
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / "thesis.txt").write_text("")
+
+
+SPOILS = {
+    "truncated": spoil_truncated,
+    "empty": lambda folder: (folder / "result.json").write_text(""),
+    "binary": lambda folder: (folder / "result.json").write_bytes(b"\xff\xfe\x00"),
+    "a list": lambda folder: (folder / "result.json").write_text("[]"),
+    "another schema": spoil(schema=SCHEMA + 1),
+    "another signature": spoil(signature="0" * 16),
+    "an unknown status": spoil(status="splendid"),
+    "finished without an error": spoil(test_error=None),
+    "an error that is no percentage": spoil(test_error=250.0),
+    "an error that is not finite": spoil(test_error=math.nan),
+    "a foreign folder": spoil_foreign,
+    "an unreadable configuration": lambda folder: (
+        (folder / "result.json").unlink(),
+        (folder / "config.yaml").write_text("a: [b"),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_a_record_that_cannot_be_read_is_named_and_the_rest_is_reported(how, write, report):
+    write("seed=0", test_error=5.0)
+    spoilt = write("shortcut=gate", test_error=6.0)
+    SPOILS[how](spoilt)
+    (words,), _, said = report()
+    assert words[HEAD] == "5.00"
+    assert len(said.splitlines()) == 1
+    assert str(spoilt) in said
+
+
+def test_only_unreadable_records_are_no_report(write, report):
+    spoil_truncated(write(test_error=5.0))
+    assert len(report(status=1).splitlines()) == 1
+
+
+def test_an_empty_folder_and_no_folder_are_one_sentence(report, tmp_path):
+    said = report(status=1)
+    assert len(said.splitlines()) == 1
+    assert str(tmp_path / "runs") in said
+    (tmp_path / "runs").mkdir()
+    said = report(status=1)
+    assert len(said.splitlines()) == 1
+    assert "holds no runs" in said
+
+
+def test_an_unknown_experiment_is_one_sentence(write, report):
+    write(test_error=5.0)
+    said = report("--experiment", "quickstrat", status=1)
+    assert len(said.splitlines()) == 1
+    assert "'quickstrat'" in said
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(write, capsys, tmp_path):
+    write(test_error=5.0)
+    (tmp_path / "file").write_text("")
+    assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "file" / "out")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_report_never_imports_torch_and_writes_nothing_unasked(write, process, no_torch, tmp_path):
+    write("seed=0", test_error=5.0)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = process("ablate.report", "runs", path=no_torch)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "identity" in outcome.out
+    assert "5.00" in outcome.out
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,206 @@
+"""One run through the command line, from another working directory: its folder, its files, its numbers."""
+
+import json
+import re
+import sys
+from dataclasses import asdict
+
+import pytest
+import torch
+import yaml
+
+from ablate.config import Config
+from ablate.runs.signature import signature
+
+RESULT = {
+    *("schema", "signature", "status", "test_error", "best_test_error", "train_loss", "train_error", "parameters"),
+    *("multiply_adds", "seconds", "images_per_second", "seed", "device", "versions", "git"),
+}
+METRIC = ["step", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error", "seconds"]
+# Two epochs, of 20 steps and of 2, with dropout, which draws from the seed in every step.
+TINY = ("shortcut=dropout", "depth=8", "iterations=22", "seed=3", "device=cpu")
+
+
+def only(folder):
+    (found,) = (path for path in folder.iterdir() if not path.name.startswith(("_", ".")))
+    return found
+
+
+def read(folder, strict_json):
+    metrics = [strict_json(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return strict_json((folder / "result.json").read_text()), metrics
+
+
+def refuse_to_train(monkeypatch, error=AssertionError):
+    def step(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+
+
+def test_a_run_leaves_its_record_trains_once_and_repeats_itself(ask, tmp_path, strict_json, resolve, monkeypatch):
+    assert ask(*TINY).status == 0
+    folder = only(tmp_path / "runs")
+    assert re.fullmatch(r"digits-dropout-d8-s3-[0-9a-f]{16}", folder.name)
+    assert not list((tmp_path / "elsewhere").iterdir())  # nothing where it was started
+    assert {"config.yaml", "metrics.jsonl", "result.json", "run.log"} <= {path.name for path in folder.iterdir()}
+    result, metrics = read(folder, strict_json)
+
+    assert set(result) >= RESULT
+    assert (result["status"], result["schema"], result["seed"], result["device"]) == ("finished", 1, 3, "cpu")
+    assert result["signature"] == folder.name[-16:]
+    # stem 9·16+32; 2·(16·16·9)+64; 16·32·9+32·32·9+128; 32·64·9+64·64·9+256; 650: one input channel
+    assert result["parameters"] == 176 + 4672 + 13952 + 55552 + 650
+    assert {"python", "torch"} <= set(result["versions"])
+    assert result["images_per_second"] > 0
+    assert result["seconds"] > 0
+
+    assert [list(line) for line in metrics] == [METRIC, METRIC]
+    assert [(line["step"], line["epoch"]) for line in metrics] == [(20, 1), (22, 2)]
+    assert [line["lr"] for line in metrics] == pytest.approx([0.0002, 0.0002])  # past both milestones, 11 and 16
+    assert result["test_error"] == metrics[-1]["test_error"]
+    assert result["best_test_error"] == min(line["test_error"] for line in metrics)
+    assert (result["train_loss"], result["train_error"]) == (metrics[-1]["train_loss"], metrics[-1]["train_error"])
+    assert all(0 <= line[key] <= 100 for line in metrics for key in ("train_error", "test_error"))
+    assert metrics[-1]["test_error"] * 5 == pytest.approx(round(metrics[-1]["test_error"] * 5))  # of 500, in percent
+
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert set(config) == set(Config.__dataclass_fields__)
+    assert signature(config) == result["signature"]
+    assert "test error" in (folder / "run.log").read_text()
+
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with monkeypatch.context() as patch:
+        refuse_to_train(patch)
+        again = ask(*TINY)
+    assert (again.status, again.err) == (0, "")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+    torch.manual_seed(99)
+    torch.rand(7)
+    assert ask(*TINY, f"results={tmp_path / 'twin'}").status == 0
+    twin = only(tmp_path / "twin")
+    assert twin.name == folder.name
+    assert without_seconds(read(twin, strict_json)[1]) == without_seconds(metrics)
+
+
+def without_seconds(metrics):
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in metrics]
+
+
+def test_another_seed_is_another_run(ask, tmp_path, strict_json):
+    losses = set()
+    for seed in (0, 1):
+        results = tmp_path / f"seed{seed}"
+        assert ask("depth=8", "iterations=2", f"seed={seed}", f"results={results}").status == 0
+        losses.add(read(only(results), strict_json)[0]["train_loss"])
+    assert len(losses) == 2
+
+
+def test_the_optimizer_steps_at_the_schedules_rate_with_the_papers_settings(ask, monkeypatch):
+    seen, step = [], torch.optim.SGD.step
+
+    def spy(optimizer, *arguments, **options):
+        groups = optimizer.param_groups
+        seen.append({(float(g["lr"]), g["momentum"], g["weight_decay"], g["nesterov"]) for g in groups})
+        assert sum(len(g["params"]) for g in groups) == 3 * 7 + 2  # seven convolutions with their BN, and the linear
+        return step(optimizer, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    recipe = ("recipe=he2016", "recipe.batch=16", "recipe.warmup=0.2", "recipe.milestones=[0.5,0.8]")
+    assert ask("depth=8", "iterations=10", *recipe).status == 0
+    assert all(len(settings) == 1 for settings in seen)
+    rates, momenta, decays, nesterov = zip(*(settings.pop() for settings in seen), strict=True)
+    assert rates == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.001, 0.001])
+    assert (set(momenta), set(decays), set(nesterov)) == ({0.9}, {1e-4}, {False})
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_a_result(ask, tmp_path, strict_json, monkeypatch):
+    finite, cross_entropy = [], torch.nn.functional.cross_entropy
+
+    def spy(*arguments, **options):
+        loss = cross_entropy(*arguments, **options)
+        finite.append(bool(loss.isfinite()))
+        return loss
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", spy)
+    outcome = ask("depth=8", "iterations=12", "recipe.learning_rate=1e30")
+    assert outcome.status == 0
+    assert "diverged" in outcome.out
+    result, metrics = read(only(tmp_path / "runs"), strict_json)
+    assert result["status"] == "diverged"
+    assert finite.index(False) > 0
+    assert re.search(r"\bstep (\d+)\b", result["reason"])[1] == str(finite.index(False))
+    assert result["test_error"] is None
+    assert metrics == []
+    monkeypatch.undo()
+    refuse_to_train(monkeypatch)
+    assert ask("depth=8", "iterations=12", "recipe.learning_rate=1e30").status == 0  # a result is not asked for twice
+
+
+def test_an_interrupted_run_says_so_and_is_trained_when_asked_again(ask, tmp_path, strict_json, monkeypatch):
+    with monkeypatch.context() as patch:
+        refuse_to_train(patch, KeyboardInterrupt)
+        outcome = ask("depth=8", "iterations=2")
+    assert outcome.status == 130
+    assert "Traceback" not in outcome.err
+    folder = only(tmp_path / "runs")
+    result, _ = read(folder, strict_json)
+    assert result["status"] == "interrupted"
+    assert result["reason"]
+    assert result["test_error"] is None
+    assert ask("depth=8", "iterations=2").status == 0
+    result, metrics = read(folder, strict_json)
+    assert (result["status"], len(metrics)) == ("finished", 1)
+    assert "reason" not in result
+
+
+REZERO = """
+from torch import nn, zeros
+from ablate.models.shortcuts import match_shape
+
+class ReZero(nn.Module):
+    '''y = x + alpha F(x)'''
+    def __init__(self, in_channels, out_channels, stride, *, option="A"):
+        super().__init__()
+        self.match, self.alpha = match_shape(in_channels, out_channels, stride, option), nn.Parameter(zeros(()))
+
+    def forward(self, x, residual):
+        return self.match(x) + self.alpha * residual
+"""
+
+
+def test_a_shortcut_from_the_users_own_module_trains_under_its_own_name(process, tmp_path, strict_json):
+    (tmp_path / "rezero.py").write_text(REZERO)
+    outcome = process("ablate", "shortcut._target_=rezero.ReZero", "depth=8", "iterations=2", "threads=1")
+    assert (outcome.status, outcome.err) == (0, "")
+    folder = only(tmp_path / "results" / "runs")  # the default, below the working directory
+    assert folder.name.startswith("digits-ReZero-d8-s0-")
+    result = json.loads((folder / "result.json").read_text())
+    assert result["config"]["shortcut"]["name"] == "ReZero"
+    assert result["parameters"] == 75_002 + 3  # an alpha a unit
+    assert "identity" not in outcome.out
+
+
+def test_an_edited_module_is_another_run(tmp_path, monkeypatch, resolve):
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def digest():
+        return signature(asdict(resolve("shortcut._target_=edited_shortcut.ReZero")))
+
+    module = tmp_path / "edited_shortcut.py"
+    module.write_text(REZERO)
+    first = digest()
+    assert digest() == first
+    module.write_text(REZERO.replace("alpha * residual", "(alpha + 0) * residual"))
+    assert digest() != first
+    module.write_text(REZERO)
+    assert digest() == first
+    assert "edited_shortcut" not in sys.modules  # looked at, not run: torch would come with it
+
+
+def test_a_name_given_to_ones_own_shortcut_is_kept(tmp_path, monkeypatch, resolve):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "named_shortcut.py").write_text(REZERO)
+    config = resolve("shortcut._target_=named_shortcut.ReZero", "shortcut.name=alpha0")
+    assert config.shortcut["name"] == "alpha0"

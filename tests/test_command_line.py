@@ -1,0 +1,176 @@
+"""What a wrong request gets: an exit status and one line, and no folder that looks like a run."""
+
+import sys
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+SHORT = ("depth=8", "iterations=2")
+
+
+def refused(outcome, status, *words):
+    assert outcome.status == status, outcome
+    assert len(outcome.err.splitlines()) == 1, outcome.err
+    assert outcome.err.startswith("ablate: ")
+    assert "Traceback" not in outcome.err + outcome.out
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.fixture
+def no_run(tmp_path):
+    """After the test nothing below tmp_path is, or looks like, a run."""
+    yield
+    assert not [path for name in ("config.yaml", "result.json", "metrics.jsonl") for path in tmp_path.rglob(name)]
+    runs = tmp_path / "runs"
+    assert not runs.exists() or all(path.name.startswith(("_", ".")) for path in runs.iterdir())
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A whole data set of two classes, to be spoilt; the override that names it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for path in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tmp_path / "set" / path).mkdir(parents=True)
+        for index in range(3):
+            Image.fromarray(numpy.full((8, 8), index, dtype=numpy.uint8)).save(tmp_path / f"set/{path}/{index}.png")
+    return tmp_path / "set", ("data=folder", f"data.root={tmp_path / 'set'}", "recipe.batch=2", *SHORT)
+
+
+WRONG = {
+    ("depth=111",): ["ablate: depth 111 is not 6n+2; nearest: 110, 116"],
+    ("depth=abc",): ["depth", "abc"],
+    ("shortcut=gat",): ["'gat' is unknown", "did you mean 'gate'", "exclusive_gate", "dropout"],
+    ("shortcut=zzz",): ["'zzz' is unknown. Known: ", "identity"],
+    ("data=digit",): ["'digit' is unknown", "did you mean 'digits'"],
+    ("shortcut=dropout", "shortcut.p=1.5"): ["shortcut.p=1.5"],
+    ("shortcut=dropout", "shortcut.p=half"): ["shortcut.p=half", "a number"],
+    ("shortcut=conv1x1", "shortcut.norm=maybe"): ["shortcut.norm=maybe", "true or false"],
+    ("shortcut=gate", "shortcut.bias_init=nan"): ["shortcut.bias_init=nan"],
+    ("seed=-1",): ["seed=-1"],
+    ("iterations=0",): ["iterations=0"],
+    ("iterations=5", "epochs=5"): ["iterations and epochs are both given"],
+    ("dpeth=20",): ["'dpeth'", "did you mean 'depth'"],
+    ("recipe.learning_rat=1",): ["learning_rat'", "did you mean 'recipe.learning_rate'"],
+    ("data=folder",): ["data.root"],
+    ("shortcut._target_=nowhere_at_all.H",): ["nowhere_at_all", "cannot be imported"],
+    ("shortcut._target_=H",): ["shortcut._target_=H", "MODULE.CLASS"],
+    ("depth",): ["depth"],
+    ("depth=[",): ["'['"],
+    ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
+    ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
+    ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],
+    ("-m", "shortcut=gate,dropout", "+shortcut.p=0.5,2"): ["shortcut.p=2"],
+}
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_a_wrong_request_ends_with_2_and_one_line(arguments, ask):
+    refused(ask(*arguments), 2, *WRONG[arguments])
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(
+    "arguments",
+    [("depth=111",), ("shortcut=gat",), ("dpeth=20",), ("shortcut=dropout", "shortcut.p=1.5"), ("-m", "depth=8,9")],
+    ids=" ".join,
+)
+def test_a_wrong_request_never_waits_for_torch(arguments, process, no_torch):
+    refused(process("ablate", *arguments, path=no_torch), 2)
+
+
+def test_help_never_waits_for_torch_and_names_groups_and_keys(process, no_torch):
+    outcome = process("ablate", "--help", path=no_torch)
+    assert (outcome.status, outcome.err) == (0, "")
+    for word in ("shortcut: ", "exclusive_gate", "experiment: ", "quickstart", "depth: 20", "seed: 0", "-m"):
+        assert word in outcome.out
+
+
+def test_the_poison_works(process, no_torch):
+    assert process("ablate", *SHORT, path=no_torch).status == 99
+
+
+def test_the_traceback_is_to_be_had(process):
+    outcome = process("ablate", "depth=111", HYDRA_FULL_ERROR="1")
+    assert outcome.status != 0
+    assert "Traceback" in outcome.err
+    assert "depth 111 is not 6n+2" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_folder_without_train_is_refused(ask, tmp_path):
+    (tmp_path / "set" / "test").mkdir(parents=True)
+    refused(ask("data=folder", f"data.root={tmp_path / 'set'}"), 2, str(tmp_path / "set"), "train/")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_file_that_is_no_picture_is_named(ask, pictures):
+    root, overrides = pictures
+    (root / "train" / "bee" / "notes.txt").write_text("no picture")
+    refused(ask(*overrides), 1, str(root / "train" / "bee" / "notes.txt"))
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_truncated_picture_is_named(ask, pictures):
+    root, overrides = pictures
+    file = root / "test" / "ant" / "1.png"
+    file.write_bytes(file.read_bytes()[:40])
+    refused(ask(*overrides), 1, str(file))
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(("lacking", "other"), [("test", "train"), ("train", "test")])
+def test_a_class_missing_from_one_part_is_named(lacking, other, ask, pictures):
+    root, overrides = pictures
+    for file in (root / lacking / "bee").iterdir():
+        file.unlink()
+    refused(ask(*overrides), 1, "'bee'", f"{lacking}/", f"{other}/")
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is here")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_device_that_is_not_here_is_refused(device, ask):
+    refused(ask(f"device={device}", *SHORT), 2, f"device={device}", "device=cpu")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_results_that_cannot_be_written_are_refused(ask, tmp_path):
+    (tmp_path / "file").write_text("")
+    results = tmp_path / "file" / "runs"  # below a file, where not even root may write
+    refused(ask(f"results={results}", *SHORT), 1, str(results), "cannot be written")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeypatch):
+    (tmp_path / "picky_shortcut.py").write_text(
+        "class Picky:\n    def __init__(self, *_, **__):\n        raise ValueError('odd stages\\nand more')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    refused(ask("shortcut._target_=picky_shortcut.Picky", *SHORT), 2, "Picky", "odd stages")
+    sys.modules.pop("picky_shortcut")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_class_that_its_module_lacks_is_one_line(ask):
+    refused(ask("shortcut._target_=ablate.models.shortcuts.Gat", *SHORT), 2, "Gat")
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(("name", "file"), [("cifar10", "data_batch_1"), ("cifar100", "train")])
+def test_absent_cifar_names_the_folder_the_files_and_a_way_out(name, file, ask, tmp_path):
+    outcome = ask(f"data={name}", f"data.root={tmp_path / 'empty'}", *SHORT)
+    refused(outcome, 1, str(tmp_path / "empty"), file, "data.download=true", "data=digits")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_batch_larger_than_the_data_is_refused(ask):
+    refused(ask("recipe.batch=1298", *SHORT), 2, "recipe.batch=1298", "1297")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_holding_out_everything_is_refused(ask):
+    refused(ask("data.validation=1297", *SHORT), 2, "data.validation=1297")

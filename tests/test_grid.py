@@ -1,0 +1,64 @@
+"""A grid on the command line, in processes of its own."""
+
+import json
+import shutil
+
+
+def runs(folder):
+    return sorted(path.name.rsplit("-", 1)[0] for path in folder.iterdir() if not path.name.startswith(("_", ".")))
+
+
+def test_an_experiment_runs_in_parallel_is_reported_and_runs_what_is_left(process, tmp_path, no_torch):
+    # the command line's depth takes the place of the experiment's five
+    asked = ("-m", "+experiment=depth", "depth=8", "iterations=2", "threads=1", "hydra/launcher=joblib")
+    outcome = process("ablate", *asked)
+    assert outcome.status == 0, outcome
+    folder = tmp_path / "results" / "runs"
+    assert runs(folder) == ["digits-identity-d8-s0", "digits-none-d8-s0"]
+    for run in folder.glob("digits-*"):
+        assert json.loads((run / "result.json").read_text())["status"] == "finished"
+
+    # All are trained, so the same request needs no torch.
+    again = process("ablate", *asked, path=no_torch)
+    assert (again.status, again.err) == (0, "")
+
+    (plain,) = folder.glob("digits-none-*")
+    shutil.rmtree(plain)
+    report = process("ablate.report", "--experiment", "depth", path=no_torch)
+    assert report.status == 0, report
+    (missing,) = (line for line in report.out.splitlines() if "none" in line)
+    assert "1 missing" in missing
+    (trained,) = (line for line in report.out.splitlines() if "identity" in line)
+    assert "missing" not in trained
+    assert "0 of 1" in missing
+
+    # What is left does need it, and nothing else does.
+    assert process("ablate", *asked, "hydra/launcher=basic", path=no_torch).status == 99
+
+
+def test_a_grid_with_one_wrong_cell_trains_nothing(process, tmp_path, no_torch):
+    outcome = process("ablate", "-m", "depth=8,9", "iterations=2", path=no_torch)
+    assert outcome.status == 2
+    assert outcome.err == "ablate: depth 9 is not 6n+2; nearest: 8, 14 (in the cell depth=9 iterations=2)\n"
+    assert not (tmp_path / "results" / "runs").exists() or not runs(tmp_path / "results" / "runs")
+
+
+def test_cells_that_ask_for_the_same_run_are_one_run_and_the_others_run_on_where_one_fails(ask, tmp_path, monkeypatch):
+    (tmp_path / "half_shortcut.py").write_text(
+        "from ablate.models.shortcuts import Identity\n\n"
+        "class Half(Identity):\n"
+        "    def forward(self, x, residual):\n"
+        "        raise RuntimeError('no forward')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    targets = "half_shortcut.Half,ablate.models.shortcuts.Identity"
+    outcome = ask("-m", f"shortcut._target_={targets}", "depth=8", "seed=1,1", "iterations=1")
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.err
+    assert "no forward" in outcome.err
+    states = {
+        path.parent.name.split("-")[1]: json.loads(path.read_text())["status"]
+        for path in (tmp_path / "runs").glob("*/result.json")
+    }
+    assert states.get("identity") == "finished"
+    assert states.get("Half", "failed") == "failed"
