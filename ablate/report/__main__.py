@@ -53,7 +53,7 @@ def report(runs: Path, experiment: str | None, out: Path | None) -> None:
         console.print(line, markup=False, highlight=False)
     for sentence in records.unread:
         print(f"ablate.report: {sentence}", file=sys.stderr)
-    for run in records.runs[records.runs.status == "failed"].itertuples():
+    for run in records.runs[records.runs.state == "failed"].itertuples():
         print(f"ablate.report: {run.folder} failed: {str(run.reason).splitlines()[0]}", file=sys.stderr)
     if out is None:
         return

@@ -26,8 +26,8 @@ def cells(runs: pandas.DataFrame) -> pandas.DataFrame:
 
 def _cell(group: pandas.DataFrame, by_depth: bool) -> dict[str, Any]:
     first = group.iloc[0]
-    ended = group[group.status.isin(["finished", "diverged"])]
-    errors = ended.test_error.where(ended.status == "finished", numpy.inf).to_numpy(float)
+    ended = group[group.state.isin(["finished", "diverged"])]
+    errors = ended.test_error.where(ended.state == "finished", numpy.inf).to_numpy(float)
     whole = bool(len(errors)) and bool(numpy.isfinite(errors).all())
     published, place = find(first.config, by_depth=by_depth)
     return {
@@ -64,10 +64,6 @@ def _verdict(errors: numpy.ndarray) -> str:
 
 
 def _state(group: pandas.DataFrame) -> str:
-    counts = group.status.value_counts()
-    words = [
-        f"{counts[name]} {name}"
-        for name in ("diverged", "failed", "interrupted", "running", "missing")
-        if counts.get(name)
-    ]
-    return ", ".join(words)
+    counts = group.state.value_counts()
+    order = ("diverged", "failed", "interrupted", "running", "stale", "missing")
+    return ", ".join(f"{counts[state]} {state}" for state in order if counts.get(state))

@@ -1,0 +1,106 @@
+"""Every run below a folder, as its own files tell it. Changes nothing, needs neither torch nor pandas."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ablate.errors import AblateError
+from ablate.runs import holder
+from ablate.runs.signature import SCHEMA, cell, signature
+
+ENDED = ("finished", "diverged", "interrupted", "failed")
+PLANS = "_grids"
+YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run. `state`: finished, diverged, interrupted, failed (result.json says so), running (its holder lives),
+    stale (it began, and nobody is at it), missing (an experiment asks for it). `card` is what the holder last said."""
+
+    folder: Path
+    state: str
+    config: dict[str, Any]
+    cell: str
+    result: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Runs:
+    """What was read, and a sentence for each folder that is no whole record."""
+
+    runs: list[Run]
+    unread: list[str]
+
+
+def read_runs(path: Path, experiment: str | None = None) -> Runs:
+    """All runs below `path` and all that its experiments ask for, or those of one experiment.
+
+    Raises AblateError where there is no such folder or experiment, or no run at all.
+    """
+    if not path.is_dir():
+        raise AblateError(f"{path} is not a folder: name the one that holds the runs")
+    plans = read_plans(path)
+    if experiment is not None and experiment not in plans:
+        known = f"known here: {', '.join(plans)}" if plans else "no experiment was run here"
+        raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
+    asked = {}
+    for name, plan in plans.items():
+        if experiment in (None, name):
+            asked.update(plan)
+    there = {entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] not in "_." and entry.is_dir()}
+    found = Runs([], [])
+    shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
+    for name in dict.fromkeys([*asked, *(there if experiment is None else ())]):
+        try:
+            run = _read(there[name]) if name in there else Run(path / name, "missing", asked[name], cell(asked[name]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            found.unread.append(f"{path / name} is left out, no whole record: {type(error).__name__}: {reason}")
+            continue
+        seed = run.config["seed"]
+        run.config = {**shared.setdefault(run.cell, run.config), "seed": seed}
+        found.runs.append(run)
+    if not found.runs:
+        what = found.unread[0] if found.unread else f"{path} holds no runs"
+        raise AblateError(f"{what}; train one first: python -m ablate shortcut=gate")
+    return found
+
+
+def read_plans(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """What each experiment asks for: its runs' configurations by folder, in its order."""
+    return dict(_plans(path))
+
+
+def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    for file in sorted((path / PLANS).glob("*.json")):
+        try:
+            runs = json.loads(file.read_text())["runs"]
+            yield file.stem, {str(name): dict(config) for name, config in runs.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise AblateError(f"{file} cannot be read: remove it and start the experiment again") from error
+
+
+def _read(folder: Path) -> Run:
+    try:
+        result = json.loads((folder / "result.json").read_bytes())
+    except FileNotFoundError:  # under way, or killed
+        config = yaml.load((folder / "config.yaml").read_bytes(), Loader=YamlLoader)
+        alive = holder.living(folder, probe=False)
+        card = alive or holder.last(folder) or {}
+        return Run(folder, "running" if alive else "stale", config, cell(config), card=card)
+    if result["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {result['schema']}, where this version reads {SCHEMA}")
+    config = result.pop("config")
+    if signature(config) != result["signature"]:
+        raise ValueError("its configuration does not have its signature")
+    if result["status"] not in ENDED:
+        raise ValueError(f"its status is {result['status']!r}")
+    if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
+        raise ValueError(f"it is finished with a test error of {result['test_error']}")
+    return Run(folder, result["status"], config, cell(config), result)

@@ -1,0 +1,152 @@
+"""How far the runs are: a line a cell for people, everything for scripts. Changes nothing."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ablate.runs.reading import Run, Runs
+from ablate.runs.signature import label
+
+TAIL = 15
+"""Lines of a failed run's log that are shown."""
+
+
+def table(found: Runs) -> Table:
+    """One line a cell: seeds by state, and what the running and the failed say."""
+    drawn = Table("shortcut", "depth", "data", "finished", "state")
+    for runs in by_cell(found):
+        config = runs[0].config
+        done = sum(run.state in ("finished", "diverged") for run in runs)
+        lines = [_escape(line) for line in _lines(runs)]
+        drawn.add_row(
+            _escape(label(config["shortcut"])),
+            str(config["depth"]),
+            _escape(config["data"]["name"]),
+            f"{done} of {len(runs)}",
+            "\n".join(lines),
+        )
+    counts = summary(found)
+    drawn.caption = ", ".join(f"{number} {state}" for state, number in counts.items())
+    return drawn
+
+
+def by_cell(found: Runs) -> list[list[Run]]:
+    """The runs of each cell, by seed."""
+    cells: dict[str, list[Run]] = {}
+    for run in found.runs:
+        cells.setdefault(run.cell, []).append(run)
+    return [sorted(runs, key=lambda run: int(run.config["seed"])) for runs in cells.values()]
+
+
+def summary(found: Runs) -> dict[str, int]:
+    """How many runs are in each state."""
+    counts: dict[str, int] = {}
+    for run in found.runs:
+        counts[run.state] = counts.get(run.state, 0) + 1
+    return counts
+
+
+def as_json(found: Runs) -> dict[str, Any]:
+    """Everything, for scripts."""
+    return {
+        "runs": [_facts(run) for run in found.runs],
+        "states": summary(found),
+        "unread": found.unread,
+    }
+
+
+def failed_logs(found: Runs) -> str:
+    """The reason and the end of the log of every run that failed or went stale."""
+    parts = []
+    for run in found.runs:
+        if run.state in ("failed", "stale"):
+            try:
+                tail = (run.folder / "run.log").read_text(errors="replace").splitlines()[-TAIL:]
+            except OSError:
+                tail = ["(no log)"]
+            parts.append("\n  ".join([f"{run.folder}: {run.state}: {_reason(run)}", *tail]))
+    return "\n\n".join(parts) or "no run has failed"
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "folder": str(run.folder),
+        "state": run.state,
+        "cell": run.cell,
+        "shortcut": label(run.config["shortcut"]),
+        "depth": run.config["depth"],
+        "data": run.config["data"]["name"],
+        "seed": run.config["seed"],
+        "reason": run.result.get("reason"),
+        "test_error": run.result.get("test_error"),
+    }
+    for key in ("host", "pid", "step", "steps", "images_per_second"):
+        facts[key] = run.card.get(key)
+    facts["seconds_left"] = _seconds_left(run)
+    return facts
+
+
+def _lines(runs: list[Run]) -> list[str]:
+    lines = []
+    for run in runs:
+        seed = f"seed {run.config['seed']}"
+        if run.state == "running":
+            lines.append(f"{seed} {_running(run)}")
+        elif run.state in ("failed", "stale", "interrupted", "diverged"):
+            lines.append(f"{seed} {run.state}: {_reason(run)}")
+    missing = [str(run.config["seed"]) for run in runs if run.state == "missing"]
+    if missing:
+        lines.append(f"missing: seed {', '.join(missing)}")
+    return lines
+
+
+def _running(run: Run) -> str:
+    card = run.card
+    step, steps, left = card.get("step", 0), card.get("steps"), _seconds_left(run)
+    part = f"step {step:,} of {steps:,}, {100 * step / steps:.0f} %" if steps else "starting"
+    speed = f", {card['images_per_second']:,.0f} images/s" if card.get("images_per_second") else ""
+    return (
+        f"running: {part}{speed}{f', {_duration(left)} left' if left is not None else ''}, on {card.get('host', '?')}"
+    )
+
+
+def _seconds_left(run: Run) -> float | None:
+    card = run.card
+    if run.state != "running" or not card.get("images_per_second") or not card.get("steps"):
+        return None
+    pictures = (card["steps"] - card["step"]) * run.config["recipe"]["batch"]
+    return max(0.0, float(pictures / card["images_per_second"] - (time.time() - card["renewed"])))
+
+
+def _reason(run: Run) -> str:
+    if run.state == "stale":
+        card = run.card
+        where = f"process {card['pid']} on {card['host']} is gone" if "pid" in card else "nobody is at it"
+        return f"{where}; the same command again goes on"
+    return (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _escape(text: str) -> str:
+    return str(text).replace("[", "\\[")
+
+
+def watch(path: Path, experiment: str | None, every: float) -> None:
+    """Draw the table anew every so many seconds, until interrupted or until nothing is left to wait for."""
+    from rich.live import Live
+
+    from ablate.runs.reading import read_runs
+
+    with Live(auto_refresh=False, screen=False) as live:
+        while True:
+            found = read_runs(path, experiment)
+            live.update(table(found), refresh=True)
+            if "running" not in summary(found):
+                return
+            time.sleep(every)
