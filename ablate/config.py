@@ -153,6 +153,11 @@ def resolve(composed: DictConfig) -> Config:
     """
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
+    return settle(config)
+
+
+def settle(config: Config) -> Config:
+    """`config` itself, checked and in one form, with what own code and own pictures are at this moment."""
     recipe = config.recipe
     if config.iterations is not None and config.epochs is not None:
         raise ConfigError("iterations and epochs are both given: give one of them")

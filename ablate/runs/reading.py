@@ -58,7 +58,9 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
     for name in dict.fromkeys([*asked, *(there if experiment is None else ())]):
         try:
-            run = _read(there[name]) if name in there else Run(path / name, "missing", asked[name], cell(asked[name]))
+            run = (
+                read_run(there[name]) if name in there else Run(path / name, "missing", asked[name], cell(asked[name]))
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             reason = (str(error).splitlines() or [""])[0]
             found.unread.append(f"{path / name} is left out, no whole record: {type(error).__name__}: {reason}")
@@ -86,7 +88,8 @@ def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
             raise AblateError(f"{file} cannot be read: remove it and start the experiment again") from error
 
 
-def _read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
+    """The run in one folder. Raises OSError, ValueError, KeyError or the like where it is no whole record."""
     try:
         result = json.loads((folder / "result.json").read_bytes())
     except FileNotFoundError:  # under way, or killed

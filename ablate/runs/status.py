@@ -107,9 +107,8 @@ def _running(run: Run) -> str:
     step, steps, left = card.get("step", 0), card.get("steps"), _seconds_left(run)
     part = f"step {step:,} of {steps:,}, {100 * step / steps:.0f} %" if steps else "starting"
     speed = f", {card['images_per_second']:,.0f} images/s" if card.get("images_per_second") else ""
-    return (
-        f"running: {part}{speed}{f', {_duration(left)} left' if left is not None else ''}, on {card.get('host', '?')}"
-    )
+    rest = f", {_duration(left)} left" if left is not None else ""
+    return f"running: {part}{speed}{rest}, on {card.get('host', '?')}"
 
 
 def _seconds_left(run: Run) -> float | None:
