@@ -23,7 +23,7 @@ $(READY): pyproject.toml
 	  { rm -rf .venv; echo 'no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv'; exit 1; }
 	@# uv, because pip may take a CPU build of torch lying on the machine, which torchvision from the registry does not fit.
 	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[dev]'
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -e '.[dev]'
 	@$(BIN)/python -c 'import torch, torchvision; print("torch", torch.__version__, "torchvision", torchvision.__version__)' || \
 	  { echo 'torch and torchvision do not fit each other: remove .venv, then give one pair that does, as in'; \
 	    echo '  make setup UV_TORCH_BACKEND=cpu     (or cu128, ...; see the README)'; exit 1; }

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
@@ -139,6 +139,8 @@ def explain(error: Exception) -> str:
         return f"there is no key '{key}'{near(key, keys()) or ': python -m ablate --help lists them'}"
     if isinstance(cause, ValidationError):
         return f"{cause.full_key}: {_first_line(cause)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
     return _first_line(error)
 
 

@@ -14,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -60,7 +59,7 @@ class GridSweeper(Sweeper):
         )
         if not isinstance(launcher, RecordLauncher):
             raise ConfigError(
-                f"hydra/launcher={HydraConfig.get().runtime.choices['hydra/launcher']} is not one of ablate's: "
+                f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} is not one of ablate's: "
                 f"use {', '.join(known('hydra/launcher'))}"
             )
         self.place = launcher

@@ -58,7 +58,7 @@ WRONG = {
     ("shortcut._target_=nowhere_at_all.H",): ["nowhere_at_all", "cannot be imported"],
     ("shortcut._target_=H",): ["shortcut._target_=H", "MODULE.CLASS"],
     ("depth",): ["depth"],
-    ("depth=[",): ["'['"],
+    ("depth=[",): ["'depth=['"],
     ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
     ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
     ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],

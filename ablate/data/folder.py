@@ -72,7 +72,7 @@ def _cache_file(root: Path) -> Path:
 
 def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
     try:
-        with numpy.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, numpy.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None  # absent, or torn: decode again

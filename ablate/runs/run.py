@@ -95,6 +95,7 @@ class _Observer:
         self.evaluations: list[Evaluation] = []
         self.facts: dict[str, Any] = {}  # what a resumed run must know of the one before
         self.now = self.start = 0
+        self.seconds_before = 0.0
         self.steps = steps
         self.began = self.saved = time.monotonic()
         self.saved_step = -1
@@ -104,9 +105,14 @@ class _Observer:
         speed = (self.now - self.start) * self.record.config.recipe.batch / max(1e-9, time.monotonic() - self.began)
         return {"step": self.now, "steps": self.steps, "images_per_second": speed}
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, seconds: float) -> None:
         self.now = self.start = self.saved_step = step
         self.began = self.saved = time.monotonic()
+        self.seconds_before = seconds
+
+    def seconds(self) -> float:
+        """Wall clock of training and evaluating, all sittings together."""
+        return self.seconds_before + time.monotonic() - self.began
 
     def step(self, step: int) -> None:
         self.now = step
@@ -187,18 +193,20 @@ def _carry_out(
     }
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     start = resume["step"] if resume else 0
-    observer.begin(start)
+    observer.begin(start, resume["seconds"] if resume else 0.0)
     observer.evaluations = [Evaluation(**line) for line in record.start(start)]
     record.log(observer.progress.started(record, observer.steps, facts, start))
-    if diff := git_diff():
-        write_whole(record.folder / "source.diff", diff.encode())
     for sentence in warnings:
         observer.warn(sentence)
+    if diff := git_diff():
+        try:
+            write_whole(record.folder / "source.diff", diff.encode())
+        except OSError as error:
+            observer.warn(f"what the source has that its commit has not was not saved: {error.strerror}")
 
     def end(status: str, ending: Ending | None, **more: Any) -> None:
-        seconds = observer.evaluations[-1].seconds if observer.evaluations else None
         numbers = _numbers(observer.evaluations, ending)
-        record.result({**facts, **numbers, "status": status, "seconds": seconds, "ended": _utc(), **more})
+        record.result({**facts, **numbers, "status": status, "seconds": observer.seconds(), "ended": _utc(), **more})
 
     try:
         ending = train(

@@ -1,0 +1,141 @@
+"""Processes that are killed, and that race, for real: a driver for the tests and for `make kill-test`.
+
+torch is imported once and every run is a fork, so that a hundred deaths take a minute and not ten.
+
+    python tests/drill.py kill FOLDER --kills 100 --seed 7
+    python tests/drill.py race FOLDER --rounds 50
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent's
+
+import torch
+import torch._dynamo  # which torch.optim imports on first use
+from hydra import compose, initialize_config_dir
+
+from ablate import config as configuration
+from ablate.runs.attempt import attempt
+
+torch.set_num_threads(1)
+
+
+def config(results: Path, *overrides: str) -> configuration.Config:
+    configuration.register()
+    with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
+        composed = compose("config", [f"results={results}", "threads=1", "depth=8", *overrides])
+    return configuration.resolve(composed)
+
+
+def begin(run: configuration.Config, log: Path) -> int:
+    """Fork a process that carries out `run`; what it prints goes to `log`."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        with open(log, "a") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        outcome = attempt(run, label="", workers=1, bar=False)
+        if outcome.message:
+            print(outcome.message, flush=True)
+        os._exit(outcome.status)
+    finally:
+        os._exit(99)
+
+
+def ended(results: Path) -> tuple[dict, list[dict]]:
+    """The one result below `results`, and its metrics without their times."""
+    (folder,) = (path for path in results.iterdir() if path.name[0] not in "_.")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["seconds"]
+    return json.loads((folder / "result.json").read_text()), lines
+
+
+def kill(folder: Path, kills: int, seed: int) -> dict:
+    """A run that dies `kills` times, against one that never does. Dropout, so that a generator's state matters."""
+    dice = random.Random(seed)
+    overrides = ("shortcut=dropout", "epochs=12", "checkpoint.steps=1")
+    began = time.monotonic()
+    pid = begin(config(folder / "whole", *overrides), folder / "whole.log")
+    while not list(folder.glob("whole/*/metrics.jsonl")):
+        time.sleep(0.001)
+    start_up = time.monotonic() - began
+    os.waitpid(pid, 0)
+    training = time.monotonic() - began - start_up
+    deaths = writing = starts = early = 0
+    broken = folder / "broken"
+    while True:
+        starts += 1
+        began = time.monotonic()
+        pid = begin(config(broken, *overrides), folder / "broken.log")
+        if deaths < kills:
+            # Lives end anywhere: most in training, and all of them together short of the whole.
+            life = dice.uniform(0.8, 1.0) * start_up + dice.uniform(0.0, 1.2) * training / kills
+            while time.monotonic() - began < life and os.waitpid(pid, os.WNOHANG) == (0, 0):
+                time.sleep(0.001)
+            try:
+                os.kill(pid, signal.SIGKILL)
+                _, status = os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                early += 1  # it had ended before its time
+                break
+            deaths += os.WIFSIGNALED(status)
+            writing += any(broken.glob("*/.writing-*"))
+        else:
+            os.waitpid(pid, 0)
+            break
+    (one, lines), (other, others) = ended(folder / "whole"), ended(broken)
+    return {
+        "deaths": deaths,
+        "while a file was being written": writing,
+        "starts": starts,
+        "resumed": other["resumed"],
+        "same weights": one["weights_sha256"] == other["weights_sha256"],
+        "same metrics": lines == others,
+        "same result": all(one[key] == other[key] for key in ("test_error", "best_test_error", "train_loss")),
+        "left over": sorted(path.name for path in next(broken.glob("digits-*")).iterdir()),
+    }
+
+
+def race(folder: Path, rounds: int) -> dict:
+    """Two processes that ask for the same run at the same time."""
+    trained, others, statuses = [], [], set()
+    for number in range(rounds):
+        results, log = folder / str(number), folder / f"{number}.log"
+        run = config(results, "iterations=2")
+        for pid in [begin(run, log), begin(run, log)]:
+            statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        text = log.read_text()
+        trained.append(text.count("epoch "))
+        others.append(text.count("is being trained by") + text.count("already trained"))
+        assert len(ended(results)[1]) == 1
+    return {"rounds": rounds, "trained": trained, "stood back": others, "exit statuses": sorted(statuses)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("kill", "race"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.what == "kill":
+        print(json.dumps(kill(options.folder, options.kills, options.seed)))
+    else:
+        print(json.dumps(race(options.folder, options.rounds)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
