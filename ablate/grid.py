@@ -148,8 +148,10 @@ def register() -> None:
     under a second name instead of a file being installed into it.
     """
     Plugins.instance()  # looks for plugins on disk, before one that is not on disk joins them
-    # hydra-joblib-launcher, where it is installed, stores a schema that conf/hydra/launcher/joblib.yaml is not made by.
-    ConfigStore.instance().repo.get("hydra", {}).get("launcher", {}).pop("joblib.yaml", None)
+    # Hydra's own `basic` and the plugin's `joblib` have schemas that the files in conf/hydra/launcher are not made by.
+    stored = ConfigStore.instance().repo["hydra"]["launcher"]
+    for name in known("hydra/launcher"):
+        stored.pop(f"{name}.yaml", None)
     sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
     for plugin in (GridSweeper, SerialLauncher, ProcessLauncher):

@@ -1,0 +1,213 @@
+"""Runs that are killed, stopped, starved of disk, raced for: they end as if nothing had happened, or say what did."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DRILL = Path(__file__).parents[1] / "drill.py"
+TINY = ("depth=8", "threads=1", "shortcut=dropout", "epochs=3")
+
+
+def drill(*words):
+    answer = subprocess.run([sys.executable, DRILL, *map(str, words)], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def start(folder, *overrides, **options):
+    command = [sys.executable, "-m", "ablate", *TINY, f"results={folder}", *overrides]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def only(folder):
+    (found,) = (path for path in folder.iterdir() if path.name[0] not in "_.")
+    return found
+
+
+def result(folder):
+    return json.loads((only(folder) / "result.json").read_text())
+
+
+def metrics(folder):
+    lines = [json.loads(line) for line in (only(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
+def until(condition, process):
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert finish(start(folder))[0] == 0
+    return result(folder), metrics(folder)
+
+
+def test_twenty_deaths_leave_no_trace(tmp_path):
+    answer = drill("kill", tmp_path, "--kills", 20)
+    assert answer["deaths"] == 20
+    assert answer["resumed"] > 5
+    assert answer["same weights"]
+    assert answer["same metrics"]
+    assert answer["same result"]
+    assert not [name for name in answer["left over"] if name.startswith((".", "holder", "checkpoint"))]
+
+
+def test_of_two_that_ask_at_once_one_trains(tmp_path):
+    answer = drill("race", tmp_path, "--rounds", 8)
+    assert answer["trained"] == answer["stood back"] == [1] * 8
+    assert answer["exit statuses"] == [0]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
+def test_a_signal_ends_a_run_in_good_order(tmp_path, undisturbed, name):
+    process = start(tmp_path)
+    until(lambda: list(tmp_path.glob("*/metrics.jsonl")) and (only(tmp_path) / "metrics.jsonl").stat().st_size, process)
+    process.send_signal(getattr(signal, name))
+    status, _, err = finish(process)
+    assert status == 128 + getattr(signal, name)
+    assert name in err
+    assert "Traceback" not in err
+    stopped = result(tmp_path)
+    assert stopped["status"] == "interrupted"
+    assert stopped["test_error"] is None
+    assert not list(tmp_path.glob("*/holder-*"))
+
+    status, out, _ = finish(start(tmp_path))
+    assert status == 0
+    assert "from step" in out
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+    assert result(tmp_path)["resumed"] == 1
+    assert metrics(tmp_path) == undisturbed[1]
+
+
+def test_a_broken_checkpoint_costs_time_and_not_the_run(tmp_path, undisturbed):
+    process = start(tmp_path, "checkpoint.steps=1")
+    until(lambda: list(tmp_path.glob("*/checkpoint.old.pt")), process)
+    process.kill()
+    process.communicate()
+    path = only(tmp_path) / "checkpoint.pt"
+    if path.exists():  # it may have died between the two renames
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 4
+        path.write_bytes(content)
+    status, _, err = finish(start(tmp_path))
+    assert status == 0
+    assert "checkpoint.pt is broken" in err
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def limited(size):
+    """A disk that takes no file of more than `size` bytes."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_takes_no_checkpoint_costs_none_of_the_run(tmp_path, undisturbed):
+    status, _, err = finish(start(tmp_path, "checkpoint.steps=20", preexec_fn=limited(100_000)))
+    assert status == 0
+    assert "no checkpoint at step 20: File too large" in err
+    assert "no checkpoint at step 40" in err
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+    assert not [path for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "checkpoint", "weights"))]
+
+
+def test_a_disk_that_takes_no_result_is_said_and_the_run_can_be_finished(tmp_path, undisturbed):
+    status, _, err = finish(start(tmp_path, preexec_fn=limited(1_200)))
+    assert status == 1
+    assert "result.json cannot be written: File too large" in err
+    assert "Traceback" not in err
+    assert not [path.name for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "result"))]
+    assert finish(start(tmp_path))[0] == 0
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def test_a_gpu_without_memory_says_what_to_change(tmp_path):
+    (tmp_path / "hungry.py").write_text(
+        "import torch\n"
+        "class Hungry(torch.nn.Module):\n"
+        "    def __init__(self, *_): super().__init__()\n"
+        "    def forward(self, x, residual):\n"
+        "        if self.training: raise torch.OutOfMemoryError('CUDA out of memory')\n"
+        "        return residual\n"
+    )
+    runs = tmp_path / "runs"
+    status, _, err = finish(start(runs, "shortcut._target_=hungry.Hungry", cwd=tmp_path))
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert result(runs)["status"] == "failed"
+    for said in (err, result(runs)["reason"]):
+        assert "memory ran out" in said
+        assert "recipe.batch" in said
+
+
+def test_a_run_that_raises_is_failed_with_its_reason_and_is_tried_again(tmp_path):
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "import os, torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, *_): super().__init__()\n"
+        "    def forward(self, x, residual):\n"
+        "        if self.training and 'BROKEN' in os.environ: raise KeyError('no such thing')\n"
+        "        return residual\n"
+    )
+    runs = tmp_path / "runs"
+    status, _, err = finish(start(runs, "shortcut._target_=mine.Mine", cwd=tmp_path, env={**os.environ, "BROKEN": "1"}))
+    assert status == 1
+    assert "KeyError" in err
+    assert result(runs)["reason"] == "KeyError: 'no such thing'"
+    assert "Traceback" in (only(runs) / "run.log").read_text()
+    assert finish(start(runs, "shortcut._target_=mine.Mine", cwd=tmp_path))[0] == 0
+    assert result(runs)["status"] == "finished"
+
+
+def test_a_process_of_a_grid_that_is_killed_takes_its_run_alone(tmp_path):
+    """And the same command then completes the grid, in the bits of a grid that nothing happened to."""
+    grid = ("-m", "depth=8", "epochs=5", "seed=0,1,2", "shortcut=identity,dropout", "hydra/launcher=joblib")
+    command = [sys.executable, "-m", "ablate", *grid, "hydra.launcher.n_jobs=2", "checkpoint.steps=5"]
+
+    def launch(folder):
+        words = [*command, f"results={folder}"]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    process = launch(tmp_path / "a")
+    until(lambda: list(tmp_path.glob("a/*/checkpoint.pt")), process)
+    victim = next(tmp_path.glob("a/*/checkpoint.pt")).parent
+    os.kill(json.loads(next(victim.glob("holder-*.json")).read_text())["pid"], signal.SIGKILL)
+    status, _, err = finish(process)
+    assert status == 1
+    assert f"{victim.name} failed: its process was killed" in err
+    assert str(victim / "run.log") in err
+    assert len(list(tmp_path.glob("a/*/result.json"))) == 5
+    status, out, err = finish(launch(tmp_path / "a"))
+    assert status == 0, err
+    assert "6 runs in the grid, 1 to train" in out
+    assert finish(launch(tmp_path / "b"))[0] == 0
+    for one in tmp_path.glob("a/digits-*"):
+        again = json.loads((tmp_path / "b" / one.name / "result.json").read_text())
+        assert json.loads((one / "result.json").read_text())["weights_sha256"] == again["weights_sha256"]
+
+
+def test_rerun_keeps_the_old_folder_aside(tmp_path, undisturbed):
+    assert finish(start(tmp_path))[0] == 0
+    (only(tmp_path) / "mark").write_text("old")
+    assert "already trained" in finish(start(tmp_path, "rerun=failed"))[1]
+    assert finish(start(tmp_path, "rerun=all"))[0] == 0
+    assert not (only(tmp_path) / "mark").exists()
+    (aside,) = (tmp_path / "_aside").iterdir()
+    assert (aside / "mark").read_text() == "old"
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
