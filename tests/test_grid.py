@@ -65,3 +65,10 @@ def test_cells_that_ask_for_the_same_run_are_one_run_and_the_others_run_on_where
     }
     assert states.get("identity") == "finished"
     assert states.get("Half", "failed") == "failed"
+
+
+def test_the_experiments_that_are_to_run_in_parallel_do(process):
+    # a default named in config.yaml would beat the experiment's own override, without a word
+    for experiment in ("quickstart", "depth"):
+        shown = process("ablate", f"+experiment={experiment}", "-c", "hydra", "--package", "hydra.launcher")
+        assert "ProcessLauncher" in shown.out, shown

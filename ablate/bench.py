@@ -1,0 +1,98 @@
+"""What the harness costs, measured on this machine in interleaved runs.
+
+    python -m ablate.bench records        checkpoints, records and heartbeats against bare training
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+
+def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
+    """A quickstart run with all that is kept of it against the same training with nothing kept, pair by pair."""
+    import torch
+    from hydra import compose, initialize_config_dir
+
+    from ablate import config as configuration
+    from ablate.data.load import load
+    from ablate.models import build
+    from ablate.runs.progress import Progress
+    from ablate.runs.run import run
+    from ablate.training.loop import Evaluation, train
+
+    class Nobody:
+        def step(self, step: int) -> None: ...
+
+        def evaluation(self, evaluation: Evaluation) -> None: ...
+
+        def wants_checkpoint(self) -> bool:
+            return False
+
+        def checkpoint(self, state: dict[str, Any]) -> None: ...
+
+    configuration.register()
+
+    def settings(results: str) -> configuration.Config:
+        words = ["depth=56", "threads=1", "device=cpu", f"results={results}", *overrides]
+        with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
+            return configuration.resolve(compose("config", words))
+
+    def bare() -> None:
+        config = settings("unused")
+        pictures = load(config.data)
+        net = build(config, channels=pictures.channels, classes=len(pictures.classes))
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        data = config.data
+        train(
+            net,
+            pictures,
+            config.recipe,
+            seed=0,
+            shift=data.shift,
+            flip=data.flip,
+            precision=torch.float32,
+            observer=Nobody(),
+        )
+
+    def kept() -> None:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            run(settings(folder), Progress())
+
+    torch.set_num_threads(1)
+    seconds: dict[str, list[float]] = {"bare": [], "kept": []}
+    for number in range(pairs + 1):
+        for name, what in (("bare", bare), ("kept", kept)):
+            began = time.perf_counter()
+            what()
+            if number:  # the first pair warms up
+                seconds[name].append(time.perf_counter() - began)
+        print(f"pair {number} of {pairs}", file=sys.stderr, flush=True)
+    ratios = [kept / bare for kept, bare in zip(seconds["kept"], seconds["bare"], strict=True)]
+    return {
+        "seconds, bare": _spread(seconds["bare"]),
+        "seconds, kept": _spread(seconds["kept"]),
+        "kept / bare, pair by pair": _spread(ratios),
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m ablate.bench", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("what", choices=["records"])
+    parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs after one that warms up (5)")
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the run, such as epochs=5")
+    options = parser.parse_args(arguments)
+    print(json.dumps(records(options.pairs, options.overrides), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
