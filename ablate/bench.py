@@ -1,6 +1,6 @@
 """What the harness costs, measured on this machine in interleaved runs.
 
-    python -m ablate.bench records        checkpoints, records and heartbeats against bare training
+python -m ablate.bench records        checkpoints, records and heartbeats against bare training
 """
 
 import argparse
@@ -16,9 +16,8 @@ from typing import Any
 def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
     """A quickstart run with all that is kept of it against the same training with nothing kept, pair by pair."""
     import torch
-    from hydra import compose, initialize_config_dir
 
-    from ablate import config as configuration
+    from ablate.config import Config, from_overrides
     from ablate.data.load import load
     from ablate.models import build
     from ablate.runs.progress import Progress
@@ -35,18 +34,15 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
 
         def checkpoint(self, state: dict[str, Any]) -> None: ...
 
-    configuration.register()
-
-    def settings(results: str) -> configuration.Config:
+    def settings(results: str) -> Config:
         words = ["depth=56", "threads=1", "device=cpu", f"results={results}", *overrides]
-        with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
-            return configuration.resolve(compose("config", words))
+        return from_overrides(*words)
 
     def bare() -> None:
         config = settings("unused")
         pictures = load(config.data)
         net = build(config, channels=pictures.channels, classes=len(pictures.classes))
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net.to(memory_format=torch.channels_last)
         data = config.data
         train(
             net,
@@ -85,7 +81,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m ablate.bench", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser("python -m ablate.bench", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["records"])
     parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs after one that warms up (5)")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the run, such as epochs=5")

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
@@ -96,7 +98,19 @@ class Config:
 
 def register() -> None:
     """Tell Hydra the schema, under the name that conf/config.yaml starts from."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    Plugins.instance()  # looks for plugins on disk, which store their own schemas
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    # Hydra's own `basic` and another package's `joblib` come with schemas that conf/hydra/launcher does not follow.
+    for name in known("hydra/launcher"):
+        store.repo["hydra"]["launcher"].pop(f"{name}.yaml", None)
+
+
+def from_overrides(*overrides: str) -> "Config":
+    """The run that `python -m ablate OVERRIDES` trains. Raises ConfigError, or what Hydra raises."""
+    register()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return resolve(compose("config", overrides=list(overrides)))
 
 
 def conf_folder() -> Path:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -147,11 +146,6 @@ def register() -> None:
     Hydra takes plugins from the namespace package `hydra_plugins` alone, which other packages share; they go there
     under a second name instead of a file being installed into it.
     """
-    Plugins.instance()  # looks for plugins on disk, before one that is not on disk joins them
-    # Hydra's own `basic` and the plugin's `joblib` have schemas that the files in conf/hydra/launcher are not made by.
-    stored = ConfigStore.instance().repo["hydra"]["launcher"]
-    for name in known("hydra/launcher"):
-        stored.pop(f"{name}.yaml", None)
     sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
     for plugin in (GridSweeper, SerialLauncher, ProcessLauncher):

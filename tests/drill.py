@@ -19,22 +19,18 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent
 
 import torch
 import torch._dynamo  # which torch.optim imports on first use
-from hydra import compose, initialize_config_dir
 
-from ablate import config as configuration
+from ablate.config import Config, from_overrides
 from ablate.runs.attempt import attempt
 
 torch.set_num_threads(1)
 
 
-def config(results: Path, *overrides: str) -> configuration.Config:
-    configuration.register()
-    with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
-        composed = compose("config", [f"results={results}", "threads=1", "depth=8", *overrides])
-    return configuration.resolve(composed)
+def config(results: Path, *overrides: str) -> Config:
+    return from_overrides(f"results={results}", "threads=1", "depth=8", *overrides)
 
 
-def begin(run: configuration.Config, log: Path) -> int:
+def begin(run: Config, log: Path) -> int:
     """Fork a process that carries out `run`; what it prints goes to `log`."""
     pid = os.fork()
     if pid:

@@ -1,6 +1,6 @@
 """How status and report grow with the number of finished records: time, and the memory of the whole process.
 
-    python tests/scale.py FOLDER 10000 100000
+python tests/scale.py FOLDER 10000 100000
 """
 
 import copy
@@ -12,16 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
 
-from ablate import config as configuration
+from ablate.config import from_overrides
 from ablate.runs.signature import SCHEMA, folder_name, signature
 
 
 def template() -> dict:
-    configuration.register()
-    with initialize_config_dir(str(configuration.conf_folder()), version_base="1.3"):
-        return asdict(configuration.resolve(compose("config", ["depth=56"])))
+    return asdict(from_overrides("depth=56"))
 
 
 def write(folder: Path, count: int) -> None:

@@ -123,7 +123,9 @@ def test_a_disk_that_takes_no_checkpoint_costs_none_of_the_run(tmp_path, undistu
     assert "no checkpoint at step 20: File too large" in err
     assert "no checkpoint at step 40" in err
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-    assert not [path for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "checkpoint", "weights"))]
+    assert not [
+        path for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "checkpoint", "weights"))
+    ]
 
 
 def test_a_disk_that_takes_no_result_is_said_and_the_run_can_be_finished(tmp_path, undisturbed):
