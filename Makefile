@@ -3,16 +3,20 @@
 #   make test           the tests
 
 PYTHON ?= python3
+KILLS ?= 100
+ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test lint types clean
+.PHONY: help setup quickstart test drill bench scale lint types clean
 
 help:
 	@echo 'make setup        make .venv with all that is needed'
 	@echo 'make quickstart   the eleven rows of Table 1, small, on digits: minutes on a laptop'
 	@echo 'make test         the tests'
 	@echo 'make lint types   ruff, mypy'
+	@echo 'make drill        kill a run 100 times and race for one 50 times: minutes'
+	@echo 'make bench scale  what records cost; how status and report grow'
 
 setup: $(READY)
 
@@ -35,6 +39,21 @@ quickstart: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
+
+# A hundred deaths of one run and fifty races for one, for real; seconds each.
+drill: $(READY)
+	@rm -rf build/drill
+	$(BIN)/python tests/drill.py kill build/drill/kill --kills $(KILLS)
+	$(BIN)/python tests/drill.py race build/drill/race --rounds $(ROUNDS)
+
+# What checkpoints and records cost, and how status and report grow with the number of records.
+bench: $(READY)
+	$(BIN)/python -m ablate.bench records
+
+scale: $(READY)
+	@rm -rf build/scale
+	$(BIN)/python tests/scale.py build/scale 10000 100000
+	@rm -rf build/scale
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -4,12 +4,13 @@ python -m ablate.bench records        checkpoints, records and heartbeats agains
 """
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 
@@ -56,7 +57,7 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
         )
 
     def kept() -> None:
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             run(settings(folder), Progress())
 
     torch.set_num_threads(1)

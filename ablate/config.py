@@ -5,6 +5,8 @@ A request passes three gates: Hydra composes it against the dataclasses here (un
 """
 
 import difflib
+import functools
+import hashlib
 import importlib.util
 import math
 import re
@@ -180,7 +182,8 @@ def settle(config: Config) -> Config:
     if config.iterations is not None or config.epochs is not None:
         recipe.iterations, recipe.epochs = config.iterations, config.epochs
         config.iterations = config.epochs = None
-    _name_own_shortcut(config.shortcut)
+    _name_own("shortcut", config.shortcut)
+    _name_own("unit", config.unit)
     check(config)
     if config.data.name == "folder":
         from ablate.data.listing import fingerprint
@@ -256,33 +259,40 @@ def _check_shortcut(shortcut: Mapping[str, Any]) -> None:
     _require(shortcut.get("option", "A") in ("A", "B", "C"), "shortcut.option", shortcut.get("option"), "A, B or C")
 
 
-def _name_own_shortcut(shortcut: dict[str, Any]) -> None:
-    """A shortcut from the user's module never goes under a built-in's name, and carries its source's hash.
+def _name_own(group: str, node: dict[str, Any]) -> None:
+    """A class never goes under another one's name, and one from the user's module carries its source's hash.
 
     Without the first, `shortcut._target_=mine.H` would be tabled as 'identity'; without the second, an edited class
     would be answered with the old run.
     """
-    target = str(shortcut.get("_target_"))
-    if target.startswith(BUILT_IN) or "." not in target:
+    target = str(node.get("_target_"))
+    if "." not in target:
         return
-    module, _, name = target.rpartition(".")
-    if shortcut.get("name") in (None, *known("shortcut")):
-        # `shortcut._target_=mine.H` was laid over a built-in's file: what that file says is not the user's.
-        file = conf_folder() / "shortcut" / f"{shortcut.get('name')}.yaml"
-        for key, value in (yaml.safe_load(file.read_text()) if file.is_file() else {}).items():
-            if key != "_target_" and shortcut.get(key) == value:
-                del shortcut[key]
-        shortcut["name"] = name
+    files = {name: _file(group, name) for name in known(group)}
+    built_in = {file["_target_"]: name for name, file in files.items() if "_target_" in file}
+    module, _, class_name = target.rpartition(".")
+    base = files.get(str(node.get("name")), {})
+    if node.get("name") is None or base.get("_target_", target) != target:
+        # `shortcut._target_=mine.H` was laid over a built-in's file: what that file says is not the class's own.
+        for key, value in base.items():
+            if key != "_target_" and node.get(key) == value:
+                del node[key]
+        node["name"] = built_in.get(target, class_name)
+    if target in built_in:
+        return
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"shortcut._target_={target} cannot be imported: {error}") from error
+    except Exception as error:  # a package's __init__ is the user's code and raises what it likes
+        raise ConfigError(f"{group}._target_={target} cannot be imported: {type(error).__name__}: {error}") from error
     if spec is None:
-        raise ConfigError(f"shortcut._target_={target} cannot be imported: there is no module {module!r} on the path")
+        raise ConfigError(f"{group}._target_={target} cannot be imported: there is no module {module!r} on the path")
     if spec.origin and spec.origin.endswith(".py"):
-        import hashlib
+        node["source"] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
 
-        shortcut["source"] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+
+@functools.cache
+def _file(group: str, name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load((conf_folder() / group / f"{name}.yaml").read_text()))
 
 
 def _check_folder(data: Data) -> None:

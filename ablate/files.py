@@ -1,9 +1,11 @@
 """Files that are replaced whole or not at all."""
 
+import contextlib
 import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,11 @@ def write_whole(
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what a writer that was killed has left in `folder`."""
+    """Remove what a writer that was killed has left in `folder`, but nothing that another may be writing now."""
     for path in folder.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if "holder-" not in path.name or time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

@@ -4,7 +4,7 @@ Hydra's sweeper decides what to run and hands it to a launcher, which decides wh
 """
 
 import copy
-import json
+import hashlib
 import sys
 import time
 from collections.abc import Iterable
@@ -104,25 +104,24 @@ class GridSweeper(Sweeper):
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
 
 
-def _report(records: list[Record], outcomes: list[Outcome | None], seconds: float) -> None:
-    """Say how a grid went. Raises GridError where a run failed or was not begun."""
-    trained = sum(outcome is not None and outcome.status == 0 for outcome in outcomes)
+def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> None:
+    """Say how a grid went. Raises GridError where a run failed or was cut short."""
+    trained = sum(outcome.status == 0 for outcome in outcomes)
     print(f"{trained} of {len(records)} runs done in {seconds:.0f} s", flush=True)
     failed: dict[str, list[Record]] = {}
     for record, outcome in zip(records, outcomes, strict=True):
-        if outcome and outcome.status and not outcome.interrupted:
+        if outcome.status and not outcome.interrupted:
             failed.setdefault(outcome.message, []).append(record)
     for reason, which in failed.items():
         more = f" and {len(which) - 1} more" if len(which) > 1 else ""
         log = f"; its log: {which[0].folder / 'run.log'}" if which[0].folder.exists() else ""
         print(f"ablate: {which[0].folder.name}{more} failed: {reason}{log}", file=sys.stderr)
-    stopped = [outcome for outcome in outcomes if outcome is None or outcome.interrupted]
-    if stopped:
-        status = next((outcome.status for outcome in stopped if outcome), 130)
-        raise GridError(f"interrupted with {len(stopped)} runs to go; the same command again goes on", status)
+    if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
+        sentence = f"interrupted with {len(stopped)} runs to go; the same command again goes on"
+        raise GridError(sentence, stopped[0].status)
     if failed:
         count = sum(map(len, failed.values()))
-        status = max(outcome.status for outcome in outcomes if outcome)
+        status = max(outcome.status for outcome in outcomes)
         raise GridError(f"{count} of {len(records)} runs failed; the same command again runs what is left", status)
 
 
@@ -154,21 +153,20 @@ def register() -> None:
 
 
 def _write_plans(records: Iterable[Record]) -> None:
-    """What each experiment asks for, beside the runs, so that a report can say what is missing."""
+    """What each experiment asks for, beside the runs, so that a report can say what is missing.
+
+    A file a request, named by what it asks for: two that start at once cannot lose each other's.
+    """
     plans: dict[Path, dict[str, dict[str, Any]]] = {}
     for record in records:
         if record.config.experiment:
-            path = Path(record.config.results) / PLANS / f"{record.config.experiment}.json"
-            plans.setdefault(path, {})[record.folder.name] = record.tree
-    for path, asked in plans.items():
+            folder = Path(record.config.results) / PLANS / record.config.experiment
+            plans.setdefault(folder, {})[record.folder.name] = record.tree
+    for folder, asked in plans.items():
+        content = to_json({"schema": SCHEMA, "runs": asked}).encode()
+        name = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
         try:
-            before = json.loads(path.read_text())["runs"]
-        except (OSError, ValueError, KeyError, TypeError):
-            before = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, to_json({"schema": SCHEMA, "runs": {**before, **asked}}).encode())
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / f"{name}.json", content)
         except OSError as error:
-            raise AblateError(
-                f"results={path.parent.parent} cannot be written: {error.strerror}; use results=FOLDER"
-            ) from error
+            raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error

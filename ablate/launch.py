@@ -3,6 +3,7 @@
 Each launcher is a choice of `hydra/launcher`. The sweeper gives it runs that are composed and checked.
 """
 
+import contextlib
 import os
 import queue
 import signal
@@ -34,8 +35,8 @@ class RecordLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise ConfigError("this launcher works with the sweeper of ablate alone: leave hydra/sweeper as it is")
 
-    def carry_out(self, configs: list[Config]) -> list[Outcome | None]:
-        """One outcome a run, None for a run that was not begun because a signal asked to stop."""
+    def carry_out(self, configs: list[Config]) -> list[Outcome]:
+        """One outcome a run; a run that was not begun because a signal asked to stop counts as interrupted."""
         raise NotImplementedError
 
 
@@ -44,14 +45,17 @@ class SerialLauncher(RecordLauncher):
 
     __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid.py
 
-    def carry_out(self, configs: list[Config]) -> list[Outcome | None]:
-        outcomes: list[Outcome | None] = []
-        for number, config in enumerate(configs, 1):
-            outcome = attempt(config, label=f"[{number}/{len(configs)}] ", workers=1, bar=sys.stderr.isatty())
-            outcomes.append(outcome)
-            if outcome.interrupted:
-                break
-        return outcomes + [None] * (len(configs) - len(outcomes))
+    def carry_out(self, configs: list[Config]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(configs)
+        with Stopping() as stopping:
+            for number, config in enumerate(configs):
+                if stopping.signum is None:
+                    label = f"[{number + 1}/{len(configs)}] "
+                    outcome = attempt(config, label=label, workers=1, bar=sys.stderr.isatty())
+                    outcomes[number] = outcome
+                    if outcome.interrupted:  # the run has answered the signal; the grid stops with it
+                        stopping.signum = outcome.status - 128
+            return _settled(outcomes, stopping)
 
 
 class ProcessLauncher(RecordLauncher):
@@ -68,65 +72,80 @@ class ProcessLauncher(RecordLauncher):
         # Not fewer where fewer runs are left: threads follow from this, and the bits of a run follow from its threads.
         self.slots = cores() if n_jobs == -1 else n_jobs
 
-    def carry_out(self, configs: list[Config]) -> list[Outcome | None]:
+    def carry_out(self, configs: list[Config]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(configs)
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(len(configs)):
             waiting.put(number)
         with Stopping() as stopping:
             slots = [
-                threading.Thread(target=self._work, args=(configs, outcomes, waiting, stopping), daemon=True)
-                for _ in range(min(self.slots, len(configs)))
+                _Slot(self.slots, configs, outcomes, waiting, stopping) for _ in range(min(self.slots, len(configs)))
             ]
-            self.pids: dict[threading.Thread, int] = {}
             for slot in slots:
                 slot.start()
-            told = False
             while any(slot.is_alive() for slot in slots):
-                slots[0].join(0.2)
                 for slot in slots:
-                    slot.join(0.01)
-                if stopping.signum is not None and not told:
-                    told = True
-                    for pid in self.pids.values():
-                        _tell(pid)
-        return outcomes
+                    slot.join(0.5 / len(slots))
+                    if stopping.signum is not None:  # again and again: a run may have begun since
+                        slot.tell()
+            return _settled(outcomes, stopping)
 
-    def _work(
+
+class _Slot(threading.Thread):
+    """Takes runs from `waiting`, one at a time, into a process of its own."""
+
+    def __init__(
         self,
+        workers: int,
         configs: list[Config],
         outcomes: list[Outcome | None],
         waiting: "queue.SimpleQueue[int]",
         stopping: Stopping,
     ) -> None:
+        super().__init__(daemon=True)
+        self.workers, self.configs, self.outcomes = workers, configs, outcomes
+        self.waiting, self.stopping = waiting, stopping
+        self.pid: int | None = None
+
+    def run(self) -> None:
         pool: ProcessPoolExecutor | None = None
-        while stopping.signum is None:
+        while self.stopping.signum is None:
             try:
-                number = waiting.get_nowait()
+                number = self.waiting.get_nowait()
             except queue.Empty:
                 break
-            if pool is None:
-                pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
-                self.pids[threading.current_thread()] = pool.submit(os.getpid).result()
-            label = f"[{number + 1}/{len(configs)}] "
-            future: Future[Outcome] = pool.submit(attempt, configs[number], label=label, workers=self.slots, bar=False)
             try:
-                outcomes[number] = future.result()
+                if pool is None:
+                    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
+                    self.pid = pool.submit(os.getpid).result()
+                label = f"[{number + 1}/{len(self.configs)}] "
+                future: Future[Outcome] = pool.submit(
+                    attempt, self.configs[number], label=label, workers=self.workers, bar=False
+                )
+                self.outcomes[number] = future.result()
             except BrokenProcessPool:
-                outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
-                pool = None
+                self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
+                pool = self.pid = None
         if pool is not None:
-            pool.shutdown(wait=stopping.signum is None)
+            pool.shutdown()
+
+    def tell(self) -> None:
+        """Ask the run under way to stop. A process between two runs does not listen."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+
+def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome]:
+    """Every run has its outcome; where a signal stopped the grid, what it cut short carries that signal's status."""
+    if stopping.signum is None:
+        return [outcome for outcome in outcomes if outcome is not None]
+    stopping.answered = True
+    cut = Outcome(128 + stopping.signum, "not begun", interrupted=True)
+    return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
 
 
 def _ignore_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; between runs the parent alone decides. A run takes them itself."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _tell(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return

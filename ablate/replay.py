@@ -60,6 +60,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
         was, now = (as_tree[group].get(key) for as_tree in (run.config, asdict(config)))
         if was != now:
             print(f"{group}.{key} was {was}, is {now}: this is not the {group} that the record was made with")
+    config.rerun, config.experiment = None, None
     config.results, config.threads = str(out), config.threads or run.result.get("threads")
     config.precision = run.result["precision"]
 

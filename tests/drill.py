@@ -1,4 +1,4 @@
-"""Processes that are killed, and that race, for real: a driver for the tests and for `make kill-test`.
+"""Processes that are killed, and that race, for real: a driver for the tests and for `make drill`.
 
 torch is imported once and every run is a fork, so that a hundred deaths take a minute and not ten.
 
@@ -127,10 +127,13 @@ def main() -> int:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.what == "kill":
-        print(json.dumps(kill(options.folder, options.kills, options.seed)))
+        told = kill(options.folder, options.kills, options.seed)
+        well = told["deaths"] == options.kills and all(told[key] for key in told if key.startswith("same"))
     else:
-        print(json.dumps(race(options.folder, options.rounds)))
-    return 0
+        told = race(options.folder, options.rounds)
+        well = told["trained"] == told["stood back"] == [1] * options.rounds and told["exit statuses"] == [0]
+    print(json.dumps(told))
+    return 0 if well else 1
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 What an epoch draws is decided by its seed and its number alone: not by the device, the precision or the net.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ablate.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,7 @@ class Draw:
 
 def draw(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -> Draw:
     """The order, crops and flips of one epoch over `count` pictures."""
-    # torch seeds its generator by 32 bits; a hash keeps (seed, epoch) pairs from falling on each other as sums would.
-    key = hashlib.sha256(f"{seed}/{epoch}".encode()).digest()[:4]
-    generator = torch.Generator().manual_seed(int.from_bytes(key, "big"))
+    generator = torch.Generator().manual_seed(derive(seed, "augment", epoch))
     order = torch.randperm(count, generator=generator)
     offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
     flips = torch.randint(0, 2, (count,), generator=generator).bool()

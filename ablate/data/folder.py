@@ -3,9 +3,7 @@
 python -m ablate data=folder data.root=pictures depth=20
 """
 
-import hashlib
 import io
-import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy
 import torch
 from PIL import Image
 
-from ablate.data.listing import SPLITS, listing
+from ablate.data.listing import SPLITS, cache_folder, listing, listing_key
 from ablate.data.pictures import Pictures
 from ablate.errors import AblateError, ConfigError
 from ablate.files import write_whole
@@ -61,15 +59,6 @@ def _split(root: Path, split: str, classes: tuple[str, ...]) -> tuple[numpy.ndar
     return numpy.ascontiguousarray(x), y
 
 
-def _cache_file(root: Path) -> Path:
-    digest = hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape"))
-    for split in SPLITS:
-        for name, path, size, changed in listing(root, split):
-            digest.update(f"{name}/{path.name}\0{size}\0{changed}\n".encode(errors="surrogateescape"))
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "ablate" / f"folder-{digest.hexdigest()[:24]}.npz"
-
-
 def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
     try:
         with open(path, "rb") as file, numpy.load(file, allow_pickle=False) as arrays:
@@ -81,7 +70,7 @@ def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
 def load_folder(root: Path) -> Pictures:
     """All pictures under `root`. Raises ConfigError or AblateError, naming the file, where they do not make a set."""
     classes = _classes(root)
-    cache = _cache_file(root)
+    cache = cache_folder() / f"folder-{listing_key(root)}.npz"
     arrays = _read_cache(cache)
     if arrays is None:
         arrays = {}

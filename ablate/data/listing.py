@@ -1,13 +1,18 @@
-"""What lies in a folder of pictures. Reads names and sizes alone, and needs no torch: a signature is made from it."""
+"""What lies in a folder of pictures. Needs no torch: a signature is made from it."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
+from ablate.files import write_whole
+
 SPLITS = ("train", "test")
 LITTER = {"Thumbs.db", "desktop.ini"}
+LENGTH = 16
 
 
 def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
@@ -21,11 +26,40 @@ def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
                 yield folder.name, Path(entry.path), stat.st_size, stat.st_mtime_ns
 
 
+def cache_folder() -> Path:
+    """Where what is derived from pictures is kept; losing it costs time alone."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
+
+
+def listing_key(root: Path) -> str:
+    """A hash of where the folder lies and of every file's class, name, size and time: changed files have another."""
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for split in SPLITS:
+        for name, path, size, changed in listing(root, split):
+            digest.update(os.fsencode(f"{split}/{name}/{path.name}\0{size}\0{changed}\n"))
+    return digest.hexdigest()[:24]
+
+
 @lru_cache(maxsize=8)
 def fingerprint(root: Path) -> str:
-    """What is in the folder, wherever it lies: a hash of every picture's class, name and size."""
+    """What is in the folder, wherever it lies: a hash of every picture's class, name and bytes.
+
+    Read once; as long as no file's size or time changes it is remembered.
+    """
+    memory = cache_folder() / f"fingerprint-{listing_key(root)}"
+    with contextlib.suppress(OSError):
+        known = memory.read_text()
+        if len(known) == LENGTH:
+            return known
     digest = hashlib.sha256()
     for split in SPLITS:
-        for name, path, size, _ in listing(root, split):
-            digest.update(f"{split}/{name}/{path.name}\0{size}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]
+        entries = list(listing(root, split))
+        with ThreadPoolExecutor() as pool:
+            hashes = pool.map(lambda path: hashlib.sha256(path.read_bytes()).digest(), [entry[1] for entry in entries])
+            for (name, path, _, _), content in zip(entries, hashes, strict=True):
+                digest.update(os.fsencode(f"{split}/{name}/{path.name}\0") + content)
+    result = digest.hexdigest()[:LENGTH]
+    with contextlib.suppress(OSError):
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(memory, result.encode())
+    return result

@@ -9,16 +9,17 @@ from hydra.utils import get_object
 from ablate.config import Config
 from ablate.errors import ConfigError
 from ablate.models.resnet import ResNet
+from ablate.seeds import derive
 
 LABELS = ("name", "source", "_target_")
 
 
 def build(config: Config, *, channels: int, classes: int) -> ResNet:
-    """The net of `config`, its initial weights drawn from the seed. Leaves the global generator seeded, for dropout.
+    """The net of `config`, its initial weights drawn from the seed.
 
     Raises ConfigError where a shortcut or a unit refuses its parameters.
     """
-    torch.manual_seed(config.seed)
+    torch.manual_seed(derive(config.seed, "shortcuts"))
     try:
         return ResNet(
             config.depth,
@@ -26,7 +27,7 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
             in_channels=channels,
             classes=classes,
             unit=functools.partial(get_object(config.unit["_target_"]), **_parameters(config.unit)),
-            generator=torch.Generator().manual_seed(config.seed),
+            generator=torch.Generator().manual_seed(derive(config.seed, "net")),
         )
     except (TypeError, ValueError, ImportError, AttributeError) as error:
         reason = str(error).splitlines()[0]

@@ -6,6 +6,7 @@ import numpy
 import pandas
 
 from ablate.report.published import FAIL, find, same_setting
+from ablate.runs.signature import identity
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 
@@ -17,10 +18,12 @@ def cells(runs: pandas.DataFrame) -> pandas.DataFrame:
     there is no mean. Errors in percent. Columns: label, data, recipe, unit, depth, evaluated_on, n (runs that
     ended), seeds (runs that there are or should be), median, mean, std (of the sample, n - 1), best_epoch (the
     median of each run's lowest error, which flatters), verdict, published, source, same_setting, parameters,
-    seconds (mean a run), state, place.
+    seconds (mean a run), computed (device and precision), mixed (whether its runs differ in these), state, place.
     """
     by_depth = runs.depth.nunique() > 1
     frame = pandas.DataFrame([_cell(group, by_depth) for _, group in runs.groupby("cell", sort=False)])
+    firsts = runs.drop_duplicates("cell").config
+    frame["label"] = _tell_apart(frame, [identity(config) for config in firsts])
     return frame.sort_values(["data", "recipe", "unit", "place", "label", "depth"], ignore_index=True)
 
 
@@ -44,9 +47,31 @@ def _cell(group: pandas.DataFrame, by_depth: bool) -> dict[str, Any]:
         "same_setting": bool(published and same_setting(first.config, published)),
         "parameters": group.parameters.max(),
         "seconds": ended.seconds.mean(),
+        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in ended.itertuples()})),
+        "mixed": len({(run.device, run.precision, run.threads) for run in ended.itertuples()}) > 1,
         "state": _state(group),
         "place": place,
     }
+
+
+def _tell_apart(frame: pandas.DataFrame, identities: list[dict[str, Any]]) -> list[str]:
+    """Labels that differ where cells differ: where label and settings are alike, the keys that are not are added."""
+    flat = [_flatten(identity) for identity in identities]
+    labels = list(frame.label)
+    for rows in frame.groupby(["label", *SETTINGS], sort=False).indices.values():
+        if len(rows) > 1:
+            keys = sorted(set().union(*(flat[row] for row in rows)) - {"seed"})
+            differ = [key for key in keys if len({str(flat[row].get(key)) for row in rows}) > 1]
+            for row in rows:
+                labels[row] = " ".join([labels[row], *(f"{key}={flat[row].get(key)}" for key in differ)])
+    return labels
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _median(values: numpy.ndarray) -> float:

@@ -34,8 +34,9 @@ def load(path: str | Path, experiment: str | None = None) -> Records:
     """Every run below `path` and every one that its experiments ask for, or those of one experiment.
 
     Columns: folder, cell (what runs of different seeds share), label, shortcut, depth, unit, data, recipe, seed,
-    state (of ablate.runs.reading.Run), reason, config (the resolved configuration), evaluated_on, and the numbers of
-    result.json: errors in percent, seconds of wall clock, images_per_second of training; NaN where a run has none.
+    state (of ablate.runs.reading.Run), reason, device, precision, threads, config (the resolved configuration),
+    evaluated_on, and the numbers of result.json: errors in percent, seconds of wall clock, images_per_second of
+    training; NaN where a run has none.
 
     Raises AblateError where `path` holds no run or no such experiment was asked for.
     """
@@ -57,6 +58,7 @@ def _row(run: Run) -> dict[str, Any]:
         "seed": config["seed"],
         "state": run.state,
         "reason": result.get("reason"),
+        **{key: result.get(key) for key in ("device", "precision", "threads")},
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
         "config": config,
     }

@@ -51,6 +51,10 @@ def notes(cells: pandas.DataFrame) -> list[str]:
                 "Not every row was measured in the published setting (110 layers, CIFAR-10, 64,000 iterations): "
                 "there compare the order of the rows, not the values."
             )
+    for how in sorted(set(cells.computed) - {""}):
+        lines.append(f"Computed on {how}.")
+    if cells.mixed.any():
+        lines.append("Seeds of one row were computed on different devices, in different precisions or thread counts.")
     if (cells.n <= 1).all():
         lines.append("One seed a row: single runs swing, so small differences say nothing.")
     if (cells.evaluated_on != "test").any():

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from ablate.errors import AblateError
-from ablate.files import TEMPORARY, write_whole
+from ablate.files import TEMPORARY, UMASK, write_whole
 
 BEAT = 15.0
 """Seconds between renewals."""
@@ -64,16 +64,18 @@ class Holder:
     def check(self) -> None:
         """Raise Lost if another process has taken this one for dead and gone on."""
         assert self.path is not None
-        if not self.path.exists() or max(map(_number, _files(self.folder))) > _number(self.path):
+        if not self.path.exists() or max(map(_number, _files(self.folder)), default=0) > _number(self.path):
             raise Lost(f"{self.folder} was taken over by another process, which had taken this one for dead")
 
     def release(self) -> None:
-        """Let go, without a trace."""
+        """Let go, without a trace of this holder and of those before it."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        assert self.path is not None
         for path in sorted(_files(self.folder), key=_number):  # one's own last
-            path.unlink(missing_ok=True)
+            if _number(path) <= _number(self.path):
+                path.unlink(missing_ok=True)
         self.path = None
 
     def __enter__(self) -> "Holder":
@@ -89,11 +91,8 @@ class Holder:
             self.release()
 
     def _card(self) -> dict[str, Any]:
-        import psutil
-
-        process = psutil.Process()
         where = {"host": socket.gethostname(), "machine": _machine()}
-        return {**where, "pid": process.pid, "born": process.create_time(), "renewed": time.time(), **self.news()}
+        return {**where, "pid": os.getpid(), "born": _born(os.getpid()), "renewed": time.time(), **self.news()}
 
     def _renew(self) -> None:
         while not self._stop.wait(BEAT):
@@ -112,6 +111,7 @@ def _create(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+        os.chmod(name, 0o666 & ~UMASK)  # others look into it, too
         os.link(name, path)
     finally:
         os.unlink(name)
@@ -124,7 +124,7 @@ def living(folder: Path, *, probe: bool = True) -> dict[str, Any] | None:
     """
     for path in sorted(_files(folder), key=_number, reverse=True):
         if _alive(path, probe):
-            return read(path) or {}
+            return read(path) or {"host": "a host that does not say"}
     return None
 
 
@@ -155,13 +155,24 @@ def _alive(path: Path, probe: bool = True) -> bool:
 
 def _process_lives(pid: int, born: float) -> bool:
     """Whether the process is there and is not another one that was given the same number later."""
+    return _born(pid) == born
+
+
+def _born(pid: int) -> float | None:
+    """When a process began, or None where there is none; where the system tells, in ticks that no clock can shift."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else float(rest[18])
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
     import psutil
 
     try:
         process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 2 and process.status() != psutil.STATUS_ZOMBIE
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.NoSuchProcess:
-        return False
+        return None
 
 
 def _now(folder: Path) -> float:

@@ -17,13 +17,13 @@ def versions() -> dict[str, str]:
 
 
 @functools.cache
-def git() -> dict[str, str | bool] | None:
+def git() -> dict[str, str | bool | None] | None:
     """The commit of the package's checkout and whether it had changes, or None outside a checkout."""
     top = _ask("rev-parse", "--show-toplevel")
     if top is None or PACKAGE.parent.resolve() != Path(top.strip()).resolve():
         return None  # installed, perhaps in a folder of somebody else's repository
     commit, changes = _ask("rev-parse", "HEAD"), _ask("status", "--porcelain", "--", *SOURCE)
-    return None if commit is None else {"commit": commit.strip(), "dirty": bool(changes)}
+    return None if commit is None else {"commit": commit.strip(), "dirty": None if changes is None else bool(changes)}
 
 
 @functools.cache

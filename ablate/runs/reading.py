@@ -58,9 +58,10 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
     for name in dict.fromkeys([*asked, *(there if experiment is None else ())]):
         try:
-            run = (
-                read_run(there[name]) if name in there else Run(path / name, "missing", asked[name], cell(asked[name]))
-            )
+            if name in there:
+                run = read_run(there[name])
+            else:
+                run = Run(path / name, "missing", asked[name], cell(asked[name]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             reason = (str(error).splitlines() or [""])[0]
             found.unread.append(f"{path / name} is left out, no whole record: {type(error).__name__}: {reason}")
@@ -80,12 +81,15 @@ def read_plans(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-    for file in sorted((path / PLANS).glob("*.json")):
-        try:
-            runs = json.loads(file.read_text())["runs"]
-            yield file.stem, {str(name): dict(config) for name, config in runs.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise AblateError(f"{file} cannot be read: remove it and start the experiment again") from error
+    for folder in sorted(entry for entry in (path / PLANS).glob("*") if entry.is_dir()):
+        asked: dict[str, dict[str, Any]] = {}
+        for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns):
+            try:
+                runs = json.loads(file.read_text())["runs"]
+                asked |= {str(name): dict(config) for name, config in runs.items() if cell(config)}
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise AblateError(f"{file} cannot be read: remove it and start the experiment again") from error
+        yield folder.name, asked
 
 
 def read_run(folder: Path) -> Run:
@@ -102,6 +106,8 @@ def read_run(folder: Path) -> Run:
     config = result.pop("config")
     if signature(config) != result["signature"]:
         raise ValueError("its configuration does not have its signature")
+    if not folder.name.endswith(result["signature"]):
+        raise ValueError("its name does not end in its signature: it is a copy, or was renamed")
     if result["status"] not in ENDED:
         raise ValueError(f"its status is {result['status']!r}")
     if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:

@@ -3,8 +3,10 @@
 result.json appears only when a run has ended, or has been interrupted in good order; it goes when the run is resumed.
 """
 
+import errno
 import json
 import os
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,17 @@ class Record:
         self.folder = Path(config.results) / folder_name(self.tree)
 
     def read_result(self) -> dict[str, Any] | None:
-        """What result.json says, or None where there is none that can be read."""
+        """What result.json says, or None where there is none, or none that makes sense.
+
+        Raises AblateError where there is one that the system does not let us read: it may say that the run is done.
+        """
+        path = self.folder / "result.json"
         try:
-            result = json.loads((self.folder / "result.json").read_text())
-        except (OSError, ValueError):
+            result = json.loads(path.read_text())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
+        except OSError as error:
+            raise AblateError(f"{path} cannot be read: {error.strerror}") from error
         return result if isinstance(result, dict) else None
 
     def finished(self) -> bool:
@@ -46,39 +54,43 @@ class Record:
         return str(result.get("status")) if result else "unfinished"
 
     def make_folder(self) -> None:
-        """Raises AblateError where it cannot be written."""
+        """Raises AblateError where it cannot be made. What is in it is its holder's alone to write."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.tree, sort_keys=False).encode())
+            tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise self.unwritable(error) from error
 
-    def start(self, step: int) -> list[dict[str, Any]]:
-        """Make the record say what it said when the run was at `step`, and give the metrics that stand.
+    def metrics_before(self, step: int) -> list[dict[str, Any]]:
+        """The evaluations that stand when the run goes on from `step`; one at `step` itself is made anew."""
+        return [line for line in self._metrics() if line["step"] < step]
 
-        An evaluation at `step` itself is made anew, because a checkpoint is written before it. Call as the holder.
-        """
+    def start(self, kept: list[dict[str, Any]]) -> None:
+        """Make the record one of a run under way, with `kept` for its metrics. Call as the holder."""
         sweep_temporaries(self.folder)
-        kept = [line for line in self._metrics() if line["step"] < step]
+        result = self.folder / "result.json"
         try:
+            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.tree, sort_keys=False).encode())
             write_whole(self.folder / "metrics.jsonl", "".join(to_json(line) + "\n" for line in kept).encode())
-            (self.folder / "result.json").unlink(missing_ok=True)
+            if result.exists() and self.read_result() is None:
+                result.replace(self.folder / "result.json.broken")
+            result.unlink(missing_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
-        return kept
 
     def metric(self, line: dict[str, Any]) -> None:
-        """Add one evaluation, on disk when this returns. Raises OSError with the file as it was."""
-        path = self.folder / "metrics.jsonl"
-        with open(path, "ab") as file:
-            whole = file.tell()
-            try:
-                file.write((to_json(line) + "\n").encode())
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(path, whole)
-                raise
+        """Add one evaluation, on disk when this returns. Raises AblateError with the file as it was."""
+        handle = os.open(self.folder / "metrics.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        whole, content = os.fstat(handle).st_size, (to_json(line) + "\n").encode()
+        try:
+            if os.write(handle, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(handle)
+        except OSError as error:
+            os.ftruncate(handle, whole)
+            raise self._full("metrics.jsonl", error) from error
+        finally:
+            os.close(handle)
 
     def log(self, line: str) -> None:
         try:
@@ -92,10 +104,7 @@ class Record:
         try:
             write_whole(self.folder / "result.json", (to_json(result, indent=1) + "\n").encode())
         except OSError as error:
-            raise AblateError(
-                f"{self.folder / 'result.json'} cannot be written: {error.strerror}; free some space and give the same "
-                "command again, which goes on from the last checkpoint"
-            ) from error
+            raise self._full("result.json", error) from error
 
     def set_aside(self) -> Path:
         """Move the folder out of the way, whole, and give where it lies now."""
@@ -110,11 +119,17 @@ class Record:
     def unwritable(self, error: OSError) -> AblateError:
         return AblateError(f"results={self.config.results} cannot be written: {error.strerror}; use results=FOLDER")
 
+    def _full(self, name: str, error: OSError) -> AblateError:
+        return AblateError(
+            f"{self.folder / name} cannot be written: {error.strerror}; free some space and give the same command "
+            "again, which goes on from the last checkpoint"
+        )
+
     def _metrics(self) -> list[dict[str, Any]]:
         """The whole lines of metrics.jsonl; a last one that was cut by a kill is left out."""
         try:
             text = (self.folder / "metrics.jsonl").read_text()
-        except OSError:
+        except FileNotFoundError:
             return []
         lines = []
         for line in text.splitlines():
@@ -127,10 +142,9 @@ class Record:
 
 def wanted(record: Record) -> str:
     """What is to be done with a run: 'skip' it, train it 'afresh' with the old folder set aside, or go 'on'."""
-    result = record.read_result()
-    if result is None:
-        return "on"
-    rerun = record.config.rerun
-    if rerun == "all" or (rerun == "failed" and result.get("status") == "failed"):
+    rerun, result = record.config.rerun, record.read_result()
+    if rerun == "all" and record.folder.exists():
         return "afresh"
-    return "skip" if record.finished() else "on"
+    if rerun == "failed" and result and result.get("status") == "failed":
+        return "afresh"
+    return "skip" if result and result.get("status") in DONE else "on"

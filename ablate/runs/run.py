@@ -60,30 +60,47 @@ def _start(record: Record, progress: Progress, stopping: Stopping, workers: int)
     if config.deterministic:
         make_deterministic(device)
     pictures = load(config.data)
+    stopping.answer(0)
     steps = total_steps(config.recipe, len(pictures.train_y))
     net = build(config, channels=pictures.channels, classes=len(pictures.classes))
-    if wanted(record) == "afresh" and not _set_aside(record):
-        return progress.busy(record, living(record.folder) or {})
-    record.make_folder()
-    observer = _Observer(record, progress, stopping, steps)
-    if other := observer.holder.take():
+    shape = (pictures.channels, *pictures.train_x.shape[2:])
+    try:
+        cost = {"parameters": parameters(net), "multiply_adds": multiply_adds(net, shape)}
+    except Exception as error:  # somebody's own shortcut, on its first picture
+        name = config.shortcut["name"]
+        raise AblateError(f"shortcut {name} fails on a picture of {shape}: {_one_line(error)}") from error
+    while True:
+        if wanted(record) == "afresh":
+            _set_aside(record)
+        record.make_folder()
+        observer = _Observer(record, progress, stopping, steps)
+        try:
+            other = observer.holder.take()
+            break
+        except FileNotFoundError:  # set aside by another process between the two lines above
+            continue
+    if other:
         return progress.busy(record, other)
     with observer.holder:
         if record.finished():  # by another process, while this one was getting ready
             return progress.skipped(record)
-        threads = config.threads or max(1, cores() // workers)
-        return _carry_out(config, record, observer, net, pictures, device, threads)
+        return _carry_out(record, observer, net, pictures, device, cost, config.threads or max(1, cores() // workers))
 
 
-def _set_aside(record: Record) -> bool:
-    """Move an old record away while nobody else can start on it; False where somebody else is at it."""
+def _set_aside(record: Record) -> None:
+    """Move an old record away while nobody is at it."""
     holder = Holder(record.folder)
-    if holder.take():
-        return False
-    aside = record.set_aside()
+    try:
+        if holder.take():
+            return
+        if wanted(record) != "afresh":
+            holder.release()
+            return
+        aside = record.set_aside()
+    except FileNotFoundError:  # another process was faster
+        return
     for path in aside.glob("holder-*.json"):
         path.unlink(missing_ok=True)
-    return True
 
 
 class _Observer:
@@ -93,7 +110,7 @@ class _Observer:
         self.record, self.progress, self.stopping = record, progress, stopping
         self.holder = Holder(record.folder, self.news)
         self.evaluations: list[Evaluation] = []
-        self.facts: dict[str, Any] = {}  # what a resumed run must know of the one before
+        self.sittings: list[dict[str, Any]] = []  # where and by what each part of the run was computed
         self.now = self.start = 0
         self.seconds_before = 0.0
         self.steps = steps
@@ -119,11 +136,9 @@ class _Observer:
         self.progress.step(step)
 
     def evaluation(self, evaluation: Evaluation) -> None:
+        self.holder.check()
         self.evaluations.append(evaluation)
-        try:
-            self.record.metric(asdict(evaluation))
-        except OSError as error:
-            raise self.record.unwritable(error) from error
+        self.record.metric(asdict(evaluation))
         self.record.log(self.progress.evaluation(evaluation))
 
     def wants_checkpoint(self) -> bool:
@@ -137,12 +152,13 @@ class _Observer:
     def checkpoint(self, state: dict[str, Any]) -> None:
         self.holder.check()
         self.saved, self.saved_step = time.monotonic(), self.now
+        kept = True
         try:
-            checkpoint.save(self.record.folder, {**state, "facts": self.facts})
+            checkpoint.save(self.record.folder, {**state, "sittings": self.sittings})
         except OSError as error:
+            kept = False
             self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the one before stays, the next try follows")
-        if self.stopping.signum is not None:
-            raise Interrupted(self.stopping.signum, self.now)
+        self.stopping.answer(self.now, kept=kept)
 
     def warn(self, sentence: str) -> None:
         self.progress.warn(sentence)
@@ -150,65 +166,52 @@ class _Observer:
 
 
 def _carry_out(
-    config: Config,
     record: Record,
     observer: _Observer,
     net: nn.Module,
     pictures: Pictures,
     device: torch.device,
+    cost: dict[str, int],
     threads: int,
 ) -> None:
-    resume, warnings = checkpoint.load(record.folder)
-    before = resume["facts"] if resume else {}
+    config, progress = record.config, observer.progress
     precision = pick_precision(config.precision, device)
-    if before.get("device_type") == device.type:  # the same bits need the same sums: as it began, so it goes on
-        threads, precision = before["threads"], getattr(torch, before["precision"])
+    resume, kept = _resume(record, observer, device, precision, len(pictures.train_y) // config.recipe.batch)
+    if resume:  # the same bits need the same sums: as it began, so it goes on
+        observer.sittings, threads = resume["sittings"], resume["sittings"][0]["threads"]
     torch.set_num_threads(threads)
-    observer.facts = {
-        "device_type": device.type,
-        "threads": threads,
-        "precision": str(precision).removeprefix("torch."),
-        "started": before.get("started", _utc()),
-        "resumed": before.get("resumed", -1) + 1,
-    }
-    shape = (pictures.channels, *pictures.train_x.shape[2:])
+    start = resume["step"] if resume else 0
+    observer.sittings = [*observer.sittings, _sitting(start, device, precision, threads)]
+    observer.begin(start, resume["seconds"] if resume else 0.0)
+    observer.evaluations = [Evaluation(**line) for line in kept]
     facts = {
         "schema": SCHEMA,
         "signature": signature(record.tree),
-        "parameters": parameters(net),
-        "multiply_adds": multiply_adds(net, shape),
+        **cost,
         "seed": config.seed,
         "evaluated_on": pictures.evaluated_on,
         "train_pictures": len(pictures.train_y),
         "test_pictures": len(pictures.test_y),
         "steps": observer.steps,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **{key: observer.facts[key] for key in ("threads", "precision", "started", "resumed")},
+        **{key: observer.sittings[-1][key] for key in ("device", "precision", "threads", "host", "versions", "git")},
         "deterministic": config.deterministic or device.type == "cpu",
-        "host": socket.gethostname(),
+        "started": observer.sittings[0]["started"],
         "command": shlex.join([sys.executable, *sys.argv]),
-        "versions": versions(),
-        "git": git(),
+        "resumed": len(observer.sittings) - 1,
+        "sittings": observer.sittings,
         "config": record.tree,
     }
-    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    start = resume["step"] if resume else 0
-    observer.begin(start, resume["seconds"] if resume else 0.0)
-    observer.evaluations = [Evaluation(**line) for line in record.start(start)]
-    record.log(observer.progress.started(record, observer.steps, facts, start))
-    for sentence in warnings:
-        observer.warn(sentence)
-    if diff := git_diff():
-        try:
-            write_whole(record.folder / "source.diff", diff.encode())
-        except OSError as error:
-            observer.warn(f"what the source has that its commit has not was not saved: {error.strerror}")
+    record.start(kept)
+    record.log(progress.started(record, observer.steps, facts, start))
+    _save_diff(record, observer)
 
     def end(status: str, ending: Ending | None, **more: Any) -> None:
+        observer.holder.check()
         numbers = _numbers(observer.evaluations, ending)
         record.result({**facts, **numbers, "status": status, "seconds": observer.seconds(), "ended": _utc(), **more})
 
     try:
+        net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         ending = train(
             net,
             pictures.to(device),
@@ -220,15 +223,14 @@ def _carry_out(
             observer=observer,
             resume=resume,
         )
-        observer.holder.check()
     except (Interrupted, KeyboardInterrupt) as error:
-        end("interrupted", None, reason=str(error) or "stopped in the middle of a step")
         record.log(f"interrupted: {error}")
+        end("interrupted", None, reason=str(error) or "stopped in the middle of a step")
         raise
     except Lost:
         raise
     except Exception as error:
-        memory = isinstance(error, torch.OutOfMemoryError)
+        memory = isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
         reason = OUT_OF_MEMORY if memory else str(error) if isinstance(error, AblateError) else _one_line(error)
         record.log(traceback.format_exc())
         end("failed", None, reason=reason)
@@ -241,7 +243,67 @@ def _carry_out(
     else:
         end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     checkpoint.remove(record.folder)
-    record.log(observer.progress.ended(record, record.read_result() or {}))
+    record.log(progress.ended(record, record.read_result() or {}))
+
+
+def _resume(
+    record: Record, observer: _Observer, device: torch.device, precision: torch.dtype, per_epoch: int
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The checkpoint to go on from, if there is one, and the metrics that stand.
+
+    Raises AblateError where the run was begun on another kind of device or in another precision: half of each is
+    neither's result.
+    """
+    state, warnings = checkpoint.load(record.folder)
+    for sentence in warnings:
+        observer.warn(sentence)
+    if state is None:
+        return None, []
+    began = state["sittings"][0]
+    now = {"device_type": device.type, "precision": _name(precision)}
+    for key, value in now.items():
+        if began[key] != value:
+            raise AblateError(
+                f"{record.folder} was begun with {key.partition('_')[0]} {began[key]} and would go on with {value}: "
+                f"go on where it was begun, or add rerun=all to train it afresh"
+            )
+    kept = record.metrics_before(state["step"])
+    if len(kept) != (state["step"] - 1) // per_epoch:
+        observer.warn(
+            f"metrics.jsonl is not what the checkpoint at step {state['step']} was written with: from step 0 again"
+        )
+        return None, []
+    return state, kept
+
+
+def _sitting(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:
+    """What computes from `step` on, as plain values that a checkpoint can hold."""
+    return {
+        "step": step,
+        "started": _utc(),
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device_type": device.type,
+        "precision": _name(precision),
+        "threads": threads,
+        "versions": versions(),
+        "git": git(),
+    }
+
+
+def _save_diff(record: Record, observer: _Observer) -> None:
+    """Keep beside the record what the source has that its commit has not, for each sitting."""
+    number = len(observer.sittings)
+    if diff := git_diff():
+        try:
+            name = "source.diff" if number == 1 else f"source-{number}.diff"
+            write_whole(record.folder / name, diff.encode())
+        except OSError as error:
+            observer.warn(f"what the source has that its commit has not was not saved: {error.strerror}")
+
+
+def _name(precision: torch.dtype) -> str:
+    return str(precision).removeprefix("torch.")
 
 
 def _numbers(evaluations: list[Evaluation], ending: Ending | None) -> dict[str, float | None]:

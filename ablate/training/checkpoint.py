@@ -22,7 +22,10 @@ SCHEMA = 1
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` as the newest checkpoint; the one before becomes the old one. Raises OSError, changing nothing."""
+    """Write `state` as the newest checkpoint; the one before becomes the old one.
+
+    Raises OSError; what was the newest is then still there, as the new or as the old one.
+    """
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **state}, buffer)
     content = buffer.getvalue()
@@ -58,6 +61,8 @@ def load(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             continue
         try:
             return _read(path), warnings
+        except (OSError, MemoryError):
+            raise  # the file may be whole, and cannot be read now
         except Exception as error:  # whatever a torn or foreign file makes torch raise
             aside = path.with_suffix(".pt.broken")
             path.replace(aside)
@@ -91,19 +96,21 @@ def generators(device: torch.device) -> dict[str, Any]:
         "numpy": [name, torch.from_numpy(numpy.asarray(keys, numpy.int64)), position, has_gauss, cached],
     }
     if device.type != "cpu":
-        states[device.type] = getattr(torch, device.type).get_rng_state()
+        states[device.type] = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.mps.get_rng_state()
     return states
 
 
 def restore_generators(states: dict[str, Any], device: torch.device) -> None:
-    """Set the generators to `states`; those of a device that is not here are left as they are."""
+    """Set the generators to `states`, which were taken on a device of the same kind."""
     torch.set_rng_state(states["torch"])
     version, inner, gauss = states["python"]
     random.setstate((version, tuple(inner), gauss))
     name, keys, position, has_gauss, cached = states["numpy"]
     numpy.random.set_state((name, keys.numpy().astype(numpy.uint32), position, has_gauss, cached))
-    if device.type != "cpu" and device.type in states:
-        getattr(torch, device.type).set_rng_state(states[device.type])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
 
 
 def weights_sha256(net: torch.nn.Module) -> str:

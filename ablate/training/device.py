@@ -27,6 +27,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
             if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
             else "float32"
         )
+    # Without this a GPU's float32 convolutions are TF32, of 11 bits.
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 

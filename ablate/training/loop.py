@@ -1,8 +1,9 @@
 """The training loop: rate, forward, backward, step; at the end of each epoch, evaluate and say so."""
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +14,7 @@ from ablate.config import Recipe
 from ablate.data.augment import crop_and_flip, draw
 from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
+from ablate.seeds import derive
 from ablate.training.checkpoint import generators, restore_generators, seed_generators
 from ablate.training.schedule import learning_rate
 
@@ -102,7 +104,7 @@ def train(
         start, seconds_before, training_seconds = resume["step"], resume["seconds"], resume["training_seconds"]
         restore_generators(resume["generators"], device)
     else:
-        seed_generators(seed)
+        seed_generators(derive(seed, "training"))
     started = mark = time.perf_counter()
     chances, step = None, start
 
@@ -151,8 +153,8 @@ def train(
                     seconds=seconds_before + time.perf_counter() - started,
                 )
             )
-            if step == total:
-                return ending
+            if step == total:  # no training loss has judged the last step
+                return ending if math.isfinite(test_loss) else replace(ending, diverged_at=step - 1)
             mark = time.perf_counter()
         if index == 0:
             wrong.zero_()

@@ -46,8 +46,8 @@ def study(put, tmp_path):
     put(3, "failed", reason="KeyError: 'x'\nmore")
     put(4, "diverged", reason="the loss was not finite at step 7", test_error=None)
     plan = dict([put(5, "missing")])
-    (tmp_path / PLANS).mkdir()
-    (tmp_path / PLANS / "mine.json").write_text(json.dumps({"schema": SCHEMA, "runs": plan}))
+    (tmp_path / PLANS / "mine").mkdir(parents=True)
+    (tmp_path / PLANS / "mine" / "1.json").write_text(json.dumps({"schema": SCHEMA, "runs": plan}))
     return tmp_path
 
 
