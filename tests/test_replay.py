@@ -44,6 +44,7 @@ def test_code_that_a_record_brings_is_not_run_unasked(record, capsys, tmp_path):
     config = json.loads((record / "result.json").read_text())["config"]
     config["shortcut"] = {"name": "x", "_target_": "os.system"}
     edit(record, config=config, signature=signature(config))
+    record = record.rename(record.parent / f"handed-in-{signature(config)}")
     assert replay.main([str(record)]) == 2
     assert "--trust" in capsys.readouterr().err
 

@@ -4,7 +4,6 @@ import numpy
 import pytest
 from PIL import Image
 
-from ablate.data import folder
 from ablate.data.folder import load_folder
 from ablate.data.load import load
 from ablate.errors import AblateError, ConfigError
@@ -150,6 +149,21 @@ def test_the_fingerprint_is_of_the_pictures_and_not_of_their_place(pictures, tmp
     assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint != here
 
 
-def test_the_cache_is_of_this_folder(pictures, cache):
+def test_what_is_remembered_lies_in_the_cache_folder(pictures, cache):
     load_folder(pictures[0])
-    assert folder._cache_file(pictures[0]).is_relative_to(cache)
+    assert len(list(cache.rglob("folder-*.npz"))) == 1
+
+
+def test_other_pictures_of_the_same_names_and_sizes_are_other_pictures(tmp_path, resolve):
+    import numpy
+    from PIL import Image
+
+    found = []
+    for number in (0, 200):  # uncompressed files: their sizes are alike
+        root = tmp_path / str(number)
+        for split in ("train", "test"):
+            for name in ("ant", "bee"):
+                (root / split / name).mkdir(parents=True)
+                Image.fromarray(numpy.full((8, 8), number, numpy.uint8)).save(root / split / name / "0.bmp")
+        found.append(resolve("data=folder", f"data.root={root}").data.fingerprint)
+    assert found[0] != found[1]

@@ -29,3 +29,14 @@ def test_a_parameter_of_the_command_line_reaches_the_shortcut(norm, resolve):
 def test_an_unknown_parameter_is_one_sentence(resolve):
     with pytest.raises(ConfigError, match=r"shortcut gate cannot be built: .*'bias'"):
         build(resolve("shortcut=gate", "+shortcut.bias=1"), channels=1, classes=10)
+
+
+def test_no_shortcut_is_drawn_from_the_numbers_of_the_rest(resolve):
+    """Two generators of one seed would give W_g a stretch of F's numbers, scaled."""
+    net = build(resolve("shortcut=gate", "depth=8"), channels=1, classes=10)
+    shortcuts = [p.flatten() for name, p in net.named_parameters() if name.endswith("shortcut.gate.weight")]
+    rest = torch.cat([p.flatten() for name, p in net.named_parameters() if "shortcut" not in name and p.dim() == 4])
+    for kernel in shortcuts:
+        windows = rest.unfold(0, 64, 1)
+        matches = torch.nn.functional.cosine_similarity(windows, kernel[None, :64])
+        assert matches.max() < 0.9

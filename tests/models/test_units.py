@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from ablate.models.shortcuts import Gate
 from ablate.models.units import Basic
 
 
@@ -36,3 +37,12 @@ def test_a_basic_unit_is_two_convolutions_then_the_shortcut_then_relu(shape):
     assert seen["x"] is x
     torch.testing.assert_close(seen["residual"], f)
     torch.testing.assert_close(y, (f - 1).clamp(min=0))
+
+
+def test_the_sum_is_in_float32_where_the_net_is_in_bfloat16():
+    unit = Basic(16, 16, 1, Gate)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = unit(torch.rand(2, 16, 8, 8))
+        inner = unit.residual(torch.rand(2, 16, 8, 8))
+    assert y.dtype == torch.float32
+    assert inner.dtype == torch.bfloat16  # and the work is still done in bfloat16

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from dataclasses import asdict
 
 import pytest
@@ -157,8 +158,8 @@ def test_running_failed_interrupted_and_missing_runs_are_shown_and_not_counted(w
     for asked in overrides:
         tree = asdict(resolve(*asked))
         plan["runs"][folder_name(tree)] = tree
-    (tmp_path / "runs" / "_grids").mkdir()
-    (tmp_path / "runs" / "_grids" / "mine.json").write_text(json.dumps(plan))
+    (tmp_path / "runs" / "_grids" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "_grids" / "mine" / "1.json").write_text(json.dumps(plan))
 
     words, numbers, said = report("--experiment", "mine")
     for row in words:  # without a result a run is under way or has died; which of the two is not asked here
@@ -358,3 +359,28 @@ def test_the_report_never_imports_torch_and_writes_nothing_unasked(write, proces
     assert "identity" in outcome.out
     assert "5.00" in outcome.out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_cells_that_differ_never_look_alike(write, report):
+    write("recipe.learning_rate=0.1", test_error=5.0)
+    write("recipe.learning_rate=0.2", test_error=6.0)
+    words, _, _ = report()
+    assert [row["shortcut"] for row in words] == [
+        "identity recipe.learning_rate=0.1",
+        "identity recipe.learning_rate=0.2",
+    ]
+
+
+def test_a_copied_record_is_not_another_seed(write, report):
+    folder = write("seed=0", test_error=5.0)
+    shutil.copytree(folder, folder.parent / "copy")
+    words, _, said = report()
+    assert words[0]["n"] == "1"
+    assert "copy is left out" in said
+
+
+def test_seeds_computed_in_different_ways_are_said_to_be(write, report, tmp_path):
+    for seed, precision in ((0, "float32"), (1, "bfloat16")):
+        write(f"seed={seed}", test_error=5.0, precision=precision, threads=1)
+    report()
+    assert "different precisions" in (tmp_path / "out" / "table.md").read_text()
