@@ -1,13 +1,11 @@
 """What a grid would cost, before it is begun."""
 
 from ablate.config import Config
+from ablate.data.facts import FACTS
 from ablate.runs.holder import living
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import cell, label
 
-TRAINING_PICTURES = {"digits": 1297, "cifar10": 50000, "cifar100": 50000}
-SHAPES = {"digits": (1, 8, 8), "cifar10": (3, 32, 32), "cifar100": (3, 32, 32)}
-CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
 STEP = 3
 """Forward passes that a training step is worth: one forward, two for the gradients of inputs and of weights."""
 
@@ -36,13 +34,13 @@ def dry_run(records: list[Record]) -> None:
 
 def training_operations(config: Config) -> float | None:
     """Multiply-adds of a whole training: steps, pictures a step, and what a step costs; None where data is unread."""
-    name, recipe = config.data.name, config.recipe
-    if name not in SHAPES:
+    facts, recipe = FACTS.get(config.data.name), config.recipe
+    if facts is None:
         return None
     from ablate.models import build
     from ablate.models.cost import multiply_adds
 
-    net = build(config, channels=SHAPES[name][0], classes=CLASSES[name])
-    one = multiply_adds(net, SHAPES[name])
-    steps = recipe.iterations or (recipe.epochs or 0) * (TRAINING_PICTURES[name] // recipe.batch)
-    return float(STEP * one * steps * recipe.batch)
+    net = build(config, channels=facts.shape[0], classes=facts.classes)
+    per_epoch = (facts.train - config.data.validation) // recipe.batch
+    steps = recipe.iterations or (recipe.epochs or 0) * per_epoch
+    return float(STEP * multiply_adds(net, facts.shape) * steps * recipe.batch)

@@ -204,3 +204,20 @@ def test_a_name_given_to_ones_own_shortcut_is_kept(tmp_path, monkeypatch, resolv
     (tmp_path / "named_shortcut.py").write_text(REZERO)
     config = resolve("shortcut._target_=named_shortcut.ReZero", "shortcut.name=alpha0")
     assert config.shortcut["name"] == "alpha0"
+
+
+def test_a_dry_run_lists_what_would_run_and_changes_nothing(ask, tmp_path):
+    asked = ("-m", "depth=8", "shortcut=identity,none", "iterations=2", "device=cpu")
+    outcome = ask(*asked, "dry_run=true")
+    assert outcome.status == 0
+    assert not (tmp_path / "runs").exists()
+    first, _, last = outcome.out.splitlines()
+    # three passes of 747,136 multiply-adds for two batches of 64
+    assert "would train" in first
+    assert f"{3 * 747_136 * 2 * 64:.2e} multiply-adds" in first
+    assert "2 runs" in last
+    assert ask("depth=8", "iterations=2", "device=cpu").status == 0
+    folder = only(tmp_path / "runs")
+    outcome = ask(*asked, "dry_run=true")
+    line = next(line for line in outcome.out.splitlines() if line.startswith(folder.name.rpartition("-")[2]))
+    assert "finished" in line
