@@ -10,7 +10,7 @@ import yaml
 
 from ablate.errors import AblateError
 from ablate.runs import holder
-from ablate.runs.signature import SCHEMA, cell, signature
+from ablate.runs.signature import SCHEMA, cell, signature_and_cell
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
 PLANS = "_grids"
@@ -104,7 +104,8 @@ def read_run(folder: Path) -> Run:
     if result["schema"] != SCHEMA:
         raise ValueError(f"its schema is {result['schema']}, where this version reads {SCHEMA}")
     config = result.pop("config")
-    if signature(config) != result["signature"]:
+    signature, which = signature_and_cell(config)
+    if signature != result["signature"]:
         raise ValueError("its configuration does not have its signature")
     if not folder.name.endswith(result["signature"]):
         raise ValueError("its name does not end in its signature: it is a copy, or was renamed")
@@ -112,4 +113,4 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"its status is {result['status']!r}")
     if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
         raise ValueError(f"it is finished with a test error of {result['test_error']}")
-    return Run(folder, result["status"], config, cell(config), result)
+    return Run(folder, result["status"], config, which, result)
