@@ -19,6 +19,7 @@ from ablate import grid
 from ablate.errors import AblateError, ConfigError
 from ablate.runs.planning import dry_run
 from ablate.runs.record import Record
+from ablate.runs.stopping import Interrupted
 
 FULL = "HYDRA_FULL_ERROR"
 
@@ -67,15 +68,12 @@ def main() -> int:
         return _report(error)
     except (HydraException, OmegaConfBaseException) as error:
         return _report(ConfigError(configuration.explain(error)))
-    except BaseException as error:
-        # Interrupted carries its signal's status. Known by its name, because importing it would import torch.
-        if isinstance(error, KeyboardInterrupt):
-            print("ablate: interrupted", file=sys.stderr)
-            return 130
-        if type(error).__name__ == "Interrupted":
-            print(f"ablate: interrupted: {error}", file=sys.stderr)
-            return int(error.exit_status)  # type: ignore[attr-defined]
-        raise
+    except Interrupted as error:
+        print(f"ablate: interrupted: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("ablate: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from ablate.config import BUILT_IN, Config, settle
 from ablate.errors import AblateError, ConfigError
 from ablate.runs.reading import read_run
+from ablate.runs.stopping import Interrupted
 
 SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", "parameters", "weights_sha256")
 
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
             return replay(options.run, Path(folder), trust=options.trust)
     except AblateError as error:
         print(f"ablate.replay: {error}", file=sys.stderr)
+        return error.exit_status
+    except Interrupted as error:
+        print(f"ablate.replay: interrupted: {error}", file=sys.stderr)
         return error.exit_status
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -102,10 +103,11 @@ def test_a_broken_checkpoint_costs_time_and_not_the_run(tmp_path, undisturbed):
     process.kill()
     process.communicate()
     path = only(tmp_path) / "checkpoint.pt"
-    if path.exists():  # it may have died between the two renames
-        content = bytearray(path.read_bytes())
-        content[len(content) // 3] ^= 4
-        path.write_bytes(content)
+    if not path.exists():  # it has died between the two renames
+        path.write_bytes((only(tmp_path) / "checkpoint.old.pt").read_bytes())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
     status, _, err = finish(start(tmp_path))
     assert status == 0
     assert "checkpoint.pt is broken" in err
@@ -188,7 +190,10 @@ def test_a_process_of_a_grid_that_is_killed_takes_its_run_alone(tmp_path):
 
     process = launch(tmp_path / "a")
     until(lambda: list(tmp_path.glob("a/*/checkpoint.pt")), process)
-    victim = next(tmp_path.glob("a/*/checkpoint.pt")).parent
+    time.sleep(random.uniform(0, 1))  # any moment will do, and this one is another each time
+    holders = []
+    until(lambda: holders.extend(tmp_path.glob("a/*/holder-*.json")) or holders, process)
+    victim = random.choice(holders).parent
     os.kill(json.loads(next(victim.glob("holder-*.json")).read_text())["pid"], signal.SIGKILL)
     status, _, err = finish(process)
     assert status == 1
