@@ -7,6 +7,7 @@ torch is imported once and every run is a fork, so that a hundred deaths take a 
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -18,12 +19,17 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent's
 
 import torch
-import torch._dynamo  # which torch.optim imports on first use
 
 from ablate.config import Config, from_overrides
 from ablate.runs.attempt import attempt
 
 torch.set_num_threads(1)
+for module in (
+    "ablate.runs.run",
+    "ablate.data.digits",
+    "torch._dynamo",
+):  # the last one torch.optim imports on first use
+    importlib.import_module(module)  # here once, and not in every fork
 
 
 def config(results: Path, *overrides: str) -> Config:
@@ -59,7 +65,7 @@ def ended(results: Path) -> tuple[dict, list[dict]]:
 def kill(folder: Path, kills: int, seed: int) -> dict:
     """A run that dies `kills` times, against one that never does. Dropout, so that a generator's state matters."""
     dice = random.Random(seed)
-    overrides = ("shortcut=dropout", "epochs=12", "checkpoint.steps=1")
+    overrides = ("shortcut=dropout", f"epochs={max(12, kills // 2)}", "checkpoint.steps=1")
     began = time.monotonic()
     pid = begin(config(folder / "whole", *overrides), folder / "whole.log")
     while not list(folder.glob("whole/*/metrics.jsonl")):
@@ -74,8 +80,9 @@ def kill(folder: Path, kills: int, seed: int) -> dict:
         began = time.monotonic()
         pid = begin(config(broken, *overrides), folder / "broken.log")
         if deaths < kills:
-            # Lives end anywhere: most in training, and all of them together short of the whole.
-            life = dice.uniform(0.8, 1.0) * start_up + dice.uniform(0.0, 1.2) * training / kills
+            # Lives end anywhere: most in training, and all of them together well short of the whole, however busy
+            # the machine gets.
+            life = dice.uniform(0.8, 1.0) * start_up + dice.uniform(0.0, 0.8) * training / kills
             while time.monotonic() - began < life and os.waitpid(pid, os.WNOHANG) == (0, 0):
                 time.sleep(0.001)
             try:
