@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ablate.runs.signature import SCHEMA, cell, signature_and_cell
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
 PLANS = "_grids"
+READERS, BATCH = 16, 2000
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -56,10 +58,11 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     there = {entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] not in "_." and entry.is_dir()}
     found = Runs([], [])
     shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
-    for name in dict.fromkeys([*asked, *(there if experiment is None else ())]):
+    names = list(dict.fromkeys([*asked, *(there if experiment is None else ())]))
+    for name, content in _results(names, there):
         try:
             if name in there:
-                run = read_run(there[name])
+                run = read_run(there[name], content)
             else:
                 run = Run(path / name, "missing", asked[name], cell(asked[name]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
@@ -92,10 +95,25 @@ def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         yield folder.name, asked
 
 
-def read_run(folder: Path) -> Run:
+def _results(names: list[str], there: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
+    """Each name with the bytes of its result.json, if it has one; many are fetched at once, from a cold disk or NFS."""
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(0, len(names), BATCH):
+            part = names[first : first + BATCH]
+            yield from zip(part, pool.map(_fetch, [there.get(name) for name in part]), strict=True)
+
+
+def _fetch(folder: Path | None) -> bytes | None:
+    try:
+        return (folder / "result.json").read_bytes() if folder else None
+    except OSError:
+        return None  # `read_run` asks again, and says what is wrong
+
+
+def read_run(folder: Path, content: bytes | None = None) -> Run:
     """The run in one folder. Raises OSError, ValueError, KeyError or the like where it is no whole record."""
     try:
-        result = json.loads((folder / "result.json").read_bytes())
+        result = json.loads(content or (folder / "result.json").read_bytes())
     except FileNotFoundError:  # under way, or killed
         config = yaml.load((folder / "config.yaml").read_bytes(), Loader=YamlLoader)
         alive = holder.living(folder, probe=False)
