@@ -1,69 +1,85 @@
-"""Tables from what has run.
+"""Tables, figures and a page from what has run.
 
 python -m ablate.report
-python -m ablate.report results/runs --experiment quickstart --out results/quickstart
+python -m ablate.report results/runs --experiment quickstart --out results/report
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from ablate.errors import AblateError
+from ablate.errors import AblateError, ConfigError
 
 EXAMPLES = """examples:
-  python -m ablate.report                                     all runs in results/runs
-  python -m ablate.report --experiment quickstart             those of one experiment, with what is missing
-  python -m ablate.report results/runs --out results/study    and write table.md and table.csv"""
+  python -m ablate.report                                        all runs in results/runs, as a table
+  python -m ablate.report --experiment quickstart                those of one experiment, with what is missing
+  python -m ablate.report --experiment table1 --out report       and write tables, figures and report.html there
+  python -m ablate.report --pivot shortcut depth                 any grid by two keys
+  python -m ablate.report --where recipe.batch=64 --where seed=0 some of the runs
+  python -m ablate.report --baseline unit=basic                  what the differences are taken from"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m ablate.report",
-        description="Tables from the records of runs.",
+        description="Tables, figures and a page from the records of runs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="?", default="results/runs", type=Path, help="folder of runs (results/runs)")
     parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="write table.md and table.csv there")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
+    parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs that say so")
+    parser.add_argument(
+        "--baseline", metavar="KEY=VALUE", default="shortcut=identity", help="differences are taken from it (%(default)s)"
+    )
+    parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="the median error by two keys, also")
     options = parser.parse_args(arguments)
     try:
-        report(options.runs, options.experiment, options.out)
+        report(options)
     except AblateError as error:
         print(f"ablate.report: {error}", file=sys.stderr)
         return error.exit_status
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def report(runs: Path, experiment: str | None, out: Path | None) -> None:
-    from ablate.files import write_whole
-    from ablate.report import tables
-    from ablate.report.aggregate import cells
-    from ablate.report.records import load
+def report(options: argparse.Namespace) -> None:
+    from rich.console import Console
 
-    records = load(runs, experiment)
-    study = cells(records.runs)
-    table, notes = tables.words(study), tables.notes(study)
+    from ablate.report import formats, records, tables
+    from ablate.report.aggregate import cells
+
+    key, equals, value = options.baseline.partition("=")
+    if not equals:
+        raise ConfigError(f"--baseline {options.baseline} is not KEY=VALUE, as in --baseline shortcut=identity")
+    read = records.read(options.runs, options.experiment)
+    runs = records.where(read.runs, options.where)
+    study = cells(runs, (key, value))
+    if not study.is_baseline.any() and options.baseline != "shortcut=identity":
+        raise AblateError(f"--baseline {options.baseline}: no cell is that, so there is nothing to compare with")
     # A pipe has no width: a table that is cut there would be a loss.
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(tables.terminal(table))
-    for line in notes:
+    console = Console(width=None if sys.stdout.isatty() else 260)
+    drawn, spared = formats.terminal(tables.words(study), console.width)
+    console.print(drawn)
+    for line in tables.notes(study):
         console.print(line, markup=False, highlight=False)
-    for sentence in records.unread:
+    if spared:
+        console.print(f"Not shown, for want of width: {', '.join(spared)}; --out FOLDER writes all.", markup=False)
+    pivot = tables.pivot(study, *options.pivot) if options.pivot else None
+    if pivot is not None:
+        console.print(formats.terminal(pivot, sys.maxsize)[0])
+    for sentence in read.unread:
         print(f"ablate.report: {sentence}", file=sys.stderr)
-    for run in records.runs[records.runs.state == "failed"].itertuples():
-        print(f"ablate.report: {run.folder} failed: {str(run.reason).splitlines()[0]}", file=sys.stderr)
-    if out is None:
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "table.md", (tables.markdown(table) + "\n" + "\n".join(notes) + "\n").encode())
-        write_whole(out / "table.csv", tables.csv(study).encode())
-    except OSError as error:
-        raise AblateError(f"--out {out} cannot be written: {error.strerror}") from error
-    console.print(f"Written: {out / 'table.md'}, {out / 'table.csv'}", markup=False, highlight=False)
+    for run in runs[runs.state == "failed"].itertuples():
+        reason = (str(run.reason or "").splitlines() or ["no reason given"])[0]
+        print(f"ablate.report: {run.folder} failed: {reason}", file=sys.stderr)
+    if options.out:
+        from ablate.report.files import write
+
+        page = write(options.out, runs, study, pivot=pivot, experiment=options.experiment, unread=read.unread)
+        console.print(f"Written: {options.out}; open {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,51 +1,83 @@
 """Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
 
+import json
 from typing import Any
 
 import numpy
 import pandas
 
+from ablate.report import stats
 from ablate.report.published import FAIL, find, same_setting
+from ablate.report.records import flatten, said
 from ablate.runs.signature import identity
 
 SETTINGS = ("data", "recipe", "unit", "depth")
+BASELINE = ("shortcut", "identity")
 
 
-def cells(runs: pandas.DataFrame) -> pandas.DataFrame:
-    """One row a cell, in the papers' order.
+def cells(
+    runs: pandas.DataFrame, baseline: tuple[str, str] = BASELINE, rng: numpy.random.Generator | None = None
+) -> pandas.DataFrame:
+    """One row a cell, in the papers' order. Errors in percent.
 
     A diverged run counts as the worst error there is, so it can move a median and never vanishes; where one is,
-    there is no mean. Errors in percent. Columns: label, data, recipe, unit, depth, evaluated_on, n (runs that
-    ended), seeds (runs that there are or should be), median, mean, std (of the sample, n - 1), best_epoch (the
-    median of each run's lowest error, which flatters), verdict, published, source, same_setting, parameters,
-    seconds (mean a run), computed (device and precision), mixed (whether its runs differ in these), state, place.
+    there is no mean, and so no interval and no difference.
+
+    | column | what |
+    |---|---|
+    | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell |
+    | n, seeds | runs that ended; runs that there are or should be |
+    | median, mean, std, minimum, maximum | of the last epoch's error over seeds; std of the sample, n - 1 |
+    | low, high | Student's 95 % interval of the mean, from 3 seeds |
+    | bootstrap_low, bootstrap_high | the bootstrap-t's, from 5 seeds, resampling seeds alone |
+    | best_epoch | the median of each run's lowest error, which flatters |
+    | outcome | fail or diverged, as [B] Table 1 has it, by the median; empty for a net that trained |
+    | baseline, baseline_cell, is_baseline | the cell it is compared with, all else being alike; whether it is it |
+    | common, difference, difference_low, difference_high, p | paired over the seeds that both have; Student's t |
+    | p_holm, verdict | p corrected for the number of rows that are compared here; what follows, in words |
+    | published, source, same_setting | the published error and whether this is the setting it was measured in |
+    | parameters, multiply_adds, seconds | of the net; of one picture; mean wall clock of a run |
+    | computed, mixed | device and precision, and whether its runs differ in these |
+    | state | of the runs that have not finished, in words |
+    | cell, config, place | its hash, its configuration, its place in the papers' order |
+
+    `baseline` is a key and the value of the cell to compare with. `rng` draws the bootstrap; by default always alike.
     """
+    rng = rng or numpy.random.default_rng(0)
     by_depth = runs.depth.nunique() > 1
-    frame = pandas.DataFrame([_cell(group, by_depth) for _, group in runs.groupby("cell", sort=False)])
-    firsts = runs.drop_duplicates("cell").config
-    frame["label"] = _tell_apart(frame, [identity(config) for config in firsts])
-    return frame.sort_values(["data", "recipe", "unit", "place", "label", "depth"], ignore_index=True)
+    frame = pandas.DataFrame([_cell(group, by_depth, rng) for _, group in runs.groupby("cell", sort=False)])
+    frame["label"] = _tell_apart(frame, [identity(config) for config in frame.config])
+    frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
+    return _compare(frame, runs, baseline)
 
 
-def _cell(group: pandas.DataFrame, by_depth: bool) -> dict[str, Any]:
+def _cell(group: pandas.DataFrame, by_depth: bool, rng: numpy.random.Generator) -> dict[str, Any]:
     first = group.iloc[0]
     ended = group[group.state.isin(["finished", "diverged"])]
-    errors = ended.test_error.where(ended.state == "finished", numpy.inf).to_numpy(float)
+    errors = last_errors(ended)
     whole = bool(len(errors)) and bool(numpy.isfinite(errors).all())
+    none = numpy.array(numpy.nan)
+    low, high = stats.student_interval(errors) if whole else (none, none)
+    bootstrap_low, bootstrap_high = stats.bootstrap_interval(errors, rng) if whole else (none, none)
     published, place = find(first.config, by_depth=by_depth)
     return {
-        **{key: first[key] for key in ("label", "shortcut", *SETTINGS, "evaluated_on")},
+        **{key: first[key] for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "n": len(ended),
         "seeds": len(group),
         "median": _median(errors),
         "mean": errors.mean() if whole else numpy.nan,
         "std": errors.std(ddof=1) if whole and len(errors) > 1 else numpy.nan,
+        "minimum": errors.min() if len(errors) else numpy.nan,
+        "maximum": errors.max() if len(errors) else numpy.nan,
+        **{"low": float(low), "high": float(high)},
+        **{"bootstrap_low": float(bootstrap_low), "bootstrap_high": float(bootstrap_high)},
         "best_epoch": _median(ended.best_test_error.dropna().to_numpy(float)),
-        "verdict": _verdict(errors),
+        "outcome": _outcome(errors),
         "published": published.error if published else numpy.nan,
         "source": published.source if published else "",
         "same_setting": bool(published and same_setting(first.config, published)),
         "parameters": group.parameters.max(),
+        "multiply_adds": group.multiply_adds.max(),
         "seconds": ended.seconds.mean(),
         "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in ended.itertuples()})),
         "mixed": len({(run.device, run.precision, run.threads) for run in ended.itertuples()}) > 1,
@@ -54,24 +86,82 @@ def _cell(group: pandas.DataFrame, by_depth: bool) -> dict[str, Any]:
     }
 
 
+def last_errors(ended: pandas.DataFrame) -> numpy.ndarray:
+    """The last epoch's error of runs that ended, (n,): infinite where the run diverged."""
+    return ended.test_error.where(ended.state == "finished", numpy.inf).to_numpy(float)
+
+
+def _compare(frame: pandas.DataFrame, runs: pandas.DataFrame, baseline: tuple[str, str]) -> pandas.DataFrame:
+    """Each cell beside the one that differs from it in the baseline's key alone."""
+    key, value = baseline
+    ended = runs[runs.state.isin(["finished", "diverged"])]
+    by_seed = {
+        name: pandas.Series(last_errors(group), index=group.seed.to_numpy()) for name, group in ended.groupby("cell")
+    }
+    others = [_without(identity(config), key) for config in frame.config]
+    against: dict[str, int] = {}
+    for row, rest in enumerate(others):  # of several, the first in the papers' order: option A before B
+        if said(frame.config[row], key) == value:
+            against.setdefault(rest, row)
+    rows = []
+    for row, rest in enumerate(others):
+        base = against.get(rest)
+        found: dict[str, Any] = dict.fromkeys(("difference", "difference_low", "difference_high", "p"), numpy.nan)
+        found |= {"common": 0, "is_baseline": base == row}
+        found |= {"baseline": frame.label[base], "baseline_cell": frame.cell[base]} if base is not None else {
+            "baseline": "", "baseline_cell": ""}
+        if base is not None and base != row:
+            own, its = (by_seed.get(frame.cell[at], pandas.Series(dtype=float)) for at in (row, base))
+            seeds = sorted(set(own.index) & set(its.index))
+            found["common"] = len(seeds)
+            a, b = own[seeds].to_numpy(float), its[seeds].to_numpy(float)
+            if seeds and numpy.isfinite(a).all() and numpy.isfinite(b).all():
+                names = ("difference", "difference_low", "difference_high", "p")
+                found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
+        rows.append(found)
+    frame = frame.join(pandas.DataFrame(rows))
+    frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
+    frame["verdict"] = [_verdict(row) for row in frame.itertuples()]
+    return frame
+
+
+def _without(tree: dict[str, Any], key: str) -> str:
+    """All of a cell's identity but what `key` and the seed say, to be compared."""
+    flat = flatten(tree)
+    rest = {name: value for name, value in flat.items() if name not in (key, "seed") and not name.startswith(f"{key}.")}
+    return json.dumps(rest, sort_keys=True)
+
+
+def _verdict(row: Any) -> str:
+    """What the comparison says, in words; never more than the seeds bear."""
+    if row.is_baseline:
+        return "baseline"
+    if not row.baseline or not row.n:
+        return ""
+    if not row.common:
+        return "no seed in common with the baseline"
+    if numpy.isnan(row.difference):
+        return "not tested: diverged"
+    if row.common < stats.STUDENT_FROM:
+        return f"{row.common} seed{'s' * (row.common > 1)}: too few to say"
+    if numpy.isnan(row.p):
+        return "not tested: no spread over seeds"
+    if row.p_holm >= 1 - stats.CONFIDENCE:
+        return f"not separable with {row.common} seeds"
+    return "worse" if row.difference > 0 else "better"
+
+
 def _tell_apart(frame: pandas.DataFrame, identities: list[dict[str, Any]]) -> list[str]:
     """Labels that differ where cells differ: where label and settings are alike, the keys that are not are added."""
-    flat = [_flatten(identity) for identity in identities]
     labels = list(frame.label)
     for rows in frame.groupby(["label", *SETTINGS], sort=False).indices.values():
         if len(rows) > 1:
-            keys = sorted(set().union(*(flat[row] for row in rows)) - {"seed"})
+            flat = {row: flatten(identities[row]) for row in rows}
+            keys = sorted(set().union(*flat.values()) - {"seed"})
             differ = [key for key in keys if len({str(flat[row].get(key)) for row in rows}) > 1]
             for row in rows:
                 labels[row] = " ".join([labels[row], *(f"{key}={flat[row].get(key)}" for key in differ)])
     return labels
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _median(values: numpy.ndarray) -> float:
@@ -82,8 +172,7 @@ def _median(values: numpy.ndarray) -> float:
     return float(low if low == high else (low + high) / 2)
 
 
-def _verdict(errors: numpy.ndarray) -> str:
-    """'diverged' or 'fail' as [B] Table 1 has it, by the median; '' for a net that trained."""
+def _outcome(errors: numpy.ndarray) -> str:
     median = _median(errors)
     return "diverged" if median == numpy.inf else "fail" if median > FAIL else ""
 
@@ -91,4 +180,4 @@ def _verdict(errors: numpy.ndarray) -> str:
 def _state(group: pandas.DataFrame) -> str:
     counts = group.state.value_counts()
     order = ("diverged", "failed", "interrupted", "running", "stale", "missing")
-    return ", ".join(f"{counts[state]} {state}" for state in order if counts.get(state))
+    return ", ".join(f"{state} {counts[state]} of {len(group)}" for state in order if counts.get(state))

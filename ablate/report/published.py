@@ -1,6 +1,7 @@
-"""The published errors, percent on the CIFAR-10 test set, each with the table it stands in.
+"""The published tables, row by row as they are printed, and which run of ours each row is.
 
-[A] He et al. 2016, arXiv:1512.03385, Table 6. [B] He et al. 2016, arXiv:1603.05027, Table 1 (median of 5 runs).
+[A] He et al. 2016, arXiv:1512.03385, Table 6. [B] He et al. 2016, arXiv:1603.05027, Table 1 (median of 5 runs) and
+Table 2. Errors in percent on the CIFAR-10 test set.
 """
 
 import math
@@ -13,47 +14,111 @@ FAIL = 20.0
 
 @dataclass(frozen=True)
 class Published:
-    """One published row: `error` in percent, infinite for 'fail'. `parameters` are those that the row fixes."""
+    """One published row: `error` in percent, infinite for 'fail'. `parameters` are those that the row fixes.
+
+    `printed` is what the paper's table says before the error, column by column.
+    """
 
     shortcut: str
     error: float
     parameters: dict[str, float | bool] = field(default_factory=dict)
     depth: int = 110
+    unit: str = "basic"
     source: str = "[B] Table 1"
+    printed: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Layout:
+    """A published table: its name for files, what it shows, its first columns and its rows in the paper's order."""
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    rows: list[Published]
+
+
+def _row(shortcut: str, error: float, *printed: str, **parameters: float | bool) -> Published:
+    return Published(shortcut, error, parameters, printed=printed)
+
+
+SCALE, EXCLUSIVE, GATE = "constant scaling", "exclusive gating", "shortcut-only gating"
 TABLE_1 = [
-    Published("identity", 6.61),
-    Published("none", math.inf),
-    Published("constant", math.inf, {"scale": 0.5, "residual_scale": 1.0}),
-    Published("constant", 12.35, {"scale": 0.5, "residual_scale": 0.5}),
-    *(Published("exclusive_gate", math.inf, {"bias_init": -float(b)}) for b in range(6)),
-    Published("exclusive_gate", 8.70, {"bias_init": -6.0}),
-    Published("exclusive_gate", 9.81, {"bias_init": -7.0}),
-    Published("gate", 12.86, {"bias_init": 0.0}),
-    Published("gate", 6.91, {"bias_init": -6.0}),
-    Published("conv1x1", 12.22),
-    Published("dropout", math.inf, {"p": 0.5}),
+    _row("identity", 6.61, "original", "1", "1", "Fig. 2a"),
+    _row("none", math.inf, SCALE, "0", "1", "plain net"),
+    _row("constant", math.inf, SCALE, "0.5", "1", "", scale=0.5, residual_scale=1.0),
+    _row("constant", 12.35, SCALE, "0.5", "0.5", "frozen gating", scale=0.5, residual_scale=0.5),
+    *(
+        _row("exclusive_gate", math.inf, EXCLUSIVE, "1−g(x)", "g(x)", f"b_g = {-b}", bias_init=-float(b))
+        for b in range(6)
+    ),
+    _row("exclusive_gate", 8.70, EXCLUSIVE, "1−g(x)", "g(x)", "b_g = -6", bias_init=-6.0),
+    _row("exclusive_gate", 9.81, EXCLUSIVE, "1−g(x)", "g(x)", "b_g = -7", bias_init=-7.0),
+    _row("gate", 12.86, GATE, "1−g(x)", "1", "b_g = 0", bias_init=0.0),
+    _row("gate", 6.91, GATE, "1−g(x)", "1", "b_g = -6", bias_init=-6.0),
+    _row("conv1x1", 12.22, "1×1 conv", "conv(x)", "1", "Fig. 2e"),
+    _row("dropout", math.inf, "dropout", "dropout(x)", "1", "ratio 0.5", p=0.5),
+]
+
+ORDERS = [
+    ("original", "Fig. 4a", ("basic", 6.61), ("bottleneck", 5.93)),
+    ("BN after addition", "Fig. 4b", ("bn_after_addition", 8.17), ("bottleneck_bn_after_addition", 6.50)),
+    ("ReLU before addition", "Fig. 4c", ("relu_before_addition", 7.84), ("bottleneck_relu_before_addition", 6.14)),
+    ("ReLU-only pre-activation", "Fig. 4d", ("relu_only_preactivation", 6.71), ("bottleneck_relu_only_preactivation", 5.91)),
+    ("full pre-activation", "Fig. 4e", ("full_preactivation", 6.37), ("bottleneck_full_preactivation", 5.46)),
+]
+TABLE_2 = [
+    Published("identity", error, depth=depth, unit=unit, source="[B] Table 2", printed=(case, figure, f"ResNet-{depth}"))
+    for which, depth in enumerate((110, 164))
+    for case, figure, *nets in ORDERS
+    for unit, error in [nets[which]]
 ]
 TABLE_6 = [
-    Published("identity", error, depth=depth, source="[A] Table 6")
-    for depth, error in ((20, 8.75), (32, 7.51), (44, 7.17), (56, 6.97), (1202, 7.93))
+    Published("identity", error, depth=depth, source="[A] Table 6", printed=(f"ResNet-{depth}", size))
+    for depth, error, size in (
+        (20, 8.75, "0.27 M"),
+        (32, 7.51, "0.46 M"),
+        (44, 7.17, "0.66 M"),
+        (56, 6.97, "0.85 M"),
+        (110, 6.61, "1.7 M"),  # of 5 runs, 6.61 ± 0.16; their best 6.43
+        (1202, 7.93, "19.4 M"),
+    )
 ]
+LAYOUTS = [
+    Layout(
+        "table1",
+        "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs",
+        ("case", "on shortcut", "on F", "remark"),
+        TABLE_1,
+    ),
+    Layout("table2", "[B] Table 2: activation orders, CIFAR-10", ("case", "Fig.", "net"), TABLE_2),
+    Layout("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6),
+]
+
+
+def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -> bool:
+    """Whether a run's net is that of a published row, whatever it was trained on."""
+    shortcut, unit = config["shortcut"], config["unit"]
+    return (
+        all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
+        and shortcut.get("option", "A") == "A"
+        and (shortcut["name"], unit["name"]) == (row.shortcut, row.unit)
+        and all(shortcut.get(key) == value for key, value in row.parameters.items())
+        and (any_depth or config["depth"] == row.depth)
+    )
 
 
 def find(config: dict[str, Any], *, by_depth: bool) -> tuple[Published | None, int]:
-    """The published row of a run's shortcut, and its place in the paper's order.
+    """The published row of a run's net, and its place in the papers' order.
 
     In a study of several depths, or on CIFAR-10, a row of the run's own depth; else, in a study of one depth, the row
-    of [B] Table 1 with the same shortcut. Whether the two settings are the same is `same_setting`'s to say.
+    of the same shortcut and unit. Whether the two settings are the same is `same_setting`'s to say.
     """
-    shortcut, place = config["shortcut"], len(TABLE_1)
-    if not str(shortcut.get("_target_", "")).startswith("ablate.") or shortcut.get("option", "A") != "A":
-        return None, place
-    rows = [row for row in TABLE_1 + TABLE_6 if row.shortcut == shortcut["name"] and _agrees(row, shortcut)]
+    every = [*TABLE_1, *TABLE_2, *TABLE_6]
+    rows = [row for row in every if is_row(config, row, any_depth=True)]
     if not rows:
-        return None, place
-    place = TABLE_1.index(rows[0])
+        return None, len(every)
+    place = every.index(rows[0])
     exact = next((row for row in rows if row.depth == config["depth"]), None)
     if by_depth or (exact and config["data"]["name"] == "cifar10"):
         return exact, place
@@ -64,16 +129,11 @@ def same_setting(config: dict[str, Any], row: Published) -> bool:
     """Whether a run is what the paper ran: its depth, data, unit and whole recipe."""
     recipe = config["recipe"]
     return (
-        config["depth"] == row.depth
+        is_row(config, row)
         and config["data"]["name"] == "cifar10"
         and config["data"]["validation"] == 0
         and (config["data"]["shift"], config["data"]["flip"]) == (4, True)
-        and config["unit"]["name"] == "basic"
         and (recipe["name"], recipe["iterations"], recipe["batch"]) == ("he2016", 64000, 128)
         and (recipe["learning_rate"], recipe["momentum"], recipe["weight_decay"]) == (0.1, 0.9, 1e-4)
         and (recipe["milestones"], recipe["warmup"]) == ([0.5, 0.75], 0.00625)
     )
-
-
-def _agrees(row: Published, shortcut: dict[str, Any]) -> bool:
-    return all(shortcut.get(key) == value for key, value in row.parameters.items())

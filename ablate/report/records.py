@@ -1,11 +1,14 @@
 """Records as a table: one row a run. A record that cannot be read is named and left out, never guessed at."""
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas
 
+from ablate.errors import AblateError
 from ablate.runs.reading import Run, read_runs
 from ablate.runs.signature import label
 
@@ -20,6 +23,7 @@ NUMBERS = (
     "images_per_second",
     "steps",
 )
+TEXTS = ("reason", "device", "precision", "threads", "host", "started", "ended", "command")
 
 
 @dataclass(frozen=True)
@@ -30,24 +34,90 @@ class Records:
     unread: list[str]
 
 
-def load(path: str | Path, experiment: str | None = None) -> Records:
-    """Every run below `path` and every one that its experiments ask for, or those of one experiment.
+def load(path: str | Path, experiment: str | None = None) -> pandas.DataFrame:
+    """Every run below `path` and every one that its experiments ask for, or those of one experiment: one row a run.
 
-    Columns: folder, cell (what runs of different seeds share), label, shortcut, depth, unit, data, recipe, seed,
-    state (of ablate.runs.reading.Run), reason, device, precision, threads, config (the resolved configuration),
-    evaluated_on, and the numbers of result.json: errors in percent, seconds of wall clock, images_per_second of
-    training; NaN where a run has none.
+    | column | what |
+    |---|---|
+    | folder, path | the run's folder: its name, and where it is |
+    | state | finished, diverged, interrupted, failed, running, stale (nobody is at it) or missing |
+    | cell | what runs of different seeds share: the hash of the configuration without the seed |
+    | label | the shortcut with its own parameters, in words |
+    | shortcut, depth, unit, data, recipe, seed | of the configuration |
+    | test_error, best_test_error | percent: at the last epoch, and the lowest of all epochs |
+    | train_loss, train_error | means over the last epoch; percent |
+    | parameters, multiply_adds | of the net; multiply-adds of one picture |
+    | seconds, images_per_second, steps | wall clock of the run; pictures trained a second; iterations |
+    | evaluated_on | test, or validation: held out of the training pictures |
+    | device, precision, threads, host, versions, commit | what computed it |
+    | started, ended, command, reason | UTC; what was typed; why it did not finish |
+    | config | the whole resolved configuration, a dict |
 
-    Raises AblateError where `path` holds no run or no such experiment was asked for.
+    Numbers are NaN and texts None where a run has none. Raises AblateError where `path` holds no run or no such
+    experiment was asked for. What could not be read is left out; `read` names it.
     """
+    return read(path, experiment).runs
+
+
+def read(path: str | Path, experiment: str | None = None) -> Records:
+    """As `load`, with a sentence for each record that is left out."""
     found = read_runs(Path(path), experiment)
     return Records(pandas.DataFrame([_row(run) for run in found.runs]), found.unread)
+
+
+def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
+    """The runs for which every KEY=VALUE of `conditions` holds. Raises AblateError where that is none."""
+    for condition in conditions:
+        key, equals, value = condition.partition("=")
+        if not equals:
+            raise AblateError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
+        found = [said(config, key) for config in runs.config]
+        if all(word is None for word in found):
+            from ablate.config import near
+
+            known = sorted({key for config in runs.config for key in (*config, *flatten(config))})
+            raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, known)}")
+        held = [word == value for word in found]
+        if not any(held):
+            there = ", ".join(sorted({word for word in found if word is not None})[:8])
+            raise AblateError(f"--where {condition} leaves no run: {key} is {there}")
+        runs = runs[held]
+    return runs
+
+
+def said(config: dict[str, Any], key: str) -> str | None:
+    """What a configuration says of a dotted key, as it is typed; a group is its name. None where there is no such."""
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, dict) or part not in node:
+            return None
+        node = node[part]
+    if isinstance(node, dict):
+        node = node.get("name")
+    if isinstance(node, float):
+        return f"{node:g}"
+    return node if isinstance(node, str) else json.dumps(node)
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of keys as one level of dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _typed(command: str | None) -> str | None:
+    """A recorded command as it would be typed on any machine."""
+    return command and re.sub(r"^\S+ \S*ablate/__main__\.py", "python -m ablate", command)
 
 
 def _row(run: Run) -> dict[str, Any]:
     config, result = run.config, run.result
     row: dict[str, Any] = {
         "folder": run.folder.name,
+        "path": run.folder,
+        "state": run.state,
         "cell": run.cell,
         "label": label(config["shortcut"]),
         "shortcut": config["shortcut"]["name"],
@@ -56,10 +126,12 @@ def _row(run: Run) -> dict[str, Any]:
         "data": config["data"]["name"],
         "recipe": config["recipe"]["name"],
         "seed": config["seed"],
-        "state": run.state,
-        "reason": result.get("reason"),
-        **{key: result.get(key) for key in ("device", "precision", "threads")},
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
+        **{key: result.get(key) for key in TEXTS},
+        "command": _typed(result.get("command")),
+        "versions": result.get("versions") or {},
+        "commit": (result.get("git") or {}).get("commit"),
+        "changed": bool((result.get("git") or {}).get("dirty")),
         "config": config,
     }
     for key in NUMBERS:

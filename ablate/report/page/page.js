@@ -1,0 +1,53 @@
+"use strict";
+// Sorting: a cell's row and the row of its runs are one <tbody>, and move together.
+const main = document.getElementById("main");
+const headings = [...main.tHead.rows[0].cells];
+headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
+  const down = heading.getAttribute("aria-sort") === "ascending";
+  headings.forEach((other) => other.setAttribute("aria-sort", "none"));
+  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = (body) => body.rows[0].cells[column].dataset.key;
+  const bodies = [...main.tBodies];
+  const numbers = bodies.every((body) => key(body) !== "" && !isNaN(key(body)));
+  bodies.sort((a, b) => numbers ? key(a) - key(b) : key(a).localeCompare(key(b)));
+  if (down) bodies.reverse();
+  main.append(...bodies);
+}));
+
+// A row opens to its runs.
+main.addEventListener("click", (event) => {
+  const row = event.target.closest("tr.cell");
+  if (!row || String(getSelection()) !== "") return;
+  const runs = row.nextElementSibling;
+  runs.hidden = !runs.hidden;
+  row.querySelector(".open").setAttribute("aria-expanded", String(!runs.hidden));
+});
+
+// The nearest mark's words, for a mouse and for a finger.
+const tip = document.getElementById("tip");
+const hide = () => { tip.hidden = true; };
+const near = (svg, x, y) => {
+  let found = null, least = 24 * 24;
+  for (const mark of svg.querySelectorAll("[data-tip]")) {
+    const box = mark.getBoundingClientRect();
+    const distance = (box.x + box.width / 2 - x) ** 2 + (box.y + box.height / 2 - y) ** 2;
+    if (distance < least) [found, least] = [mark, distance];
+  }
+  return found;
+};
+for (const svg of document.querySelectorAll("figure svg")) {
+  const show = (event) => {
+    const mark = near(svg, event.clientX, event.clientY);
+    if (!mark) return hide();
+    tip.textContent = mark.dataset.tip;
+    tip.hidden = false;
+    const left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8);
+    const above = event.clientY - tip.offsetHeight - 12;
+    tip.style.left = Math.max(8, left) + "px";
+    tip.style.top = (above > 4 ? above : event.clientY + 18) + "px";
+  };
+  svg.addEventListener("pointermove", show);
+  svg.addEventListener("pointerdown", show);
+  svg.addEventListener("pointerleave", hide);
+}
+addEventListener("scroll", hide, { passive: true });

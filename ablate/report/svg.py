@@ -1,0 +1,55 @@
+"""A figure as SVG that stands inside a page: it takes the page's colours, and each mark knows its words."""
+
+import io
+import re
+from xml.etree import ElementTree
+
+from ablate.report.figures import COLOURS, PUBLISHED, STYLE, Drawing
+
+SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+
+
+def inline(drawing: Drawing, name: str) -> str:
+    """One <svg> element. Its ids begin with `name`, so that several stand on one page."""
+    import matplotlib
+
+    file = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        drawing.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    root = ElementTree.fromstring(file.getvalue())
+    for metadata in root.findall(f"{{{SVG}}}metadata"):
+        root.remove(metadata)
+    for tip, words in drawing.tips.items():
+        _tell(root, tip, words)
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if key == "id":
+                element.set(key, f"{name}-{value}")
+            elif key == f"{{{XLINK}}}href":
+                element.set(key, f"#{name}-{value.removeprefix('#')}")
+            else:
+                element.set(key, _themed(value.replace("url(#", f"url(#{name}-")))
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.set("role", "img")
+    root.set("aria-label", drawing.title)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _tell(root: ElementTree.Element, tip: str, words: list[str]) -> None:
+    """Give each mark of the group `tip` its words: matplotlib writes one <use> a mark, in the order of its points."""
+    group = root.find(f".//*[@id='{tip}']")
+    marks = [] if group is None else list(group.iter(f"{{{SVG}}}use"))
+    if len(marks) == len(words):  # a mark outside the axes is not written: then which is which is not known
+        for mark, text in zip(marks, words, strict=True):
+            mark.set("data-tip", text)
+
+
+def _themed(value: str) -> str:
+    """Colours by name, so that a dark page can lighten them; black is the page's own ink."""
+    value = value.replace("#000000", "currentColor")
+    for number, colour in enumerate(COLOURS[1:], 1):
+        value = re.sub(rf"(?<=[: ]){colour}", f"var(--c{number}, {colour})", value)
+    return value.replace(PUBLISHED, f"var(--c7, {PUBLISHED})") if "var(" not in value else value
