@@ -61,7 +61,9 @@ def coverage(draw: Draw, n: int, studies: int, rng: numpy.random.Generator) -> d
         holds = (low <= TRUTH) & (high >= TRUTH)
         # A study that is offered no interval, for want of spread, is told so: it is no false promise.
         out[name] = (
-            (holds[offered].mean(), float(numpy.median((high - low)[offered]))) if offered.any() else (float("nan"),) * 2
+            (holds[offered].mean(), float(numpy.median((high - low)[offered])))
+            if offered.any()
+            else (float("nan"),) * 2
         )
     return out
 

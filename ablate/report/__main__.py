@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs that say so")
     parser.add_argument(
-        "--baseline", metavar="KEY=VALUE", default="shortcut=identity", help="differences are taken from it (%(default)s)"
+        "--baseline",
+        metavar="KEY=VALUE",
+        default="shortcut=identity",
+        help="what differences are taken from (%(default)s)",
     )
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="the median error by two keys, also")
     options = parser.parse_args(arguments)
@@ -72,7 +75,7 @@ def report(options: argparse.Namespace) -> None:
         console.print(formats.terminal(pivot, sys.maxsize)[0])
     for sentence in read.unread:
         print(f"ablate.report: {sentence}", file=sys.stderr)
-    for run in runs[runs.state == "failed"].itertuples():
+    for run in records.every(runs[runs.state == "failed"]):
         reason = (str(run.reason or "").splitlines() or ["no reason given"])[0]
         print(f"ablate.report: {run.folder} failed: {reason}", file=sys.stderr)
     if options.out:

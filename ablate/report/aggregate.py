@@ -8,7 +8,7 @@ import pandas
 
 from ablate.report import stats
 from ablate.report.published import FAIL, find, same_setting
-from ablate.report.records import flatten, said
+from ablate.report.records import every, flatten, said
 from ablate.runs.signature import identity
 
 SETTINGS = ("data", "recipe", "unit", "depth")
@@ -41,7 +41,7 @@ def cells(
     | state | of the runs that have not finished, in words |
     | cell, config, place | its hash, its configuration, its place in the papers' order |
 
-    `baseline` is a key and the value of the cell to compare with. `rng` draws the bootstrap; by default always alike.
+    `baseline` is a key and the value of the cell to compare with; the value is also in `attrs["baseline"]`. `rng` draws the bootstrap; by default always alike.
     """
     rng = rng or numpy.random.default_rng(0)
     by_depth = runs.depth.nunique() > 1
@@ -79,8 +79,8 @@ def _cell(group: pandas.DataFrame, by_depth: bool, rng: numpy.random.Generator) 
         "parameters": group.parameters.max(),
         "multiply_adds": group.multiply_adds.max(),
         "seconds": ended.seconds.mean(),
-        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in ended.itertuples()})),
-        "mixed": len({(run.device, run.precision, run.threads) for run in ended.itertuples()}) > 1,
+        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in every(ended)})),
+        "mixed": len({(run.device, run.precision, run.threads) for run in every(ended)}) > 1,
         "state": _state(group),
         "place": place,
     }
@@ -108,8 +108,11 @@ def _compare(frame: pandas.DataFrame, runs: pandas.DataFrame, baseline: tuple[st
         base = against.get(rest)
         found: dict[str, Any] = dict.fromkeys(("difference", "difference_low", "difference_high", "p"), numpy.nan)
         found |= {"common": 0, "is_baseline": base == row}
-        found |= {"baseline": frame.label[base], "baseline_cell": frame.cell[base]} if base is not None else {
-            "baseline": "", "baseline_cell": ""}
+        found |= (
+            {"baseline": frame.label[base], "baseline_cell": frame.cell[base]}
+            if base is not None
+            else {"baseline": "", "baseline_cell": ""}
+        )
         if base is not None and base != row:
             own, its = (by_seed.get(frame.cell[at], pandas.Series(dtype=float)) for at in (row, base))
             seeds = sorted(set(own.index) & set(its.index))
@@ -120,8 +123,9 @@ def _compare(frame: pandas.DataFrame, runs: pandas.DataFrame, baseline: tuple[st
                 found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
         rows.append(found)
     frame = frame.join(pandas.DataFrame(rows))
+    frame.attrs["baseline"] = value
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
-    frame["verdict"] = [_verdict(row) for row in frame.itertuples()]
+    frame["verdict"] = [_verdict(row) for row in every(frame)]
     return frame
 
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from ablate.report.aggregate import SETTINGS
 from ablate.report.curves import band, thin
 from ablate.report.published import FAIL, TABLE_6
-from ablate.report.records import said
+from ablate.report.records import every, said
 from ablate.report.tables import between, error, number
 
 # Okabe and Ito's palette, which the colour-blind can tell apart; black first, for the baseline.
@@ -29,7 +29,7 @@ DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)
 PUBLISHED = "#7f7f7f"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 MOST_ROWS, MOST_LINES, HOVERED = 40, 8, 60
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
     "axes.spines.top": False,
@@ -96,7 +96,7 @@ def draw(cells: pandas.DataFrame, runs: pandas.DataFrame, curves: pandas.DataFra
 
 def comparisons(cells: pandas.DataFrame) -> Iterator[tuple[Any, Any]]:
     """Each cell with its baseline."""
-    rows = list(cells.itertuples())
+    rows = every(cells)
     for cell in rows:
         if cell.baseline_cell and not cell.is_baseline:
             yield cell, next(row for row in rows if row.cell == cell.baseline_cell)
@@ -117,7 +117,11 @@ def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame
         figure,
         title,
         "Solid: test error; dashed: training error, with augmentation, mean over the epoch."
-        + (f" Median of {_seeds(cell, base)}; the band is from the best seed to the worst." if several else " One seed."),
+        + (
+            f" Median of {_seeds(cell, base)}; the band is from the best seed to the worst."
+            if several
+            else " One seed."
+        ),
     )
     for at, (row, frame) in enumerate(((base, its), (cell, ours))):
         colour, marker = COLOURS[at], MARKERS[at]
@@ -132,14 +136,13 @@ def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame
             words = [
                 f"{row.label}, iteration {int(p.step):,}: {word} error {getattr(p, key):.2f} %"
                 + (f" ({getattr(p, key + '_low'):.2f} to {getattr(p, key + '_high'):.2f})" if p.n > 1 else "")
-                for p in points.itertuples()
+                for p in every(points)
             ]
             drawing.points(axes, points.step, points[key], words)
     last = max(ours.test_error.iloc[-1], its.test_error.iloc[-1])
-    axes.set_ylim(0, min(100, max(FAIL, 1.6 * last)))
-    axes.set(xlabel="iterations", ylabel="error (%)")
+    axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, FAIL if last < 0.8 * FAIL else 100))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.legend(fontsize=8)
+    _legend_above(axes, 2)
     return drawing
 
 
@@ -153,7 +156,7 @@ def by_shortcut(cells: pandas.DataFrame, runs: pandas.DataFrame) -> Drawing | No
     errors = runs[runs.state == "finished"].groupby("cell").test_error.apply(list).to_dict()
     finite = [value for cell in shown.cell for value in errors.get(cell, [])]
     bottom, top = _log_axis(axes, "x", [*finite, *shown.published[numpy.isfinite(shown.published)]])
-    for y, cell in enumerate(shown.itertuples()):
+    for y, cell in enumerate(every(shown)):
         own = numpy.clip(errors.get(cell.cell, []), bottom, None)
         axes.plot(own, [y] * len(own), "|", color=COLOURS[2], ms=8, mew=1)
         if not numpy.isnan(cell.low):
@@ -171,7 +174,7 @@ def by_shortcut(cells: pandas.DataFrame, runs: pandas.DataFrame) -> Drawing | No
             drawing.points(axes, [FAIL if failed else cell.published], [y], [text], s=34, zorder=4, linewidths=1.2,
                            marker=">" if failed else "D", facecolors="none", edgecolors=COLOURS[1])  # fmt: skip
     axes.axvline(FAIL, color=PUBLISHED, lw=0.8, ls=":")
-    axes.set_yticks(range(len(shown)), [name(cell, shown) for cell in shown.itertuples()])
+    axes.set_yticks(range(len(shown)), [name(cell, shown) for cell in every(shown)])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{_evaluated(cells)} error, last epoch (%)")
@@ -198,7 +201,14 @@ def _key(axes: Axes, cells: pandas.DataFrame) -> None:
     if cells.published.notna().any():
         axes.scatter([], [], s=34, marker="D", facecolors="none", edgecolors=COLOURS[1], label="published")
         axes.scatter([], [], s=34, marker=">", facecolors="none", edgecolors=COLOURS[1], label="published: fail")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, fontsize=8, handletextpad=0.3, columnspacing=1.2)
+    _legend_above(axes, 5)
+
+
+def _legend_above(axes: Axes, columns: int) -> None:
+    """Where it hides no data."""
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, handletextpad=0.4, columnspacing=1.2
+    )
 
 
 def by_depth(cells: pandas.DataFrame) -> Drawing | None:
@@ -229,15 +239,17 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
 def by_bias(cells: pandas.DataFrame) -> Drawing | None:
     """Error against the gates' initial bias, each gate a line; the identity, where it was run, a level."""
     gated = cells[[said(config, "shortcut.bias_init") is not None for config in cells.config]]
-    lines = _lines(gated, "shortcut.bias_init", lambda cell: ", ".join([cell.shortcut, *name(cell, gated).split(", ")[1:]]))
+    lines = _lines(
+        gated, "shortcut.bias_init", lambda cell: ", ".join([cell.shortcut, *name(cell, gated).split(", ")[1:]])
+    )
     if not lines:
         return None
     figure, axes = _axes(5.2, 3.4)
     drawing = Drawing(figure, "Error against the gate's initial bias", _lines_caption(gated))
-    values = _draw_lines(drawing, axes, lines, lambda cell: float(cell.config["shortcut"]["bias_init"]), "b_g")
+    values = _draw_lines(drawing, axes, lines, lambda cell: float(cell.config["shortcut"]["bias_init"]), "b_g", first=1)
     levels = cells[cells.cell.isin(set(gated.baseline_cell)) & numpy.isfinite(cells["median"])]
-    for level in levels.itertuples():
-        axes.axhline(level.median, color=PUBLISHED, lw=1.2, ls="--", label=name(level, levels))
+    for level in every(levels):
+        axes.axhline(level.median, color=COLOURS[0], lw=1.2, ls="--", label=name(level, levels))
         values.append(level.median)
     _log_axis(axes, "y", values)
     axes.set(xlabel="initial bias b_g of the gate (left: open; right: half shut)",
@@ -247,19 +259,19 @@ def by_bias(cells: pandas.DataFrame) -> Drawing | None:
 
 
 def by_cost(cells: pandas.DataFrame) -> Drawing | None:
-    """Error against multiply-adds of one picture, the area being the parameters."""
+    """Error against multiply-adds of one picture, the area being the parameters; None of nets that cost the same."""
     shown = cells[numpy.isfinite(cells["median"]) & cells.multiply_adds.notna()]
-    if shown.multiply_adds.nunique() < 2:
+    if not len(shown) or shown.multiply_adds.max() < 1.25 * shown.multiply_adds.min():
         return None
     figure, axes = _axes(5.6, 3.8)
     drawing = Drawing(
         figure,
         "Error against operations",
-        "Median over seeds. The area of a circle is the number of the net's parameters: "
+        "Median over seeds. The area of a mark is the number of the net's parameters: "
         f"{shown.parameters.min() / 1e6:.2f} to {shown.parameters.max() / 1e6:.2f} million.",
     )
     lines: dict[str, list[Any]] = {}
-    for cell in shown.itertuples():
+    for cell in every(shown):
         lines.setdefault(cell.shortcut, []).append(cell)
     scale = 260 / shown.parameters.max()
     for at, (label, row) in enumerate(lines.items()):
@@ -268,7 +280,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
             f"{cell.parameters:,.0f} parameters"
             for cell in row
         ]
-        style = {
+        style: dict[str, Any] = {
             "s": [max(12, scale * cell.parameters) for cell in row],
             "facecolors": COLOURS[at % 8] + "55",
             "edgecolors": COLOURS[at % 8],
@@ -293,7 +305,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
 def _lines(cells: pandas.DataFrame, key: str, label: Any) -> dict[str, list[Any]]:
     """Cells by label, along `key`, for each label that has two places on it or more; at most so many as can be told."""
     lines: dict[str, list[Any]] = {}
-    for cell in cells.itertuples():
+    for cell in every(cells):
         lines.setdefault(label(cell), []).append(cell)
     along = {
         label: sorted(line, key=lambda cell: float(said(cell.config, key) or 0))
@@ -303,15 +315,17 @@ def _lines(cells: pandas.DataFrame, key: str, label: Any) -> dict[str, list[Any]
     return dict(list(along.items())[:MOST_LINES])
 
 
-def _draw_lines(drawing: Drawing, axes: Axes, lines: dict[str, list[Any]], x: Any, word: str) -> list[float]:
+def _draw_lines(
+    drawing: Drawing, axes: Axes, lines: dict[str, list[Any]], x: Any, word: str, first: int = 0
+) -> list[float]:
     """Medians joined, seeds' extremes as bars; a gap where there is no number. Gives the numbers drawn."""
     values = []
-    for at, (label, line) in enumerate(lines.items()):
-        colour, marker = COLOURS[at], MARKERS[at]
+    for at, (label, line) in enumerate(lines.items(), first):
+        colour, marker = COLOURS[at % 8], MARKERS[at % 8]
         for left, right in pairwise(line):
             if numpy.isfinite([left.median, right.median]).all():
                 axes.plot([x(left), x(right)], numpy.maximum([left.median, right.median], TICKS[0]), color=colour,
-                          ls=DASHES[at], lw=1.4)  # fmt: skip
+                          ls=DASHES[at % 8], lw=1.4)  # fmt: skip
         known = [cell for cell in line if numpy.isfinite(cell.median)]
         for cell in known:
             if numpy.isfinite(cell.maximum) and cell.maximum > cell.minimum:
@@ -321,7 +335,7 @@ def _draw_lines(drawing: Drawing, axes: Axes, lines: dict[str, list[Any]], x: An
         text = [f"{label}, {word} {x(cell):g}: {error(cell)}, n = {cell.n}" for cell in known]
         medians = [max(cell.median, TICKS[0]) for cell in known]
         drawing.points(axes, [x(cell) for cell in known], medians, text, s=36, color=colour, marker=marker, zorder=3)
-        axes.plot([], [], color=colour, ls=DASHES[at], marker=marker, ms=6, lw=1.4, label=label)
+        axes.plot([], [], color=colour, ls=DASHES[at % 8], marker=marker, ms=6, lw=1.4, label=label)
         values += medians
         for cell in line:
             if numpy.isinf(cell.median):
@@ -338,7 +352,7 @@ def _log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float
     """Make axis x or y a logarithmic one of percents that holds all of `values`, with round ticks; gives its ends."""
     finite = [value for value in values if numpy.isfinite(value)] or [1.0, 100.0]
     bottom = max(TICKS[0], min(finite) / 1.4)
-    top = min(100.0, max(1.4 * max(finite), 4 * bottom))
+    top = min(115.0, max(1.4 * max(finite), 4 * bottom))
     axes.set(**{f"{which}scale": "log", f"{which}lim": (bottom, top)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator([tick for tick in TICKS if bottom <= tick <= top]))

@@ -9,11 +9,26 @@ from rich.table import Table
 
 from ablate.report.tables import BEST
 
-LEFT = ("shortcut", "state", "data", "recipe", "unit", "verdict", "case", "remark", "net", "on shortcut", "on F", "Fig.")
+LEFT = (
+    "shortcut",
+    "state",
+    "data",
+    "recipe",
+    "unit",
+    "verdict",
+    "case",
+    "remark",
+    "net",
+    "on shortcut",
+    "on F",
+    "Fig.",
+)
 SPARED = ("seconds", "parameters", BEST, "mean ± std", "p (Holm)", "less published", "state")
 """What a narrow terminal does without, first to go first."""
 
-PAGES = Environment(loader=PackageLoader("ablate.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+PAGES = Environment(
+    loader=PackageLoader("ablate.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 
 
 def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:

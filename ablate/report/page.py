@@ -10,7 +10,7 @@ from markupsafe import Markup
 import ablate
 from ablate.report import tables
 from ablate.report.formats import LEFT, PAGES
-from ablate.report.records import flatten
+from ablate.report.records import every, flatten
 
 MOST_COMMANDS = 20
 TOLD = ("failed", "diverged", "interrupted", "stale", "running", "missing")
@@ -38,7 +38,7 @@ def page(
                 "words": list(zip(table.columns, line, _keys(cell, table.columns), strict=True)),
                 "runs": _runs(runs[runs.cell == cell.cell]),
             }
-            for line, cell in zip(table.to_numpy().tolist(), cells.itertuples(), strict=True)
+            for line, cell in zip(table.to_numpy().tolist(), every(cells), strict=True)
         ],
         notes=tables.notes(cells),
         papers=[
@@ -74,7 +74,17 @@ def _counts(runs: pandas.DataFrame) -> list[tuple[int, str]]:
 def _setup(runs: pandas.DataFrame, cells: pandas.DataFrame) -> list[tuple[str, str]]:
     """What all runs share, key by key, and what differs, with its values."""
     flat = [flatten(config) for config in cells.config]
-    left_out = {"seed", "results", "experiment", "rerun", "dry_run", "data.root", "data.download", "iterations", "epochs"}
+    left_out = {
+        "seed",
+        "results",
+        "experiment",
+        "rerun",
+        "dry_run",
+        "data.root",
+        "data.download",
+        "iterations",
+        "epochs",
+    }
     keys = [
         key
         for key in dict.fromkeys(key for tree in flat for key in tree)
@@ -123,7 +133,7 @@ def _runs(group: pandas.DataFrame) -> list[dict[str, str]]:
             "computed": ", ".join(str(word) for word in (run.device, run.precision) if word),
             "folder": run.folder,
         }
-        for run in group.sort_values("seed").itertuples()
+        for run in every(group.sort_values("seed"))
     ]
 
 
@@ -131,7 +141,7 @@ def _troubles(runs: pandas.DataFrame) -> list[tuple[str, str, str]]:
     """Runs that are not there or did not finish: what is wrong, the run, and the reason."""
     told = []
     for state in TOLD:
-        for run in runs[runs.state == state].itertuples():
+        for run in every(runs[runs.state == state]):
             reason = {
                 "missing": "it was asked for and has not begun",
                 "stale": "it began and nobody is at it; the same command again goes on",
@@ -151,7 +161,7 @@ def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
         names = dict.fromkeys(name for versions in ended.versions for name in versions)
         for name in names:
             out.append((name, ", ".join(dict.fromkeys(str(v[name]) for v in ended.versions if name in v))))
-        out.append(("computed on", "; ".join(dict.fromkeys(f"{r.device}, {r.precision}" for r in ended.itertuples()))))
+        out.append(("computed on", "; ".join(dict.fromkeys(f"{r.device}, {r.precision}" for r in every(ended)))))
         out.append(("trained", f"{ended.started.min()} to {ended.ended.dropna().max()} (UTC)"))
         out.append(("time in runs", f"{ended.seconds.sum() / 3600:.2f} hours"))
     out.append(("this page", f"ablate {ablate.__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}"))

@@ -85,6 +85,11 @@ def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
     return runs
 
 
+def every(frame: pandas.DataFrame) -> list[Any]:
+    """The rows, each with its columns as attributes."""
+    return list(frame.itertuples())
+
+
 def said(config: dict[str, Any], key: str) -> str | None:
     """What a configuration says of a dotted key, as it is typed; a group is its name. None where there is no such."""
     node: Any = config

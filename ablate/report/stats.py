@@ -95,11 +95,12 @@ def power(difference: float, spread: float, seeds: int, rows: int = 1) -> float:
     # Where the shift is so large that scipy's noncentral t gives up, the chance is 1.
     if shift - critical > 30:
         return 1.0
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    # The far tail underflows to NaN.
+    return float(stats.nct.sf(critical, df, shift) + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
 
 
 def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: int = 1, most: int = 100_000) -> int:
-    """The fewest seeds, `STUDENT_FROM` or more, with which `power` is `chance` or more; `most` + 1 if more than that."""
+    """The fewest seeds, `STUDENT_FROM` or more, with which `power` is `chance` or more; `most` + 1 if beyond it."""
     low, high = STUDENT_FROM - 1, STUDENT_FROM
     while power(difference, spread, high, rows) < chance:
         low, high = high, 2 * high

@@ -9,7 +9,7 @@ from ablate.errors import AblateError
 from ablate.report import stats
 from ablate.report.aggregate import SETTINGS
 from ablate.report.published import LAYOUTS, Layout, is_row, same_setting
-from ablate.report.records import said
+from ablate.report.records import every, said
 
 NONE = "–"
 LAST = "error, last epoch (median)"
@@ -20,10 +20,10 @@ INTERVAL = "95 % interval of the mean"
 def words(cells: pandas.DataFrame) -> pandas.DataFrame:
     """The main table, one row a cell: only the settings that differ, only the columns that say something."""
     vary = [key for key in SETTINGS if cells[key].nunique() > 1]
-    against = next((name.split()[0] for name in cells.baseline if name), "the baseline")
+    against = cells.attrs["baseline"]
     evaluated = "test" if (cells.evaluated_on == "test").all() else "validation"
     rows = []
-    for row in cells.itertuples():
+    for row in every(cells):
         compared = not row.is_baseline and row.common > 0
         rows.append(
             {
@@ -31,11 +31,11 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
                 **{key: str(getattr(row, key)) for key in vary},
                 "n": str(row.n) if row.n == row.seeds else f"{row.n} of {row.seeds}",
                 f"{evaluated} {LAST}": error(row),
+                "verdict": row.verdict,
                 "mean ± std": _mean(row),
                 INTERVAL: between(row.low, row.high),
                 f"less {against}": _difference(row) if compared else NONE,
                 "p (Holm)": _p(row.p_holm),
-                "verdict": row.verdict,
                 BEST: number(row.best_epoch),
                 "published": published(row.published),
                 "less published": _signed(row.median - row.published) if row.same_setting else NONE,
@@ -94,7 +94,7 @@ def paper(cells: pandas.DataFrame, layout: Layout) -> tuple[pandas.DataFrame, st
     """
     depths = len({row.depth for row in layout.rows}) > 1
     matched: dict[tuple[str, ...], dict[int, Any]] = {}
-    for cell in cells.itertuples():
+    for cell in every(cells):
         shared = tuple(str(said(cell.config, key)) for key in ("data", "recipe", *(() if depths else ("depth",))))
         for at, row in enumerate(layout.rows):
             if is_row(cell.config, row, any_depth=not depths):
@@ -135,16 +135,20 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
 
     Raises AblateError where a key is unknown or where two cells would fall on one place of the table.
     """
-    found: dict[tuple[str, str], Any] = {}
-    for cell in cells.itertuples():
+    found: dict[tuple[Any, ...], Any] = {}
+    for cell in every(cells):
         at = tuple(cell.label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
         for key, value in zip((rows, columns), at, strict=True):
             if value is None:
-                raise AblateError(f"--pivot: the cell {cell.label} has no key {key!r}; keys are dotted, as recipe.batch")
+                raise AblateError(
+                    f"--pivot: the cell {cell.label} has no key {key!r}; keys are dotted, as recipe.batch"
+                )
         if at in found:
             other = found[at].config
             differ = [
-                key for key in (*cell.config, "shortcut") if key != "seed" and said(cell.config, key) != said(other, key)
+                key
+                for key in (*cell.config, "shortcut")
+                if key != "seed" and said(cell.config, key) != said(other, key)
             ]
             raise AblateError(
                 f"--pivot {rows} {columns}: two cells are {at[0]} and {at[1]}; choose among them with --where KEY=VALUE"
@@ -155,7 +159,9 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
     for column in _order(at[1] for at in found):
         cells_there = [found.get((row, column)) for row in table[rows]]
         table[column if column != rows else f"{column} "] = [
-            "not run" if cell is None else error(cell) + ("" if cell.n == cell.seeds else f" ({cell.n} of {cell.seeds})")
+            "not run"
+            if cell is None
+            else error(cell) + ("" if cell.n == cell.seeds else f" ({cell.n} of {cell.seeds})")
             for cell in cells_there
         ]
     return pandas.DataFrame(table)
@@ -211,4 +217,4 @@ def _signed(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.2g}"

@@ -127,11 +127,11 @@ def test_fail_is_a_median_above_20_percent(errors, text, write, report):
 @pytest.mark.parametrize(
     ("errors", "text", "state"),
     [
-        ([5.0, 6.0, None], "6.00", "1 diverged"),
-        ([5.0, 6.0, 7.0, None], "6.50", "1 diverged"),
-        ([5.0, None, None], "diverged", "2 diverged"),
-        ([5.0, None], "diverged", "1 diverged"),
-        ([None], "diverged", "1 diverged"),
+        ([5.0, 6.0, None], "6.00", "diverged 1 of 3"),
+        ([5.0, 6.0, 7.0, None], "6.50", "diverged 1 of 4"),
+        ([5.0, None, None], "diverged", "diverged 2 of 3"),
+        ([5.0, None], "diverged", "diverged 1 of 2"),
+        ([None], "diverged", "diverged 1 of 1"),
     ],
 )
 def test_a_diverged_run_is_the_worst_and_never_vanishes(errors, text, state, write, report):
@@ -167,17 +167,17 @@ def test_running_failed_interrupted_and_missing_runs_are_shown_and_not_counted(w
     rows = {row["shortcut"]: row for row in words}
     assert rows["identity"][HEAD] == "5.00"
     assert rows["identity"]["n"] == "1 of 6"
-    assert rows["identity"]["state"] == "1 failed, 1 interrupted, 1 running, 2 missing"
-    assert (rows["none"][HEAD], rows["none"]["n"], rows["none"]["state"]) == ("–", "0 of 1", "1 missing")
+    assert rows["identity"]["state"] == "failed 1 of 6, interrupted 1 of 6, running 1 of 6, missing 2 of 6"
+    assert (rows["none"][HEAD], rows["none"]["n"], rows["none"]["state"]) == ("missing", "0 of 1", "missing 1 of 1")
     (gate,) = (row for row in words if row["shortcut"].startswith("gate"))
-    assert (gate[HEAD], gate["state"]) == ("–", "1 running")
+    assert (gate[HEAD].replace("stale", "running"), gate["state"]) == ("running", "running 1 of 1")
     assert [row["median"] for row in numbers if row["shortcut"] == "none"] == [""]
     assert len(said.splitlines()) == 1
     assert "disk full" in said
 
     whole, _, _ = report()
     (identity,) = (row["state"] for row in whole if row["shortcut"] == "identity")
-    assert identity.replace("stale", "running").startswith("1 failed, 1 interrupted, 1 running")
+    assert identity.replace("stale", "running").startswith("failed 1 of 6, interrupted 1 of 6, running 1 of 6")
 
 
 def test_published_values_stand_beside_in_the_papers_order(write, report):
