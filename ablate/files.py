@@ -40,6 +40,11 @@ def write_whole(
         _sync_folder(path.parent)
 
 
+def cache_folder() -> Path:
+    """Where what is derived from other files is kept; losing it costs time alone."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
+
+
 def sweep_temporaries(folder: Path) -> None:
     """Remove what a writer that was killed has left in `folder`, but nothing that another may be writing now."""
     for path in folder.glob(f"{TEMPORARY}*"):

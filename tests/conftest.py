@@ -9,10 +9,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -20,6 +21,7 @@ import ablate
 from ablate import config as configuration
 from ablate import grid
 from ablate.config import Config
+from ablate.runs.signature import SCHEMA, folder_name, signature
 
 configuration.register()
 grid.register()
@@ -118,3 +120,27 @@ def strict_json() -> Callable[[str], object]:
         raise ValueError(f"{word} is not JSON")
 
     return lambda text: json.loads(text, parse_constant=refuse)
+
+
+@pytest.fixture
+def write(tmp_path, resolve):
+    """Writes a run's folder from overrides (or a configuration's tree) and results; gives the folder."""
+
+    def record(*overrides, tree=None, ended=True, **results):
+        tree = tree or asdict(resolve(*overrides))
+        folder = tmp_path / "runs" / folder_name(tree)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+        error = results.get("test_error")
+        result = {
+            **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
+            **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
+            **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
+            **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
+            **results,
+        }
+        if ended:
+            (folder / "result.json").write_text(json.dumps(result))
+        return folder
+
+    return record

@@ -12,10 +12,10 @@ import numpy
 import torch
 from PIL import Image
 
-from ablate.data.listing import SPLITS, cache_folder, listing, listing_key
+from ablate.data.listing import SPLITS, listing, listing_key
 from ablate.data.pictures import Pictures
 from ablate.errors import AblateError, ConfigError
-from ablate.files import write_whole
+from ablate.files import cache_folder, write_whole
 
 
 def _classes(root: Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
-from ablate.files import write_whole
+from ablate.files import cache_folder, write_whole
 
 SPLITS = ("train", "test")
 LITTER = {"Thumbs.db", "desktop.ini"}
@@ -24,11 +24,6 @@ def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
             if entry.is_file() and not entry.name.startswith(".") and entry.name not in LITTER:
                 stat = entry.stat()
                 yield folder.name, Path(entry.path), stat.st_size, stat.st_mtime_ns
-
-
-def cache_folder() -> Path:
-    """Where what is derived from pictures is kept; losing it costs time alone."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablate"
 
 
 def listing_key(root: Path) -> str:

@@ -1,6 +1,9 @@
 """Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
 
 import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy
@@ -12,6 +15,7 @@ from ablate.report.records import every, flatten, said
 from ablate.runs.signature import identity
 
 SETTINGS = ("data", "recipe", "unit", "depth")
+ENDED = ("finished", "diverged")
 BASELINE = ("shortcut", "identity")
 
 
@@ -41,27 +45,31 @@ def cells(
     | state | of the runs that have not finished, in words |
     | cell, config, place | its hash, its configuration, its place in the papers' order |
 
-    `baseline` is a key and the value of the cell to compare with; the value is also in `attrs["baseline"]`. `rng` draws the bootstrap; by default always alike.
+    `baseline` is a key and the value of the cell to compare with; the value is also in `attrs["baseline"]`. `rng`
+    draws the bootstrap; by default always alike.
     """
     rng = rng or numpy.random.default_rng(0)
     by_depth = runs.depth.nunique() > 1
-    frame = pandas.DataFrame([_cell(group, by_depth, rng) for _, group in runs.groupby("cell", sort=False)])
+    groups: dict[str, list[Any]] = {}
+    for run in every(runs):
+        groups.setdefault(run.cell, []).append(run)
+    frame = pandas.DataFrame([_cell(group, by_depth, rng) for group in groups.values()])
     frame["label"] = _tell_apart(frame, [identity(config) for config in frame.config])
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
-    return _compare(frame, runs, baseline)
+    return _compare(frame, groups, baseline)
 
 
-def _cell(group: pandas.DataFrame, by_depth: bool, rng: numpy.random.Generator) -> dict[str, Any]:
-    first = group.iloc[0]
-    ended = group[group.state.isin(["finished", "diverged"])]
-    errors = last_errors(ended)
+def _cell(group: list[Any], by_depth: bool, rng: numpy.random.Generator) -> dict[str, Any]:
+    first = group[0]
+    ended = [run for run in group if run.state in ENDED]
+    errors = numpy.array([last_error(run) for run in ended])
     whole = bool(len(errors)) and bool(numpy.isfinite(errors).all())
     none = numpy.array(numpy.nan)
     low, high = stats.student_interval(errors) if whole else (none, none)
     bootstrap_low, bootstrap_high = stats.bootstrap_interval(errors, rng) if whole else (none, none)
     published, place = find(first.config, by_depth=by_depth)
     return {
-        **{key: first[key] for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
+        **{key: getattr(first, key) for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "n": len(ended),
         "seeds": len(group),
         "median": _median(errors),
@@ -71,32 +79,39 @@ def _cell(group: pandas.DataFrame, by_depth: bool, rng: numpy.random.Generator) 
         "maximum": errors.max() if len(errors) else numpy.nan,
         **{"low": float(low), "high": float(high)},
         **{"bootstrap_low": float(bootstrap_low), "bootstrap_high": float(bootstrap_high)},
-        "best_epoch": _median(ended.best_test_error.dropna().to_numpy(float)),
+        "best_epoch": _median(_known(run.best_test_error for run in ended)),
         "outcome": _outcome(errors),
         "published": published.error if published else numpy.nan,
         "source": published.source if published else "",
         "same_setting": bool(published and same_setting(first.config, published)),
-        "parameters": group.parameters.max(),
-        "multiply_adds": group.multiply_adds.max(),
-        "seconds": ended.seconds.mean(),
-        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in every(ended)})),
-        "mixed": len({(run.device, run.precision, run.threads) for run in every(ended)}) > 1,
+        "parameters": max(_known(run.parameters for run in group), default=numpy.nan),
+        "multiply_adds": max(_known(run.multiply_adds for run in group), default=numpy.nan),
+        "seconds": _mean(_known(run.seconds for run in ended)),
+        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in ended})),
+        "mixed": len({(run.device, run.precision, run.threads) for run in ended}) > 1,
         "state": _state(group),
         "place": place,
     }
 
 
-def last_errors(ended: pandas.DataFrame) -> numpy.ndarray:
-    """The last epoch's error of runs that ended, (n,): infinite where the run diverged."""
-    return ended.test_error.where(ended.state == "finished", numpy.inf).to_numpy(float)
+def last_error(run: Any) -> float:
+    """Percent at the last epoch of a run that ended; infinite where it diverged."""
+    return float(run.test_error) if run.state == "finished" else math.inf
 
 
-def _compare(frame: pandas.DataFrame, runs: pandas.DataFrame, baseline: tuple[str, str]) -> pandas.DataFrame:
+def _known(values: Iterable[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tuple[str, str]) -> pandas.DataFrame:
     """Each cell beside the one that differs from it in the baseline's key alone."""
     key, value = baseline
-    ended = runs[runs.state.isin(["finished", "diverged"])]
     by_seed = {
-        name: pandas.Series(last_errors(group), index=group.seed.to_numpy()) for name, group in ended.groupby("cell")
+        cell: {run.seed: last_error(run) for run in group if run.state in ENDED} for cell, group in groups.items()
     }
     others = [_without(identity(config), key) for config in frame.config]
     against: dict[str, int] = {}
@@ -114,10 +129,10 @@ def _compare(frame: pandas.DataFrame, runs: pandas.DataFrame, baseline: tuple[st
             else {"baseline": "", "baseline_cell": ""}
         )
         if base is not None and base != row:
-            own, its = (by_seed.get(frame.cell[at], pandas.Series(dtype=float)) for at in (row, base))
-            seeds = sorted(set(own.index) & set(its.index))
+            own, its = by_seed[frame.cell[row]], by_seed[frame.cell[base]]
+            seeds = sorted(own.keys() & its.keys())
             found["common"] = len(seeds)
-            a, b = own[seeds].to_numpy(float), its[seeds].to_numpy(float)
+            a, b = (numpy.array([errors[seed] for seed in seeds]) for errors in (own, its))
             if seeds and numpy.isfinite(a).all() and numpy.isfinite(b).all():
                 names = ("difference", "difference_low", "difference_high", "p")
                 found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
@@ -168,20 +183,21 @@ def _tell_apart(frame: pandas.DataFrame, identities: list[dict[str, Any]]) -> li
     return labels
 
 
-def _median(values: numpy.ndarray) -> float:
+def _median(values: Sequence[float] | numpy.ndarray) -> float:
     """The median of (n,) errors, of which some may be infinite; NaN of none."""
     if not len(values):
-        return float("nan")
-    low, high = sorted(values)[(len(values) - 1) // 2], sorted(values)[len(values) // 2]
+        return math.nan
+    ordered = sorted(values)
+    low, high = ordered[(len(values) - 1) // 2], ordered[len(values) // 2]
     return float(low if low == high else (low + high) / 2)
 
 
 def _outcome(errors: numpy.ndarray) -> str:
     median = _median(errors)
-    return "diverged" if median == numpy.inf else "fail" if median > FAIL else ""
+    return "diverged" if median == math.inf else "fail" if median > FAIL else ""
 
 
-def _state(group: pandas.DataFrame) -> str:
-    counts = group.state.value_counts()
+def _state(group: list[Any]) -> str:
+    counts = Counter(run.state for run in group)
     order = ("diverged", "failed", "interrupted", "running", "stale", "missing")
-    return ", ".join(f"{state} {counts[state]} of {len(group)}" for state in order if counts.get(state))
+    return ", ".join(f"{state} {counts[state]} of {len(group)}" for state in order if counts[state])

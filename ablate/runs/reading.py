@@ -11,6 +11,7 @@ import yaml
 
 from ablate.errors import AblateError
 from ablate.runs import holder
+from ablate.runs.memory import Memory, Stamp, stamp
 from ablate.runs.signature import SCHEMA, cell, signature_and_cell
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
@@ -57,12 +58,16 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
             asked.update(plan)
     there = {entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] not in "_." and entry.is_dir()}
     found = Runs([], [])
+    memory = Memory(path)
     shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
     names = list(dict.fromkeys([*asked, *(there if experiment is None else ())]))
-    for name, content in _results(names, there):
+    for name, now, content in _results(names, there, memory):
         try:
-            if name in there:
+            if remembered := memory.get(name, now):
+                run = Run(there[name], *remembered)
+            elif name in there:
                 run = read_run(there[name], content)
+                memory.put(name, now, run.state, run.config, run.cell, run.result)
             else:
                 run = Run(path / name, "missing", asked[name], cell(asked[name]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
@@ -72,6 +77,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
         seed = run.config["seed"]
         run.config = {**shared.setdefault(run.cell, run.config), "seed": seed}
         found.runs.append(run)
+    memory.save()
     if not found.runs:
         what = found.unread[0] if found.unread else f"{path} holds no runs"
         raise AblateError(f"{what}; train one first: python -m ablate shortcut=gate")
@@ -95,19 +101,27 @@ def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
         yield folder.name, asked
 
 
-def _results(names: list[str], there: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
-    """Each name with the bytes of its result.json, if it has one; many are fetched at once, from a cold disk or NFS."""
+def _results(
+    names: list[str], there: dict[str, Path], memory: Memory
+) -> Iterator[tuple[str, Stamp | None, bytes | None]]:
+    """Each name with the stamp of its result.json, if it has one, and its bytes, if they are not known already.
+
+    Many are fetched at once, from a cold disk or NFS.
+    """
+
+    def fetch(name: str) -> tuple[str, Stamp | None, bytes | None]:
+        if name not in there:
+            return name, None, None
+        file = there[name] / "result.json"
+        try:
+            before = stamp(file)
+            return name, before, None if memory.get(name, before) else file.read_bytes()
+        except OSError:
+            return name, None, None  # `read_run` asks again, and says what is wrong
+
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(names), BATCH):
-            part = names[first : first + BATCH]
-            yield from zip(part, pool.map(_fetch, [there.get(name) for name in part]), strict=True)
-
-
-def _fetch(folder: Path | None) -> bytes | None:
-    try:
-        return (folder / "result.json").read_bytes() if folder else None
-    except OSError:
-        return None  # `read_run` asks again, and says what is wrong
+            yield from pool.map(fetch, names[first : first + BATCH])
 
 
 def read_run(folder: Path, content: bytes | None = None) -> Run:

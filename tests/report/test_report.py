@@ -9,10 +9,9 @@ import shutil
 from dataclasses import asdict
 
 import pytest
-import yaml
 
 from ablate.report.__main__ import main
-from ablate.runs.signature import SCHEMA, folder_name, signature
+from ablate.runs.signature import SCHEMA, folder_name
 
 # [B] Table 1, by the files of conf/shortcut.
 TABLE_1 = {
@@ -29,30 +28,6 @@ TABLE_1 = {
     "dropout": "fail",
 }
 HEAD = "test error, last epoch (median)"
-
-
-@pytest.fixture
-def write(tmp_path, resolve):
-    """Writes a run's folder from overrides (or a configuration's tree) and results; gives the folder."""
-
-    def record(*overrides, tree=None, ended=True, **results):
-        tree = tree or asdict(resolve(*overrides))
-        folder = tmp_path / "runs" / folder_name(tree)
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(tree))
-        error = results.get("test_error")
-        result = {
-            **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
-            **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
-            **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
-            **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
-            **results,
-        }
-        if ended:
-            (folder / "result.json").write_text(json.dumps(result))
-        return folder
-
-    return record
 
 
 @pytest.fixture
