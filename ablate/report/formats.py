@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 
 import pandas
 from jinja2 import Environment, PackageLoader
@@ -91,7 +92,6 @@ def latex(table: pandas.DataFrame, caption: str) -> str:
     return "\n".join(
         [
             r"\documentclass{article}",
-            r"\usepackage[T1]{fontenc}",
             r"\usepackage[utf8]{inputenc}",
             r"\usepackage{booktabs,graphicx}",
             r"\begin{document}",
@@ -135,7 +135,7 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "±": r"$\pm$",
     "×": r"$\times$",
     "−": "$-$",
@@ -148,6 +148,13 @@ LATEX = {
 def _latex(text: str) -> str:
     """What LaTeX takes for structure is escaped; letters that its usual fonts lack are named by their code."""
     text = " ".join(text.split())
-    text = "".join(LATEX.get(c, c if ord(c) < 256 and c.isprintable() else f"[U+{ord(c):04X}]") for c in text)
+    text = "".join(LATEX.get(c, c if _in_fonts(c) else f"[U+{ord(c):04X}]") for c in text)
     text = re.sub(r"(?<![\w.])-(?=\d)", "$-$", text)  # a minus, not a hyphen
     return re.sub(r"(?<![\w.])\+(?=\d)", "$+$", text)
+
+
+def _in_fonts(letter: str) -> bool:
+    """ASCII, and the letters of western Europe: a plain letter and its accent."""
+    if letter.isascii():
+        return letter.isprintable()
+    return ord(letter) < 256 and letter.isalpha() and unicodedata.normalize("NFD", letter)[0].isascii()

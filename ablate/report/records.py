@@ -49,7 +49,8 @@ def load(path: str | Path, experiment: str | None = None) -> pandas.DataFrame:
     | parameters, multiply_adds | of the net; multiply-adds of one picture |
     | seconds, images_per_second, steps | wall clock of the run; pictures trained a second; iterations |
     | evaluated_on | test, or validation: held out of the training pictures |
-    | device, precision, threads, host, versions, commit | what computed it |
+    | device, precision, threads, host, versions | what computed it |
+    | commit, changed | of the source; whether it had changes that the commit has not |
     | started, ended, command, reason | UTC; what was typed; why it did not finish |
     | config | the whole resolved configuration, a dict |
 

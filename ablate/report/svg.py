@@ -39,9 +39,17 @@ def inline(drawing: Drawing, name: str) -> str:
 
 
 def _tell(root: ElementTree.Element, tip: str, words: list[str]) -> None:
-    """Give each mark of the group `tip` its words: matplotlib writes one <use> a mark, in the order of its points."""
+    """Give each mark of the group `tip` its words, in the order of its points.
+
+    matplotlib writes one <use> a mark, or where that is shorter, its <path>.
+    """
     group = root.find(f".//*[@id='{tip}']")
-    marks = [] if group is None else list(group.iter(f"{{{SVG}}}use"))
+    if group is None:
+        return
+    defined = {id(path) for definitions in group.iter(f"{{{SVG}}}defs") for path in definitions}
+    marks = list(group.iter(f"{{{SVG}}}use")) or [
+        path for path in group.iter(f"{{{SVG}}}path") if id(path) not in defined
+    ]
     if len(marks) == len(words):  # a mark outside the axes is not written: then which is which is not known
         for mark, text in zip(marks, words, strict=True):
             mark.set("data-tip", text)

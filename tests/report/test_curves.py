@@ -1,0 +1,84 @@
+"""Learning curves from files as runs, kills and editors leave them."""
+
+import json
+
+import pandas
+import pytest
+
+from ablate.report.curves import band, read_curves, thin
+
+
+def line(step, test, train=1.0):
+    return json.dumps({"step": step, "epoch": step // 10, "lr": 0.1, "train_loss": 0.1, "train_error": train,
+                       "test_loss": 0.2, "test_error": test, "seconds": 1.0})  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def make(name, text):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text(text)
+        return tmp_path / name
+
+    return make
+
+
+def test_a_whole_file_is_read_and_nothing_is_said(folder):
+    curves, said = read_curves([folder("a", line(10, 50.0) + "\n" + line(20, 40.0) + "\n")])
+    assert list(curves.test_error) == [50.0, 40.0]
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line(20, 40.0)[:30],
+        "",
+        "[]",
+        "null",
+        '{"step": 20}',
+        "\ufffd",
+        line(20, 140.0),
+        line(20, 40.0).replace("40.0", "NaN"),
+        line(20, 40.0).replace("40.0", "null"),
+    ],
+)
+def test_what_is_cut_or_no_number_is_left_out_and_said(bad, folder):
+    curves, said = read_curves([folder("a", line(10, 50.0) + "\n" + bad + "\n" + line(30, 30.0) + "\n")])
+    assert list(curves.step) == [10, 30]
+    assert len(said) == 1
+    assert "line 2" in said[0]
+
+
+def test_a_folder_without_metrics_is_no_curve(tmp_path):
+    curves, said = read_curves([tmp_path])
+    assert len(curves) == 0
+    assert said == []
+    assert list(band(curves, ["a"]).columns)[:2] == ["step", "n"]
+
+
+def test_the_band_is_the_median_and_the_extremes_of_each_step(folder):
+    tests = {"a": [50.0, 30.0], "b": [60.0, 20.0], "c": [40.0, 10.0]}
+    folders = [
+        folder(name, "".join(line(10 * at, t) + "\n" for at, t in enumerate(values, 1)))
+        for name, values in tests.items()
+    ]
+    found = band(read_curves(folders)[0], tests)
+    assert found[["step", "n", "test_error", "test_error_low", "test_error_high"]].to_numpy().tolist() == [
+        [10, 3, 50.0, 40.0, 60.0],
+        [20, 3, 20.0, 10.0, 30.0],
+    ]
+
+
+def test_a_step_that_fewer_than_half_the_runs_reached_is_left_out(folder):
+    ends = {"a": 3, "b": 1, "c": 1}
+    folders = [folder(name, "".join(line(10 * at, 50.0) + "\n" for at in range(1, n + 1))) for name, n in ends.items()]
+    assert list(band(read_curves(folders)[0], ends).step) == [10]
+
+
+def test_thinning_keeps_the_end():
+    frame = pandas.DataFrame({"x": range(101)})
+    kept = list(thin(frame, 10))
+    assert kept[-1] == 100
+    assert len(kept) <= 10
+    assert list(thin(frame.head(3), 10)) == [0, 1, 2]

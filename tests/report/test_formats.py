@@ -1,0 +1,100 @@
+"""One table in many forms: what a name may hold, and what each form must escape."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+
+import pandas
+import pytest
+
+from ablate.report import formats
+
+NASTY = r"a&b_c$d%e#f{g}h~i^j\k<script>alert(1)</script>|l'm\"n é 中 −1 ±2"
+
+
+@pytest.fixture
+def table():
+    return pandas.DataFrame(
+        {"shortcut": [NASTY, "identity"], "test error": ["fail (72.40)", "-1.50"], "x_1 % [y]": ["–", "+2"]}
+    )
+
+
+def unescaped(text):
+    """Whether LaTeX would take a mark for structure."""
+    return re.search(r"(?<!\\)[&%#_~^]|(?<!\\)\$(?![-+]\$|\\pm\$|\\times\$|\\sigma\$)", text)
+
+
+def test_latex_has_the_structure_of_a_booktabs_table(table):
+    text = formats.latex(table, "5 % & more")
+    for rule in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\begin{tabular}{lrr}",
+        r"\end{tabular}",
+        r"\end{document}",
+    ):
+        assert text.count(rule) == 1
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    assert [len(re.findall(r"(?<!\\)&", line)) for line in body] == [2, 2]
+    assert all(line.endswith(r" \\") for line in body)
+    assert r"\caption{5 \% \& more}" in text
+    assert r"\textless{}script\textgreater{}" in body[0]
+    assert "[U+4E2D]" in body[0]
+    assert "$-$1.50" in body[1]
+    depth = 0
+    for mark in re.findall(r"(?<!\\)[{}]", text.replace(r"\\", "")):
+        depth += 1 if mark == "{" else -1
+        assert depth >= 0
+    assert depth == 0
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: the structure alone is checked")
+def test_latex_compiles_as_it_is(table, tmp_path):
+    (tmp_path / "table.tex").write_text(formats.latex(table, NASTY))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 1000
+
+
+def test_html_shows_the_name_and_runs_nothing_of_it(table):
+    text = formats.html(table, NASTY, [NASTY])
+
+    class Reader(html.parser.HTMLParser):
+        tags, words = [], []
+
+        def handle_starttag(self, tag, attrs):
+            self.tags.append(tag)
+
+        def handle_data(self, data):
+            self.words.append(data)
+
+    reader = Reader()
+    reader.feed(text)
+    assert "script" not in reader.tags
+    assert reader.words.count(NASTY) == 4  # title, caption, cell, note
+    assert reader.tags.count("td") == 6
+
+
+def test_markdown_keeps_its_columns(table):
+    lines = formats.markdown(table).splitlines()
+    assert len(lines) == 4
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+    assert lines[1] == "| --- | --: | --: |"
+
+
+def test_a_narrow_terminal_loses_whole_columns_and_says_which():
+    table = pandas.DataFrame(
+        {"shortcut": ["identity"], "test error": ["5.00"], "seconds": ["30"], "parameters": ["852,730"]}
+    )
+    whole, spared = formats.terminal(table, 200)
+    assert (len(whole.columns), spared) == (4, [])
+    narrow, spared = formats.terminal(table, 30)
+    assert [column.header for column in narrow.columns] == ["shortcut", "test error"]
+    assert spared == ["seconds", "parameters"]
