@@ -8,7 +8,7 @@ ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test drill bench scale lint types clean
+.PHONY: help setup quickstart test drill simulate bench scale lint types clean
 
 help:
 	@echo 'make setup        make .venv with all that is needed'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint types   ruff, mypy'
 	@echo 'make drill        kill a run 100 times and race for one 50 times: minutes'
 	@echo 'make bench scale  what records cost; how status and report grow'
+	@echo 'make simulate     10,000 drawn studies: whether intervals and tests keep their promises'
 
 setup: $(READY)
 
@@ -35,7 +36,7 @@ $(READY): pyproject.toml
 
 quickstart: $(READY)
 	$(BIN)/python -m ablate -m +experiment=quickstart
-	$(BIN)/python -m ablate.report --experiment quickstart
+	$(BIN)/python -m ablate.report --experiment quickstart --out results/report
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
@@ -45,6 +46,10 @@ drill: $(READY)
 	@rm -rf build/drill
 	$(BIN)/python tests/drill.py kill build/drill/kill --kills $(KILLS)
 	$(BIN)/python tests/drill.py race build/drill/race --rounds $(ROUNDS)
+
+# Whether the report's intervals and tests keep their promises; ends with 1 where one is broken.
+simulate: $(READY)
+	$(BIN)/python tests/simulation.py --out results/statistics.md
 
 # What checkpoints and records cost, and how status and report grow with the number of records.
 bench: $(READY)

@@ -1,6 +1,7 @@
 """The report as files: tables in each form, figures, the page. Each is replaced whole or not at all."""
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
 from ablate.report.page import page
 
+FORMS = ("md", "csv", "tex", "html")
 MOST_COMPARISONS = 40
 """Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
 
@@ -39,15 +41,15 @@ def write(
             said.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {left} more are not drawn")
         for sentence in said[len(unread) :]:
             print(f"ablate.report: {sentence}", file=sys.stderr)
-        shown = []
-        for stale in (out / "figures").glob("curves-*.*"):  # of a study that had more of them
-            stale.unlink()
+        shown, drawn = [], set()
         for name, drawing in figures.draw(cells, runs, curves):
             _progress(f"drawing {name}: {drawing.title}")
             for kind in ("pdf", "svg", "png"):
                 write_whole(out / "figures" / f"{name}.{kind}", _saved(drawing, kind))
+                drawn.add(f"{name}.{kind}")
             shown.append((svg.inline(drawing, name), drawing.title, drawing.caption))
         _progress("")
+        _sweep(out / "figures", r"(shortcuts|depth|bias|cost|curves-\d+)\.(pdf|svg|png)", drawn)
         content = page(runs, cells, shown, experiment=experiment, unread=said)
         write_whole(out / "report.html", content.encode())
     except OSError as error:
@@ -61,6 +63,7 @@ def _tables(out: Path, runs: pandas.DataFrame, cells: pandas.DataFrame, pivot: p
     every |= {name: (table, caption, []) for name, (table, caption) in tables.papers(cells).items()}
     if pivot is not None:
         every["pivot"] = (pivot, "Median error, percent, last epoch.", [])
+    _sweep(out, r"(table\d|pivot)\.(md|csv|tex|html)", {f"{name}.{kind}" for name in every for kind in FORMS})
     for name, (table, caption, lines) in every.items():
         below = "\n".join(lines) if name == "table" else caption
         write_whole(out / f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode())
@@ -70,6 +73,13 @@ def _tables(out: Path, runs: pandas.DataFrame, cells: pandas.DataFrame, pivot: p
             write_whole(out / f"{name}.csv", table.to_csv(index=False).encode())
     write_whole(out / "table.csv", formats.csv(cells).encode())
     write_whole(out / "runs.csv", formats.runs_csv(runs).encode())
+
+
+def _sweep(folder: Path, ours: str, kept: set[str]) -> None:
+    """Remove what an earlier report of another study left here, so that nothing stands beside what it is not of."""
+    for path in folder.iterdir():
+        if re.fullmatch(ours, path.name) and path.name not in kept:
+            path.unlink()
 
 
 def _saved(drawing: figures.Drawing, kind: str) -> bytes:

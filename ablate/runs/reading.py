@@ -134,7 +134,7 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
         card = alive or holder.last(folder) or {}
         return Run(folder, "running" if alive else "stale", config, cell(config), card=card)
     if result["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {result['schema']}, where this version reads {SCHEMA}")
+        raise ValueError(f"its schema is {result['schema']}, where this version reads {SCHEMA}; train it again")
     config = result.pop("config")
     signature, which = signature_and_cell(config)
     if signature != result["signature"]:

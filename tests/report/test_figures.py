@@ -9,6 +9,7 @@ import pytest
 
 from ablate.report import curves, figures, records, svg
 from ablate.report.aggregate import cells
+from ablate.report.page import page
 
 MARK = f"{{{svg.SVG}}}use"
 
@@ -126,3 +127,16 @@ def test_an_inline_figure_knows_its_marks_and_shares_no_id(write, draw):
         tips = [mark.get("data-tip") for mark in root.iter() if mark.get("data-tip")]
         assert sorted(tips) == sorted(words for said in drawing.tips.values() for words in said)
         assert "#000000" not in text
+
+
+def test_the_page_of_a_hundred_runs_stays_under_5_mib(write, draw, tmp_path):
+    for seed in range(5):
+        for number in range(21):
+            other = ["shortcut=gate", f"shortcut.bias_init={-number}"] if number else []
+            learn(write(f"seed={seed}", *other, test_error=5.0), *numpy.linspace(90, 5, 164))
+    drawings, study = draw()
+    shown = [(svg.inline(drawing, name), drawing.title, drawing.caption) for name, drawing in drawings.items()]
+    assert len(shown) == 22  # twenty biases against the identity, one line over all of them, one of all rows
+    runs = records.read(tmp_path / "runs").runs
+    assert len(runs) == 105
+    assert len(page(runs, study, shown, experiment=None, unread=[]).encode()) < 5 * 2**20

@@ -359,3 +359,78 @@ def test_seeds_computed_in_different_ways_are_said_to_be(write, report, tmp_path
         write(f"seed={seed}", test_error=5.0, precision=precision, threads=1)
     report()
     assert "different precisions" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_a_record_of_an_older_schema_says_what_to_do_and_the_rest_is_reported(write, report):
+    write("seed=0", test_error=5.0)
+    spoil(schema=SCHEMA - 1)(write("seed=1", test_error=6.0))
+    spoil(schema=SCHEMA + 1)(write("seed=2", test_error=7.0))
+    (words,), _, said = report()
+    assert (words[HEAD], words["n"]) == ("5.00", "1")
+    assert len(said.splitlines()) == 2
+    assert "train it again" in said
+
+
+def test_all_runs_failed_is_a_table_and_a_page_that_say_so(write, report, tmp_path):
+    for seed in range(2):
+        write(f"seed={seed}", status="failed", reason="OSError: disk full")
+    (words,), _, said = report()
+    assert (words[HEAD], words["n"], words["state"]) == ("failed", "0 of 2", "failed 2 of 2")
+    assert said.count("disk full") == 2
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("OSError: disk full") == 2
+    assert "<figure>" not in page
+
+
+def test_a_cut_metrics_file_is_said_and_costs_a_point_of_a_curve_alone(write, report, tmp_path):
+    line = '{"step": %d, "epoch": %d, "train_error": 9.0, "test_error": 8.0}\n'
+    for shortcut in ("identity", "gate"):
+        folder = write(f"shortcut={shortcut}", test_error=5.0)
+        (folder / "metrics.jsonl").write_text("".join(line % (20 * n, n) for n in (1, 2, 3)) + '{"step": 80, "ep')
+    words, _, said = report()
+    assert [row[HEAD] for row in words] == ["5.00", "5.00"]
+    assert said.count("line 4 is cut") == 2
+    assert (tmp_path / "out" / "figures" / "curves-01.pdf").stat().st_size > 1000
+    assert "line 4 is cut" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_every_table_comes_in_every_form_and_again_in_the_same_bytes(write, report, tmp_path):
+    for shortcut in ("identity", "gate"):
+        write(f"shortcut={shortcut}", test_error=5.0)
+    report("--pivot", "shortcut", "depth")
+    out = tmp_path / "out"
+    names = {path.name for path in out.iterdir() if path.is_file()}
+    forms = {f"{name}.{form}" for name in ("table", "table1", "pivot") for form in ("md", "csv", "tex", "html")}
+    assert names == forms | {"runs.csv", "report.html"}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "report.html"}
+    report("--pivot", "shortcut", "depth")
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list(out.rglob(".writing-*"))
+
+
+def test_a_report_of_a_smaller_study_leaves_no_figure_of_a_larger_one(write, report, tmp_path):
+    line = '{"step": %d, "epoch": 1, "train_error": 9.0, "test_error": 8.0}\n'
+    for shortcut in ("identity", "gate", "none"):
+        folder = write(f"shortcut={shortcut}", test_error=5.0)
+        (folder / "metrics.jsonl").write_text(line % 1 + line % 2)
+    report()
+    assert len(list((tmp_path / "out" / "figures").glob("curves-*.svg"))) == 2
+    report("--where", "shortcut=identity")
+    assert not list((tmp_path / "out" / "figures").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--where", "depth=9"], "leaves no run"),
+        (["--baseline", "unit"], "KEY=VALUE"),
+        (["--baseline", "unit=mine"], "no cell is that"),
+        (["--pivot", "shortcut", "colour"], "no key 'colour'"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(arguments, words, write, capsys, tmp_path):
+    write(test_error=5.0)
+    assert main([str(tmp_path / "runs"), *arguments]) in (1, 2)
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
