@@ -217,4 +217,4 @@ def _signed(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.2g}"
+    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3g}"
