@@ -122,6 +122,11 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+def sites_folder() -> Path:
+    """slurm/, which has the group `cluster`: beside conf/ in a checkout, and inside the package in a wheel."""
+    return conf_folder().parent / "slurm"
+
+
 def known(group: str) -> list[str]:
     """The options of a configuration group, by name."""
     return sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))

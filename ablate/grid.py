@@ -13,14 +13,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ablate.config import Config, known, resolve
+from ablate.cluster.launcher import SlurmLauncher
+from ablate.config import Config, known, resolve, sites_folder
 from ablate.errors import AblateError, ConfigError
 from ablate.files import to_json, write_whole
 from ablate.launch import ProcessLauncher, RecordLauncher, SerialLauncher
@@ -84,6 +87,8 @@ class GridSweeper(Sweeper):
         print(f"{len(records)} runs in the grid, {len(waiting)} to train", flush=True)
         if waiting:
             outcomes = self.place.carry_out([record.config for record in waiting])
+            if outcomes is None:  # it goes on without this process
+                return
             _report(waiting, outcomes, time.monotonic() - started)
 
     def _compose(self, cell: list[str]) -> Config:
@@ -139,15 +144,22 @@ def expand(overrides: list[Override]) -> list[list[str]]:
     return [[f"{key}={value}" for key, value in zip(values, cell, strict=True)] for cell in product(*values.values())]
 
 
+class Sites(SearchPathPlugin):
+    """Lets `cluster=NAME` find its file in slurm/, which is for people first and keeps out of conf/."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append("ablate-sites", f"file://{sites_folder()}")
+
+
 def register() -> None:
-    """Make the sweeper and the launchers known to Hydra, for the `_target_` in their files in conf/.
+    """Make the sweeper, the launchers and the sites known to Hydra, for the names in conf/.
 
     Hydra takes plugins from the namespace package `hydra_plugins` alone, which other packages share; they go there
     under a second name instead of a file being installed into it.
     """
     sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
-    for plugin in (GridSweeper, SerialLauncher, ProcessLauncher):
+    for plugin in (GridSweeper, SerialLauncher, ProcessLauncher, SlurmLauncher, Sites):
         setattr(here, plugin.__name__, plugin)
         Plugins.instance().register(plugin)
 

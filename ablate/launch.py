@@ -35,8 +35,11 @@ class RecordLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise ConfigError("this launcher works with the sweeper of ablate alone: leave hydra/sweeper as it is")
 
-    def carry_out(self, configs: list[Config]) -> list[Outcome]:
-        """One outcome a run; a run that was not begun because a signal asked to stop counts as interrupted."""
+    def carry_out(self, configs: list[Config]) -> list[Outcome] | None:
+        """One outcome a run; a run that was not begun because a signal asked to stop counts as interrupted.
+
+        None where the runs go on without this process.
+        """
         raise NotImplementedError
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ablate.cluster import slurm
+from ablate.cluster.state import join
 from ablate.errors import AblateError
 from ablate.runs import status
-from ablate.runs.reading import read_runs
+from ablate.runs.reading import Runs, read_runs
 
 EXAMPLES = """examples:
   python -m ablate.status                          every cell in results/runs
@@ -38,9 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.watch:
-            status.watch(options.runs, options.experiment, every=5.0)
+            status.watch(lambda: look(options.runs, options.experiment), every=5.0)
             return 0
-        found = read_runs(options.runs, options.experiment)
+        found = look(options.runs, options.experiment)
     except AblateError as error:
         print(f"ablate.status: {error}", file=sys.stderr)
         return error.exit_status
@@ -55,6 +57,17 @@ def main(arguments: list[str] | None = None) -> int:
         for sentence in found.unread:
             print(f"ablate.status: {sentence}", file=sys.stderr)
     return 0
+
+
+def look(runs: Path, experiment: str | None) -> Runs:
+    """The records, and what SLURM says of those that were submitted to it."""
+    found = read_runs(runs, experiment)
+    if slurm.here():
+        try:
+            join(found, runs)
+        except AblateError as error:  # a cluster that does not answer hides no record
+            found.unread.append(f"what SLURM has is not shown: {error}")
+    return found
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ class Holder:
 
     def _card(self) -> dict[str, Any]:
         where = {"host": socket.gethostname(), "machine": _machine()}
+        if job := os.environ.get("SLURM_JOB_ID"):
+            where["job"] = job
         return {**where, "pid": os.getpid(), "born": _born(os.getpid()), "renewed": time.time(), **self.news()}
 
     def _renew(self) -> None:

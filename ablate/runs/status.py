@@ -1,7 +1,7 @@
 """How far the runs are: a line a cell for people, everything for scripts. Changes nothing."""
 
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from rich.table import Table
@@ -9,6 +9,9 @@ from rich.table import Table
 from ablate.runs.reading import Run, Runs
 from ablate.runs.signature import label
 
+ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
+"""States that SLURM knows of; see ablate.cluster.state.join."""
+GOING_ON = ("running", "queued", "waiting", "starting")
 TAIL = 15
 """Lines of a failed run's log that are shown."""
 
@@ -61,7 +64,7 @@ def failed_logs(found: Runs) -> str:
     """The reason and the end of the log of every run that failed or went stale."""
     parts = []
     for run in found.runs:
-        if run.state in ("failed", "stale"):
+        if run.state in ("failed", "stale", "lost"):
             try:
                 tail = (run.folder / "run.log").read_text(errors="replace").splitlines()[-TAIL:]
             except OSError:
@@ -82,7 +85,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "reason": run.result.get("reason"),
         "test_error": run.result.get("test_error"),
     }
-    for key in ("host", "pid", "step", "steps", "images_per_second"):
+    for key in ("host", "pid", "step", "steps", "images_per_second", "task", "node"):
         facts[key] = run.card.get(key)
     facts["seconds_left"] = _seconds_left(run)
     return facts
@@ -94,7 +97,7 @@ def _lines(runs: list[Run]) -> list[str]:
         seed = f"seed {run.config['seed']}"
         if run.state == "running":
             lines.append(f"{seed} {_running(run)}")
-        elif run.state in ("failed", "stale", "interrupted", "diverged"):
+        elif run.state in ("failed", "stale", "interrupted", "diverged", *ON_A_CLUSTER):
             lines.append(f"{seed} {run.state}: {_reason(run)}")
     missing = [str(run.config["seed"]) for run in runs if run.state == "missing"]
     if missing:
@@ -108,7 +111,8 @@ def _running(run: Run) -> str:
     part = f"step {step:,} of {steps:,}, {100 * step / steps:.0f} %" if steps else "starting"
     speed = f", {card['images_per_second']:,.0f} images/s" if card.get("images_per_second") else ""
     rest = f", {_duration(left)} left" if left is not None else ""
-    return f"running: {part}{speed}{rest}, on {card.get('host', '?')}"
+    node = f", task {card['task']} on {card['node']}" if "task" in card else f", on {card.get('host', '?')}"
+    return f"running: {part}{speed}{rest}{node}"
 
 
 def _seconds_left(run: Run) -> float | None:
@@ -120,6 +124,8 @@ def _seconds_left(run: Run) -> float | None:
 
 
 def _reason(run: Run) -> str:
+    if run.state in ON_A_CLUSTER:
+        return str(run.card["reason"])
     if run.state == "stale":
         card = run.card
         where = f"process {card['pid']} on {card['host']} is gone" if "pid" in card else "nobody is at it"
@@ -136,16 +142,14 @@ def _escape(text: str) -> str:
     return str(text).replace("[", "\\[")
 
 
-def watch(path: Path, experiment: str | None, every: float) -> None:
+def watch(look: Callable[[], Runs], every: float) -> None:
     """Draw the table anew every so many seconds, until interrupted or until nothing is left to wait for."""
     from rich.live import Live
 
-    from ablate.runs.reading import read_runs
-
     with Live(auto_refresh=False, screen=False) as live:
         while True:
-            found = read_runs(path, experiment)
+            found = look()
             live.update(table(found), refresh=True)
-            if "running" not in summary(found):
+            if not any(state in summary(found) for state in GOING_ON):
                 return
             time.sleep(every)

@@ -1,0 +1,74 @@
+"""Cancel what SLURM has of one experiment, queued and running, and nothing else.
+
+python -m ablate.cancel --experiment table1
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+from ablate.errors import AblateError, ConfigError
+
+EXAMPLES = """examples:
+  python -m ablate.cancel --experiment table1          shows what it would cancel, and asks
+  python -m ablate.cancel --experiment table1 --yes    does not ask"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m ablate.cancel",
+        description="Cancel the queued and running tasks of one experiment. Checkpoints are written first.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="?", default="results/runs", type=Path, help="folder of runs (results/runs)")
+    parser.add_argument(
+        "--experiment", metavar="NAME", required=True, help="whose tasks; 'grid' for one without a name"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    options = parser.parse_args(arguments)
+    try:
+        return cancel(options.runs, options.experiment, sure=options.yes)
+    except AblateError as error:
+        print(f"ablate.cancel: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("ablate.cancel: nothing was cancelled", file=sys.stderr)
+        return 130
+
+
+def cancel(runs: Path, experiment: str, *, sure: bool) -> int:
+    """Show the tasks, ask, cancel. Raises AblateError where there is no such experiment or SLURM does not answer."""
+    from ablate.cluster import slurm
+    from ablate.cluster.state import tasks
+    from ablate.cluster.submission import JOBS, safe
+
+    slurm.need("squeue")
+    if not (runs / JOBS / safe(experiment)).is_dir():
+        known = sorted(path.name for path in (runs / JOBS).glob("*"))
+        raise AblateError(
+            f"nothing of {experiment!r} was submitted from {runs}; submitted were: {', '.join(known) or 'none'}"
+        )
+    found = [place for place in tasks(runs, experiment) if place.task.state != "COMPLETING"]
+    for place in found:
+        task = place.task
+        names = ", ".join(place.submission.runs[task.index])
+        print(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {names}")
+    if not found:
+        print(f"SLURM has nothing of {experiment} queued or running")
+        return 0
+    counts = ", ".join(f"{n} {state.lower()}" for state, n in Counter(place.task.state for place in found).items())
+    if not sure:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"{counts}: add --yes to cancel them, where nobody can be asked")
+        if input(f"cancel {counts}? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was cancelled")
+            return 0
+    slurm.cancel([place.task for place in found])
+    print(f"cancelled {counts}; what was running writes its checkpoint, and the same grid again goes on")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""`hydra/launcher=slurm`: the runs of a grid as one job array, submitted and left."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from ablate.cluster import slurm
+from ablate.cluster.state import places
+from ablate.cluster.submission import Submission, create, submitted
+from ablate.config import Config
+from ablate.errors import AblateError, ConfigError
+from ablate.files import write_whole
+from ablate.launch import RecordLauncher
+from ablate.runs.attempt import Outcome
+from ablate.runs.holder import living
+from ablate.runs.record import Record
+
+LOOK = 15.0
+"""Seconds between looks while `wait=true` watches."""
+QUEUED = ("partition", "account", "qos", "time", "constraint")
+
+SCRIPT = """#!/bin/bash
+# Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: {command} N
+# Ignored until python listens: a warning that came before would end the task for good.
+trap '' USR1
+cd {here} || exit 1
+{setup}
+exec {command}
+"""
+
+
+class SlurmLauncher(RecordLauncher):
+    """One array a grid, one task for every `runs_per_task` runs; conf/hydra/launcher/slurm.yaml tells the keys."""
+
+    __module__ = "hydra_plugins.ablate"
+
+    def __init__(
+        self,
+        *,
+        partition: str | None,
+        account: str | None,
+        qos: str | None,
+        time: str | int | None,
+        constraint: str | None,
+        gpus: int,
+        cpus: int,
+        memory: str | None,
+        options: list[str],
+        setup: list[str],
+        python: str | None,
+        at_once: int | None,
+        runs_per_task: int,
+        side_by_side: int,
+        warning: int,
+        max_timeouts: int,
+        wait: bool,
+    ) -> None:
+        given = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
+        self.asked: dict[str, Any] = given
+        self.waits = wait
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        for key, least in (("runs_per_task", 1), ("side_by_side", 1), ("max_timeouts", 0), ("gpus", 0), ("cpus", 1)):
+            value = self.asked[key]
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
+        minutes(self.asked["time"])
+        slurm.need("sbatch")
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        raise ConfigError("this launcher works with the sweeper of ablate alone: leave hydra/sweeper as it is")
+
+    def carry_out(self, configs: list[Config]) -> list[Outcome] | None:
+        """Submit what nobody has yet. None: it goes on without this process."""
+        folder = Path(configs[0].results)
+        taken = places(folder)
+        waiting = []
+        for config in configs:
+            record = Record(config)
+            place = taken.get(record.folder.name)
+            if place and place.task.state != "COMPLETING":
+                print(f"{record.folder.name}: already {place.task.state.lower()} as {place.task.name}")
+            elif card := living(record.folder):
+                print(f"{record.folder.name}: is being trained on {card['host']}")
+            else:
+                waiting.append(config)
+        if waiting:
+            self._submit(waiting)
+        else:
+            print("nothing to submit: all of it is queued or running")
+        name = configs[0].experiment
+        which = f"{shlex.quote(str(folder))}" + (f" --experiment {shlex.quote(name)}" if name else "")
+        print(f"its state:  python -m ablate.status {which}")
+        print(f"to end it:  python -m ablate.cancel {which}", flush=True)
+        return self._watch(configs) if self.waits else None
+
+    def _submit(self, configs: list[Config]) -> None:
+        each, most = self.asked["runs_per_task"], slurm.largest_array()
+        tasks = [configs[first : first + each] for first in range(0, len(configs), each)]
+        for first in range(0, len(tasks), most):
+            part = tasks[first : first + most]
+            submission = create(part)
+            array = self._sbatch(submission)
+            submitted(submission, array)
+            count = sum(map(len, part))
+            print(
+                f"submitted {count} runs as array {array} of {len(part)} tasks; logs in {submission.folder}", flush=True
+            )
+
+    def _sbatch(self, submission: Submission) -> str:
+        script = submission.folder / "job.sh"
+        arguments = self._arguments(submission)
+        write_whole(script, self._script(submission).encode())
+        write_whole(submission.folder / "sbatch.txt", (shlex.join(["sbatch", *arguments, str(script)]) + "\n").encode())
+        try:
+            return slurm.submit(arguments, script)
+        except AblateError as error:
+            # A controller that took the array and answered too late would otherwise be given it twice.
+            if "timed out" in str(error) or "no answer" in str(error):
+                for task in slurm.queue([submission.job_name]):
+                    if task.comment == str(submission.folder):
+                        return task.array
+            raise
+
+    def _arguments(self, submission: Submission) -> list[str]:
+        asked, last = self.asked, len(submission.runs) - 1
+        limit = f"%{asked['at_once']}" if asked["at_once"] else ""
+        arguments = [
+            f"--job-name={submission.job_name}",
+            f"--comment={submission.folder}",
+            f"--array=0-{last}{limit}",
+            f"--output={submission.folder}/%a.log",
+            "--open-mode=append",
+            "--requeue",
+            f"--signal=B:USR1@{asked['warning']}",
+            f"--cpus-per-task={asked['cpus']}",
+            *(f"--{key}={asked[key]}" for key in QUEUED if asked[key] is not None),
+        ]
+        if asked["memory"]:
+            arguments.append(f"--mem={asked['memory']}")
+        if asked["gpus"]:
+            arguments.append(f"--gres=gpu:{asked['gpus']}")
+        return [*arguments, *asked["options"]]
+
+    def _script(self, submission: Submission) -> str:
+        asked = self.asked
+        command = [
+            asked["python"] or shlex.quote(sys.executable),
+            *("-m", "ablate.cluster.task", shlex.quote(str(submission.folder))),
+            f"--side-by-side={asked['side_by_side']}",
+            f"--max-timeouts={asked['max_timeouts']}",
+        ]
+        if limit := minutes(asked["time"]):
+            command += [f"--minutes={limit:g}", f"--warning={asked['warning']}"]
+        setup = "\n".join(asked["setup"])
+        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup, command=" ".join(command))
+
+    def _watch(self, configs: list[Config]) -> list[Outcome]:
+        """Stay until SLURM has none of the runs any more, and say how each ended by its own record."""
+        folder, before = Path(configs[0].results), ""
+        while True:
+            taken = places(folder)
+            mine = [taken[name].task.state for name in (Record(c).folder.name for c in configs) if name in taken]
+            counts = ", ".join(f"{mine.count(state)} {state.lower()}" for state in sorted(set(mine)))
+            if counts != before:
+                print(f"{time.strftime('%H:%M:%S')} {counts or 'all tasks have ended'}", flush=True)
+                before = counts
+            if not mine:
+                return [_outcome(Record(config)) for config in configs]
+            time.sleep(LOOK)
+
+
+def _outcome(record: Record) -> Outcome:
+    result = record.read_result() or {}
+    if record.finished():
+        return Outcome()
+    return Outcome(1, str(result.get("reason") or "its task has ended without a result"))
+
+
+def minutes(limit: str | int | None) -> float | None:
+    """A time limit as SLURM takes it, in minutes: 90, MM:SS, HH:MM:SS, D-HH, D-HH:MM. Raises ConfigError."""
+    if limit is None:
+        return None
+    days, dash, rest = str(limit).rpartition("-")
+    parts = rest.split(":")
+    try:
+        numbers = [int(part) for part in parts]
+        if dash:
+            hours, mins, secs = [*numbers, 0, 0][:3]
+            total = 1440 * int(days) + 60 * hours + mins + secs / 60
+        else:
+            hours, mins, secs = {1: [0, *numbers, 0], 2: [0, *numbers], 3: numbers}[len(numbers)]
+            total = 60 * hours + mins + secs / 60
+    except (ValueError, KeyError) as error:
+        raise ConfigError(
+            f"hydra.launcher.time={limit} is no time limit: give minutes, HH:MM:SS or D-HH:MM, quoted"
+        ) from error
+    if total <= 0:
+        raise ConfigError(f"hydra.launcher.time={limit} is no time limit: it must be above 0")
+    return total

@@ -1,0 +1,114 @@
+"""What SLURM is asked, in one place: each function is one of its commands, and says in a sentence what went wrong."""
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablate.errors import AblateError, ConfigError
+
+PATIENCE = 60.0
+"""Seconds: a controller that does not answer is given up by SLURM's own programs after about ten."""
+MANY = 500
+"""Tasks that are named in one call of scancel."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of an array as squeue sees it. `state` is SLURM's word: PENDING, RUNNING, COMPLETING, ...
+
+    `comment` is what the task was submitted with: the folder of its submission.
+    """
+
+    array: str
+    index: int
+    state: str
+    reason: str
+    node: str
+    comment: str
+
+    @property
+    def name(self) -> str:
+        """As scancel takes it."""
+        return f"{self.array}_{self.index}"
+
+
+def need(program: str) -> None:
+    """Raise ConfigError where this machine has no SLURM."""
+    if shutil.which(program) is None:
+        raise ConfigError(
+            f"{program} was not found, so this machine cannot submit to SLURM: use hydra/launcher=joblib here, or give "
+            "the same command on a login node of the cluster"
+        )
+
+
+def here() -> bool:
+    """Whether this machine can ask SLURM anything."""
+    return shutil.which("squeue") is not None
+
+
+def submit(arguments: list[str], script: Path) -> str:
+    """The new array's id. Raises AblateError with what sbatch said."""
+    said = _ask("sbatch", "--parsable", *arguments, str(script))
+    return said.strip().partition(";")[0]  # in a federation: ID;CLUSTER
+
+
+def queue(names: Iterable[str]) -> list[Task]:
+    """Every task that is queued or running under one of these job names, whoever submitted it."""
+    wanted = ",".join(sorted(set(names)))
+    if not wanted:
+        return []
+    # The comment is last, because a path may hold any mark; a width would cut it.
+    said = _ask("squeue", "--array", "--noheader", f"--name={wanted}", "--format=%F|%K|%T|%r|%N|%k")
+    tasks = []
+    for line in said.splitlines():
+        array, index, state, reason, node, comment = line.split("|", 5)
+        if index.isdigit():
+            tasks.append(Task(array, int(index), state, reason, node, comment.strip()))
+    return tasks
+
+
+def last_states(arrays: Iterable[str]) -> dict[str, str]:
+    """How tasks ended, by name, as the accounting has it; empty where there is none."""
+    ids = ",".join(sorted(set(arrays)))
+    if not ids or shutil.which("sacct") is None:
+        return {}
+    try:
+        said = _ask("sacct", "-X", "--noheader", "--parsable2", f"--jobs={ids}", "--format=JobID,State")
+    except AblateError:
+        return {}
+    return dict(line.split("|", 1) for line in said.splitlines() if "|" in line)
+
+
+def largest_array() -> int:
+    """Tasks that one array may have: its indices go from 0 to MaxArraySize - 1."""
+    said = _ask("scontrol", "show", "config")
+    for line in said.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "MaxArraySize" and value.strip().isdigit():
+            return max(1, int(value))
+    return 1001  # SLURM's default
+
+
+def requeue(job: str) -> None:
+    """Put a running task back into the queue, under the same name. Raises AblateError where it may not be."""
+    _ask("scontrol", "requeue", job)
+
+
+def cancel(tasks: list[Task]) -> None:
+    for first in range(0, len(tasks), MANY):
+        _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+
+
+def _ask(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, errors="replace")
+    except FileNotFoundError as error:
+        raise AblateError(f"{command[0]} was not found: is this machine part of a SLURM cluster?") from error
+    except subprocess.TimeoutExpired as error:
+        raise AblateError(f"{command[0]} gave no answer within {PATIENCE:.0f} s; try again later") from error
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise AblateError(f"SLURM refused: {said.removeprefix(f'{command[0]}: error: ')} ({command[0]})")
+    return done.stdout

@@ -1,0 +1,129 @@
+"""A submission on disk, results/runs/_jobs/EXPERIMENT/WHEN/: which task trains which runs, and what it says.
+
+| file | content |
+|---|---|
+| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one |
+| tasks.jsonl | a line a task: its runs' configurations |
+| job.sh | what SLURM starts |
+| N.log | what task N said, all its sittings |
+| N.timeouts | when task N has reached its time limit, a line each time |
+
+Two files hold all tasks: a thousand nodes read a few kilobytes each, and ten thousand runs make no ten thousand files.
+"""
+
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ablate.config import Config
+from ablate.errors import AblateError
+from ablate.files import write_whole
+from ablate.runs.record import Record
+from ablate.runs.signature import SCHEMA
+
+JOBS = "_jobs"
+NAMELESS = "grid"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One array. `runs`: for each task the folder names of its runs; `array` is None until SLURM has taken it."""
+
+    folder: Path
+    runs: list[list[str]]
+    array: str | None = None
+
+    @property
+    def experiment(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def job_name(self) -> str:
+        return job_name(self.experiment)
+
+    def log(self, index: int) -> Path:
+        return self.folder / f"{index}.log"
+
+
+def safe(experiment: str) -> str:
+    """An experiment's name as a folder's and a job's."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", experiment)[:60]
+
+
+def job_name(experiment: str) -> str:
+    return f"ablate-{experiment}"
+
+
+def create(tasks: list[list[Config]]) -> Submission:
+    """Write down which task trains which runs. Raises AblateError where the disk refuses."""
+    first = tasks[0][0]
+    when = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    folder = Path(first.results) / JOBS / safe(first.experiment or NAMELESS) / when
+    lines = [json.dumps([asdict(config) for config in task]).encode() + b"\n" for task in tasks]
+    names = [[Record(config).folder.name for config in task] for task in tasks]
+    offsets = [0]
+    for line in lines[:-1]:
+        offsets.append(offsets[-1] + len(line))
+    try:
+        folder.mkdir(parents=True)
+        write_whole(folder / "tasks.jsonl", b"".join(lines))
+    except OSError as error:
+        raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
+    submission = Submission(folder.resolve(), names)
+    _save(submission, offsets)
+    return submission
+
+
+def submitted(submission: Submission, array: str) -> Submission:
+    """The submission with the id that SLURM has given it, written down."""
+    plan = json.loads((submission.folder / "plan.json").read_bytes())
+    known = Submission(submission.folder, submission.runs, array)
+    _save(known, plan["offsets"])
+    return known
+
+
+def task(folder: Path, index: int) -> list[dict[str, Any]]:
+    """The configurations of the runs of task `index`. Raises AblateError where there is no such task."""
+    try:
+        plan = json.loads((folder / "plan.json").read_bytes())
+        if plan["schema"] != SCHEMA:
+            raise AblateError(f"{folder} was submitted by another version of this package: submit the grid again")
+        with open(folder / "tasks.jsonl", "rb") as file:
+            file.seek(plan["offsets"][index] if index >= 0 else -1)
+            return list(json.loads(file.readline()))
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
+
+
+def read_submissions(runs: Path, experiment: str | None = None) -> Iterator[Submission]:
+    """Every submission of the runs in a folder, or of one experiment's, the oldest first."""
+    for folder in sorted((runs / JOBS).glob(f"{safe(experiment) if experiment else '*'}/*")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # one that was cut short was not submitted
+            plan = json.loads((folder / "plan.json").read_bytes())
+            yield Submission(folder.resolve(), plan["runs"], plan["array"])
+
+
+def timeouts(folder: Path, index: int) -> int:
+    """How often a task has reached its time limit."""
+    try:
+        return len((folder / f"{index}.timeouts").read_text().splitlines())
+    except FileNotFoundError:
+        return 0
+
+
+def timed_out(folder: Path, index: int) -> int:
+    """Note that a task has reached its time limit; gives how often that is now."""
+    with open(folder / f"{index}.timeouts", "a") as file:
+        file.write(time.strftime("%Y-%m-%dT%H:%M:%S\n"))
+    return timeouts(folder, index)
+
+
+def _save(submission: Submission, offsets: list[int]) -> None:
+    plan = {"schema": SCHEMA, "array": submission.array, "offsets": offsets, "runs": submission.runs}
+    write_whole(submission.folder / "plan.json", json.dumps(plan).encode())

@@ -1,0 +1,136 @@
+"""What one task of an array does: its runs, to their ends, however often it is stopped on the way.
+
+python -m ablate.cluster.task results/runs/_jobs/table1/20260101-120000-abcdef 3
+
+SLURM starts it with the number in SLURM_ARRAY_TASK_ID. Asked to stop by SIGUSR1, which comes before a time limit and
+at a preemption, it writes its checkpoints, goes back into the queue and later on where it was. SIGTERM ends it: SLURM
+sends it when it cancels a task or takes it back itself.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ablate.errors import AblateError
+from ablate.runs.stopping import Stopping
+
+EARLY = 1.0
+"""Minutes by which SLURM, which looks at its limits twice a minute, may give its warning early."""
+LOOK = 5.0
+"""Seconds between looks at a run that an earlier sitting of this very task still holds."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m ablate.cluster.task", description="One task of a job array.")
+    parser.add_argument("submission", type=Path, help="the submission's folder")
+    parser.add_argument("task", type=int, nargs="?", help="its number (SLURM_ARRAY_TASK_ID)")
+    parser.add_argument("--side-by-side", type=int, default=1, help="runs at once (%(default)s)")
+    parser.add_argument("--minutes", type=float, help="the time limit of a sitting")
+    parser.add_argument("--warning", type=float, default=120, help="seconds before it that SIGUSR1 comes (%(default)s)")
+    parser.add_argument("--max-timeouts", type=int, default=20, help="time limits before it gives up (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.task is None:
+        if "SLURM_ARRAY_TASK_ID" not in os.environ:
+            parser.error("which task? SLURM_ARRAY_TASK_ID is not set: give its number")
+        options.task = int(os.environ["SLURM_ARRAY_TASK_ID"])
+    began = time.monotonic()
+    with Stopping() as stopping:  # from here on: a warning that nobody heard would end the task for good
+        try:
+            sitting = os.environ.get("SLURM_RESTART_COUNT", "0")
+            print(
+                f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}", flush=True
+            )
+            return _carry_out(options, stopping, began)
+        except AblateError as error:
+            print(f"ablate: {error}", file=sys.stderr)
+            return error.exit_status
+        finally:
+            stopping.answered = True
+
+
+def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) -> int:
+    from ablate.cluster.submission import task
+    from ablate.launch import ProcessLauncher, SerialLauncher
+    from ablate.runs.holder import living
+    from ablate.runs.record import Record, wanted
+
+    os.environ["ABLATE_TRACEBACK"] = "1"  # the task's log is where a person looks
+    left = [_config(tree) for tree in task(options.submission, options.task)]
+    place = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
+    status = 0
+    while True:
+        left = [config for config in left if wanted(Record(config)) != "skip"]
+        cards = {id(config): living(Record(config).folder) for config in left}
+        ready = [config for config in left if not cards[id(config)]]
+        # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
+        ours = [config for config in left if (card := cards[id(config)]) and card.get("job") == _job()]
+        if stopping.signum is not None:
+            return _stopped(options, stopping.signum, began)
+        if ready:
+            outcomes = place.carry_out(ready) or []
+            status = max([status, *(outcome.status for outcome in outcomes if not outcome.interrupted)])
+            for outcome in outcomes:
+                if outcome.interrupted:
+                    return _stopped(options, outcome.status - 128, began)
+            tried = {id(config) for config in ready}
+            left = [config for config in left if id(config) not in tried]
+        elif ours:
+            time.sleep(LOOK)
+        else:
+            return status
+
+
+def _config(tree: dict[str, Any]) -> Any:
+    """The run as it was submitted. Raises AblateError where its code or its pictures have changed since."""
+    from omegaconf import OmegaConf
+
+    from ablate.config import Config, settle
+    from ablate.runs.signature import folder_name
+
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), tree))
+    assert isinstance(config, Config)
+    if (name := folder_name(asdict(settle(config)))) != folder_name(tree):
+        raise AblateError(
+            f"{folder_name(tree)} is {name} by now: its code or its pictures have changed since it was submitted; "
+            "submit the grid again"
+        )
+    return config
+
+
+def _job() -> str | None:
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def _stopped(options: argparse.Namespace, signum: int, began: float) -> int:
+    """Checkpoints are written: back into the queue, or out."""
+    from ablate.cluster import slurm
+    from ablate.cluster.submission import timed_out
+
+    if signum != signal.SIGUSR1 or _job() is None:
+        print(f"stopped by {signal.Signals(signum).name}; the same grid again goes on", flush=True)
+        return 128 + signum
+    # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
+    elapsed = (time.monotonic() - began) / 60
+    if options.minutes and elapsed > options.minutes - options.warning / 60 - EARLY:
+        count = timed_out(options.submission, options.task)
+        if count > options.max_timeouts:
+            print(
+                f"ablate: the time limit of {options.minutes:g} minutes was reached {count} times, more than "
+                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on",
+                file=sys.stderr,
+            )
+            return 1
+        print(f"time limit reached {count} times; back into the queue", flush=True)
+    else:
+        print("asked to make room; back into the queue", flush=True)
+    slurm.requeue(str(_job()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
