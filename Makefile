@@ -8,13 +8,14 @@ ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test drill simulate bench scale lint types clean
+.PHONY: help setup quickstart test slurm-test drill simulate bench scale lint types clean
 
 help:
 	@echo 'make setup        make .venv with all that is needed'
 	@echo 'make quickstart   the eleven rows of Table 1, small, on digits: minutes on a laptop'
 	@echo 'make test         the tests'
 	@echo 'make lint types   ruff, mypy'
+	@echo 'make slurm-test   grids on a real SLURM of two nodes on this machine: minutes'
 	@echo 'make drill        kill a run 100 times and race for one 50 times: minutes'
 	@echo 'make bench scale  what records cost; how status and report grow'
 	@echo 'make simulate     10,000 drawn studies: whether intervals and tests keep their promises'
@@ -40,6 +41,10 @@ quickstart: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
+
+# Grids on a real SLURM of two nodes, which it starts and stops; minutes.
+slurm-test: $(READY)
+	$(BIN)/python -m pytest tests/cluster -m slurm -x --durations=5
 
 # A hundred deaths of one run and fifty races for one, for real; seconds each.
 drill: $(READY)

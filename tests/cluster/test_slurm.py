@@ -1,0 +1,273 @@
+"""Grids on a real SLURM of two nodes, disturbed in every way: the table is that of the same grid left in peace.
+
+make slurm-test     minutes; needs Debian's SLURM packages, and skips, saying so, where they are not
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Site, until
+from tests.cluster.slurm_cluster import PATH, PROGRAMS, Cluster
+
+missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(missing), reason=f"no SLURM on this machine: {', '.join(missing)} not found"),
+]
+SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus=1"]
+ARRAY = 8  # the cluster's largest array: a grid of twelve is two
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    # A socket's path must be short, and pytest's folders are not.
+    with tempfile.TemporaryDirectory(prefix="ablate-slurm-") as folder, Cluster(Path(folder), ARRAY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def peace(tmp_path_factory):
+    """What an undisturbed grid comes to on this machine, by its overrides."""
+    known = {}
+
+    def outcomes(**grid):
+        key = tuple(sorted(grid.items()))
+        if key not in known:
+            alone = Site(tmp_path_factory.mktemp("peace") / "site", {})
+            failing = "bad" in grid.get("shortcuts", "")
+            words = alone.experiment("drill", **grid)
+            alone(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=int(failing), SLOW="0")
+            known[key] = alone.outcomes("drill")
+        return known[key]
+
+    return outcomes
+
+
+@pytest.fixture
+def site(cluster, tmp_path):
+    """Where a person of the cluster stands; what is left of the test is cancelled."""
+    site = Site(tmp_path / "site", {**cluster.environment, "SLOW": "0.05"})
+    yield site
+    subprocess.run(["scancel", "--user", str(os.getuid())], env={**os.environ, **cluster.environment}, check=False)
+    until(lambda: not ask(site, "squeue", "--noheader"), 30, "an empty queue")
+
+
+def ask(site, *command):
+    """What one of SLURM's programs says."""
+    return subprocess.run(
+        command, env={**os.environ, **site.environment}, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def array_of(said):
+    return re.search(r"as array (\d+) ", said)[1]
+
+
+def job(site, name):
+    """A task's facts as scontrol tells them."""
+    return dict(word.partition("=")[::2] for word in ask(site, "scontrol", "-o", "show", "job", name).split())
+
+
+def begun(site, least=1):
+    """Whether so many runs are being trained and past their first checkpoint."""
+    return len(list(site.runs.glob("digits-*/checkpoint.pt"))) >= least
+
+
+def finish(site, name, seconds=150):
+    until(lambda: not ask(site, "squeue", "--noheader", f"--name=ablate-{name}"), seconds, "an empty queue")
+
+
+def logs(site):
+    return "\n".join(path.read_text() for path in sorted(site.runs.glob("_jobs/*/*/*.log")))
+
+
+def test_a_grid_of_twelve_is_submitted_and_left(site, peace):
+    words = site.experiment("drill", seeds="0, 1, 2, 3, 4, 5")
+    began = time.monotonic()
+    said = site(*words, *SLURM, SLOW="0.01")
+    assert time.monotonic() - began < 10
+    arrays = re.findall(r"submitted (\d+) runs as array (\d+) of (\d+) tasks", said)
+    assert [(count, tasks) for count, _, tasks in arrays] == [("8", "8"), ("4", "4")]
+    assert "python -m ablate.status results/runs --experiment drill" in said
+    states = [run["state"] for run in site.states("drill").values()]
+    assert "queued" in states
+    assert len(states) == 12
+    again = site(*words, *SLURM)
+    assert again.count("already") == 12
+    assert "nothing to submit" in again
+    finish(site, "drill", 240)
+    assert site.outcomes("drill") == peace(seeds="0, 1, 2, 3, 4, 5")
+    assert "12 runs in the grid, 0 to train" in site(*words, *SLURM)
+
+
+def test_a_requeue_in_mid_run(site, peace):
+    words = site.experiment("drill")
+    array = array_of(site(*words, *SLURM))
+    until(lambda: begun(site, 2), 90, "two runs on their way")
+    ask(site, "scontrol", "requeue", f"{array}_0")
+    until(lambda: job(site, f"{array}_0")["JobState"] == "PENDING", 15, "the task back in the queue")
+    ask(site, "scontrol", "hold", f"{array}_0")  # it would be back within seconds
+    assert site.states("drill")["A 0"]["state"] == "waiting"
+    ask(site, "scontrol", "release", f"{array}_0")
+    finish(site, "drill")
+    assert job(site, f"{array}_0")["Restarts"] == "1"
+    assert "sitting 1" in logs(site)
+    assert site.outcomes("drill") == peace()
+
+
+def test_preemption_by_the_higher_partition(site, peace):
+    words = site.experiment("drill", seeds="0, 1")
+    array = array_of(site(*words, *SLURM))
+    until(lambda: begun(site, 4), 90, "four runs on their way")
+    ask(site, "sbatch", "--partition=high", "--array=0-1", "--cpus-per-task=2", "--output=/dev/null", "--wrap=sleep 3")
+    until(lambda: "asked to make room" in logs(site), 30, "a task to make room")
+    finish(site, "drill")
+    assert sum(int(job(site, f"{array}_{task}")["Restarts"]) for task in range(4)) >= 2
+    assert site.outcomes("drill") == peace(seeds="0, 1")
+
+
+def test_a_time_limit_reached_twice(site, peace):
+    words = site.experiment("drill")
+    site(*words, *SLURM, "hydra.launcher.time=1", "hydra.launcher.warning=20", SLOW="0.09")
+    until(lambda: "time limit reached 2 times" in logs(site), 200, "two time limits")
+    finish(site, "drill", 200)
+    assert site.outcomes("drill") == peace()
+
+
+def test_time_limits_have_a_limit_and_it_is_said(site, peace):
+    words = site.experiment("drill")
+    limits = ["hydra.launcher.time=1", "hydra.launcher.warning=20", "hydra.launcher.max_timeouts=0"]
+    array = array_of(site(*words, *SLURM, *limits, SLOW="0.3"))
+    until(lambda: "give a longer hydra.launcher.time" in logs(site), 120, "the end of its patience")
+    finish(site, "drill")
+    assert job(site, f"{array}_0")["JobState"] == "FAILED"
+    site(*words, *SLURM, SLOW="0")
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace()
+
+
+def test_a_task_that_is_killed(site, peace):
+    words = site.experiment("drill")
+    array = array_of(site(*words, *SLURM))
+    until(lambda: begun(site, 2), 90, "two runs on their way")
+    os.kill(int(site.states("drill")["B 0"]["pid"]), signal.SIGKILL)
+    finish(site, "drill")
+    assert job(site, f"{array}_1")["JobState"] == "FAILED"
+    lost = site.states("drill")["B 0"]
+    assert lost["state"] == "lost"
+    assert "SLURM knows nothing of it" in site("--experiment", "drill", module="ablate.status", COLUMNS="300")
+    assert "submitted 1 runs" in site(*words, *SLURM)
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace()
+
+
+def test_a_nodes_daemon_is_killed_and_comes_back(site, cluster, peace):
+    words = site.experiment("drill")
+    site(*words, *SLURM)
+    until(lambda: begun(site, 2), 90, "two runs on their way")
+    cluster.kill_node("n1")
+    time.sleep(2)
+    cluster.start_node("n1")
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace()
+
+
+def test_a_node_that_is_taken_for_dead_while_its_runs_live_on(site, cluster, peace):
+    """SLURM starts the task again elsewhere: two processes for one run, and no bit of it suffers."""
+    words = site.experiment("drill")
+    array = array_of(site(*words, *SLURM, SLOW="0.15"))
+    until(lambda: begun(site, 2), 90, "two runs on their way")
+    nodes = {job(site, f"{array}_{task}")["NodeList"] for task in range(2)}
+    for node in nodes:
+        cluster.kill_node(node)
+        break
+    try:
+        until(lambda: "sitting 1" in logs(site), 90, "a second sitting elsewhere")
+        assert len([run for run in site.states("drill").values() if run["state"] == "running"]) == 2
+    finally:
+        cluster.start_node(node)
+    finish(site, "drill", 240)
+    assert site.outcomes("drill") == peace()
+
+
+def test_one_run_that_raises(site, peace):
+    words = site.experiment("drill", shortcuts="slow, bad")
+    array = array_of(site(*words, *SLURM, SLOW="0.01"))
+    finish(site, "drill")
+    states = [job(site, f"{array}_{task}")["JobState"] for task in range(4)]
+    assert sorted(states) == ["COMPLETED", "COMPLETED", "FAILED", "FAILED"]
+    assert logs(site).count("Traceback") == 2
+    assert "this shortcut has had enough" in site("--experiment", "drill", module="ablate.status", COLUMNS="300")
+    assert site.outcomes("drill") == peace(shortcuts="slow, bad")
+    assert "submitted 2 runs" in site(*words, *SLURM)
+
+
+def test_two_people_submit_the_same_grid_at_once(site, peace):
+    words = site.experiment("drill")
+    people = [site.start(*words, *SLURM) for _ in range(2)]
+    for person in people:
+        said, _ = person.communicate(timeout=60)
+        assert person.returncode == 0, said
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace()
+    for run in site.runs.glob("digits-*"):
+        assert (run / "run.log").read_text().count(" epoch 1 ") + (run / "run.log").read_text().startswith(
+            "epoch 1 "
+        ) == 1
+
+
+def test_several_runs_share_a_task(site, peace):
+    words = site.experiment("drill", seeds="0, 1")
+    said = site(*words, *SLURM, "hydra.launcher.runs_per_task=4", "hydra.launcher.side_by_side=2", SLOW="0.01")
+    assert "submitted 4 runs as array" in said
+    assert "of 1 tasks" in said
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace(seeds="0, 1")
+
+
+def test_each_task_sees_its_own_device(site):
+    words = site.experiment("drill")
+    shown = "hydra.launcher.setup=['echo device $CUDA_VISIBLE_DEVICES']"
+    site(*words, *SLURM, "hydra.launcher.gpus=1", "hydra.launcher.options=['--nodelist=n1']", shown, SLOW="0")
+    finish(site, "drill")
+    assert sorted(re.findall(r"^device (\S+)$", logs(site), re.MULTILINE)) == ["0", "1"]
+
+
+def test_staying_to_watch(site, peace):
+    words = site.experiment("drill")
+    said = site(*words, *SLURM, "hydra.launcher.wait=true", SLOW="0")
+    assert "all tasks have ended" in said
+    assert "2 of 2 runs done" in said
+    assert site.outcomes("drill") == peace()
+
+
+def test_cancelling_ends_one_experiment_and_no_other(site, peace):
+    first, second = site.experiment("first"), site.experiment("drill", seeds="1")
+    site(*first, *SLURM)
+    site(*second, *SLURM, SLOW="0.01")
+    until(lambda: begun(site, 1), 60, "a run on its way")
+    assert "add --yes" in site("--experiment", "first", module="ablate.cancel", status=2)
+    shown = site("--experiment", "first", "--yes", module="ablate.cancel")
+    assert "cancelled" in shown
+    finish(site, "first", 30)
+    assert {run["state"] for run in site.states("first").values()} <= {"interrupted", "lost"}
+    finish(site, "drill")
+    assert site.outcomes("drill") == peace(seeds="1")
+    site(*first, *SLURM, SLOW="0")
+    finish(site, "first")
+    assert site.outcomes("first")["table"] == peace()["table"]
+
+
+def test_a_refusal_of_slurm_is_one_sentence(site):
+    words = site.experiment("drill")
+    said = site(*words, *SLURM, "hydra.launcher.partition=nosuch", status=1)
+    assert "SLURM refused: " in said
+    assert "invalid partition" in said
