@@ -60,7 +60,11 @@ def answer(options: argparse.Namespace) -> str:
     from ablate.report.stats import power, seeds_needed
 
     difference = abs(options.one - options.other)
-    spread, source = (options.spread, "as given") if options.spread else seen(options.runs, options.experiment)
+    spread, source = (
+        (options.spread, "as given")
+        if options.spread
+        else seen(options.runs, options.experiment, (options.one, options.other))
+    )
     needed = seeds_needed(difference, spread, options.chance, options.rows, MOST)
     words = f"{needed} seeds" if needed <= MOST else f"more than {MOST:,} seeds"
     test = "a paired t-test at 5 %" + (f", corrected for {options.rows} rows" if options.rows > 1 else "")
@@ -77,26 +81,28 @@ def answer(options: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def seen(runs: Path, experiment: str | None) -> tuple[float, str]:
-    """The spread over seeds of the rows that train, pooled by their degrees of freedom, and where it is from.
+def seen(runs: Path, experiment: str | None, errors: tuple[float, float]) -> tuple[float, str]:
+    """The spread over seeds of the rows about as good as the two, pooled by their degrees of freedom, and which.
 
-    Rows that fail are left out: they spread ten times as wide, and nobody asks what tells them apart.
+    Rows more than twice as bad are left out: they spread wider, and nobody asks what tells them apart.
     """
     from ablate.report.aggregate import cells
     from ablate.report.records import read
 
     study = cells(read(runs, experiment).runs)
-    able = study[(study.outcome == "") & study["std"].notna()]
-    freedom = (able.n - 1).sum()
+    near = study[(study["median"] <= 2 * max(errors)) & study["std"].notna()]
+    freedom = (near.n - 1).sum()
     if not freedom:
         raise AblateError(
-            f"{runs} has no row that trains with two seeds or more, so no spread is seen: give --spread, as 0.16 for "
-            "ResNet-110 on CIFAR-10"
+            f"{runs} has no row with a median of {2 * max(errors):g} % or less and two seeds or more, so no spread is "
+            "seen: give --spread, as 0.16 for ResNet-110 on CIFAR-10"
         )
-    spread = math.sqrt(((able.n - 1) * able["std"] ** 2).sum() / freedom)
+    spread = math.sqrt(((near.n - 1) * near["std"] ** 2).sum() / freedom)
     if spread == 0:
         raise AblateError(f"{runs}: every seed gave the same error, so no spread is seen: give --spread")
-    return spread, f"of {len(able)} rows that train in {runs}, pooled"
+    rows = [f"{row.label} at depth {row.depth} {row.std:.2f}" for row in near.itertuples()]
+    more = f" and {len(rows) - 6} more rows" if len(rows) > 6 else ""
+    return spread, f"pooled over {', '.join(rows[:6])}{more}, in {runs}"
 
 
 if __name__ == "__main__":

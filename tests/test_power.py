@@ -20,7 +20,9 @@ def test_the_spread_seen_is_pooled_over_the_rows_that_train(write, capsys, tmp_p
     for seed, error in enumerate([40.0, 90.0]):  # fails, and is left out
         write("shortcut=none", f"seed={seed}", test_error=error)
     assert main(["6", "7", "--runs", str(tmp_path / "runs")]) == 0
-    assert f"spread over seeds {(10 / 3) ** 0.5:.2f} (of 2 rows that train" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"spread over seeds {(10 / 3) ** 0.5:.2f} (pooled over identity at depth 20 1.41, gate" in said
+    assert "bias_init=-6 at depth 20 2.00, in" in said
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from typing import Any
 import numpy
 import pandas
 
+from ablate.errors import AblateError
 from ablate.report import stats
-from ablate.report.published import FAIL, find, same_setting
+from ablate.report.published import FAIL, find, own_depth, same_setting
 from ablate.report.records import every, flatten, said
-from ablate.runs.signature import identity
+from ablate.runs.signature import EXCLUDED, identity
 
 SETTINGS = ("data", "recipe", "unit", "depth")
+NOT_OF_A_CELL = ("seed", *EXCLUDED)
 ENDED = ("finished", "diverged")
 BASELINE = ("shortcut", "identity")
 
@@ -49,17 +51,17 @@ def cells(
     draws the bootstrap; by default always alike.
     """
     rng = rng or numpy.random.default_rng(0)
-    by_depth = runs.depth.nunique() > 1
     groups: dict[str, list[Any]] = {}
     for run in every(runs):
         groups.setdefault(run.cell, []).append(run)
-    frame = pandas.DataFrame([_cell(group, by_depth, rng) for group in groups.values()])
+    depths = own_depth([group[0].config for group in groups.values()])
+    frame = pandas.DataFrame([_cell(group, depths, rng) for group in groups.values()])
     frame["label"] = _tell_apart(frame, [identity(config) for config in frame.config])
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
     return _compare(frame, groups, baseline)
 
 
-def _cell(group: list[Any], by_depth: bool, rng: numpy.random.Generator) -> dict[str, Any]:
+def _cell(group: list[Any], depths: bool, rng: numpy.random.Generator) -> dict[str, Any]:
     first = group[0]
     ended = [run for run in group if run.state in ENDED]
     errors = numpy.array([last_error(run) for run in ended])
@@ -67,7 +69,7 @@ def _cell(group: list[Any], by_depth: bool, rng: numpy.random.Generator) -> dict
     none = numpy.array(numpy.nan)
     low, high = stats.student_interval(errors) if whole else (none, none)
     bootstrap_low, bootstrap_high = stats.bootstrap_interval(errors, rng) if whole else (none, none)
-    published, place = find(first.config, by_depth=by_depth)
+    published, place = find(first.config, own_depth=depths)
     return {
         **{key: getattr(first, key) for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "n": len(ended),
@@ -82,16 +84,21 @@ def _cell(group: list[Any], by_depth: bool, rng: numpy.random.Generator) -> dict
         "best_epoch": _median(_known(run.best_test_error for run in ended)),
         "outcome": _outcome(errors),
         "published": published.error if published else numpy.nan,
-        "source": published.source if published else "",
+        "source": f"{published.source}, {published.depth} layers" if published else "",
         "same_setting": bool(published and same_setting(first.config, published)),
         "parameters": max(_known(run.parameters for run in group), default=numpy.nan),
         "multiply_adds": max(_known(run.multiply_adds for run in group), default=numpy.nan),
         "seconds": _mean(_known(run.seconds for run in ended)),
-        "computed": ", ".join(sorted({f"{run.device}, {run.precision}" for run in ended})),
+        "computed": "; ".join(sorted({how(run) for run in ended})),
         "mixed": len({(run.device, run.precision, run.threads) for run in ended}) > 1,
         "state": _state(group),
         "place": place,
     }
+
+
+def how(run: Any) -> str:
+    """What computed a run."""
+    return ", ".join(str(word) for word in (run.device, run.precision) if word) or "an unknown device"
 
 
 def last_error(run: Any) -> float:
@@ -110,10 +117,12 @@ def _mean(values: list[float]) -> float:
 def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tuple[str, str]) -> pandas.DataFrame:
     """Each cell beside the one that differs from it in the baseline's key alone."""
     key, value = baseline
+    if key.split(".")[0] in NOT_OF_A_CELL:
+        raise AblateError(f"{key} is not what tells rows apart: name another key, as shortcut or recipe.batch")
     by_seed = {
         cell: {run.seed: last_error(run) for run in group if run.state in ENDED} for cell, group in groups.items()
     }
-    others = [_without(identity(config), key) for config in frame.config]
+    others = [without(config, key) for config in frame.config]
     against: dict[str, int] = {}
     for row, rest in enumerate(others):  # of several, the first in the papers' order: option A before B
         if said(frame.config[row], key) == value:
@@ -138,16 +147,20 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
                 found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
         rows.append(found)
     frame = frame.join(pandas.DataFrame(rows))
-    frame.attrs["baseline"] = value
+    frame.attrs["key"], frame.attrs["baseline"] = key, value
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     frame["verdict"] = [_verdict(row) for row in every(frame)]
     return frame
 
 
-def _without(tree: dict[str, Any], key: str) -> str:
-    """All of a cell's identity but what `key` and the seed say, to be compared."""
-    flat = flatten(tree)
-    rest = {name: value for name, value in flat.items() if name not in (key, "seed") and not name.startswith(f"{key}.")}
+def without(config: dict[str, Any], *keys: str) -> str:
+    """All that decides a cell but what `keys` say, to be compared."""
+    flat = flatten(identity(config))
+    rest = {
+        name: value
+        for name, value in flat.items()
+        if name != "seed" and not any(name == key or name.startswith(f"{key}.") for key in keys)
+    }
     return json.dumps(rest, sort_keys=True)
 
 

@@ -26,9 +26,10 @@ from ablate.report.tables import between, error, number
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)), (0, (8, 3)))
-PUBLISHED = "#7f7f7f"
+TRAINING = ("--", ":")
+GREY = "#767676"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-MOST_ROWS, MOST_LINES, HOVERED = 40, 8, 60
+MOST_ROWS, MOST_LINES, HOVERED, LONGEST = 40, 8, 60, 44
 STYLE: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -68,14 +69,13 @@ class Drawing:
 def draw(cells: pandas.DataFrame, runs: pandas.DataFrame, curves: pandas.DataFrame) -> Iterator[tuple[str, Drawing]]:
     """Every figure that the records have something for, by the name of its file, one after another."""
     with matplotlib.rc_context(STYLE):
-        for name, drawing in (
-            ("shortcuts", by_shortcut(cells, runs)),
-            ("depth", by_depth(cells)),
-            ("bias", by_bias(cells)),
-            ("cost", by_cost(cells)),
-        ):
-            if drawing:
-                yield name, drawing
+        whole = {
+            "shortcuts": by_shortcut(cells, runs),
+            "depth": by_depth(cells),
+            "bias": by_bias(cells),
+            "cost": by_cost(cells),
+        }
+    yield from ((name, drawing) for name, drawing in whole.items() if drawing)
     bands: dict[str, pandas.DataFrame] = {}
     ended = runs[runs.state.isin(["finished", "diverged"])]
     folders = ended.groupby("cell").folder.apply(list).to_dict()
@@ -102,45 +102,49 @@ def comparisons(cells: pandas.DataFrame) -> Iterator[tuple[Any, Any]]:
             yield cell, next(row for row in rows if row.cell == cell.baseline_cell)
 
 
-def name(cell: Any, cells: pandas.DataFrame, *without: str) -> str:
+def name(cell: Any, cells: pandas.DataFrame, *without: str, label: str | None = None) -> str:
     """A cell in words that tell it from the others, less the settings that the figure itself shows."""
     vary = [key for key in SETTINGS if key not in without and cells[key].nunique() > 1]
-    return ", ".join([cell.label, *(f"{key} {getattr(cell, key)}" for key in vary)])
+    return ", ".join([label or cell.label, *(f"{key} {getattr(cell, key)}" for key in vary)])
+
+
+def short(text: str) -> str:
+    """A name that leaves a figure its room; the words of its marks have it whole."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame, cells: pandas.DataFrame) -> Drawing:
     """Training and test error against iterations, a cell and its baseline, as in [B] Fig. 3."""
     figure, axes = _axes(5.2, 3.4)
     title = f"{name(cell, cells)} against {base.label}"
-    several = max(cell.n, base.n) > 1
-    drawing = Drawing(
-        figure,
-        title,
-        "Solid: test error; dashed: training error, with augmentation, mean over the epoch."
-        + (
-            f" Median of {_seeds(cell, base)}; the band is from the best seed to the worst."
-            if several
-            else " One seed."
-        ),
-    )
+    several, word = max(cell.n, base.n) > 1, cell.evaluated_on
+    last = max(ours.test_error.iloc[-1], its.test_error.iloc[-1])
+    top = FAIL if last < 0.8 * FAIL else 100.0
+    caption = [
+        f"Solid: {word} error; thin and broken: training error, with augmentation, mean over the epoch.",
+        f"Median of {_seeds(cell, base)}; bands from the best seed to the worst." if several else "One seed.",
+        f"The axis ends at {top:g} %." if top < 100 else "",
+    ]
+    drawing = Drawing(figure, title, " ".join(sentence for sentence in caption if sentence))
+    axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, top))
     for at, (row, frame) in enumerate(((base, its), (cell, ours))):
-        colour, marker = COLOURS[at], MARKERS[at]
+        colour, marker, label = COLOURS[at], MARKERS[at], short(row.label)
         marked = list(thin(frame, 8))
-        axes.plot(frame.step, frame.test_error, color=colour, lw=1.8, marker=marker, markevery=marked, ms=5,
-                  label=f"{row.label}, test")  # fmt: skip
-        axes.plot(frame.step, frame.train_error, color=colour, lw=0.9, ls="--", label=f"{row.label}, training")
-        if row.n > 1:
-            axes.fill_between(frame.step, frame.test_error_low, frame.test_error_high, color=colour, alpha=0.15, lw=0)
-        points = frame.iloc[list(thin(frame, HOVERED))]
-        for key, word in (("test_error", "test"), ("train_error", "training")):
+        solid: dict[str, Any] = {"lw": 1.8, "marker": marker, "markevery": marked, "ms": 5, "label": f"{label}, {word}"}
+        axes.plot(frame.step, frame.test_error, color=colour, **solid)
+        axes.plot(frame.step, frame.train_error, color=colour, lw=0.9, ls=TRAINING[at], label=f"{label}, training")
+        for key, kind, alpha in (("test_error", word, 0.18), ("train_error", "training", 0.08)):
+            low, high = frame[f"{key}_low"], frame[f"{key}_high"]
+            if row.n > 1:
+                axes.fill_between(frame.step, low, high, color=colour, alpha=alpha, lw=0)
+            points = frame.iloc[list(thin(frame, HOVERED))]
+            points = points[points[key] <= top]  # a mark beyond the axis is not written
             words = [
-                f"{row.label}, iteration {int(p.step):,}: {word} error {getattr(p, key):.2f} %"
+                f"{row.label}, iteration {int(p.step):,}: {kind} error {getattr(p, key):.2f} %"
                 + (f" ({getattr(p, key + '_low'):.2f} to {getattr(p, key + '_high'):.2f})" if p.n > 1 else "")
                 for p in every(points)
             ]
             drawing.points(axes, points.step, points[key], words)
-    last = max(ours.test_error.iloc[-1], its.test_error.iloc[-1])
-    axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, FAIL if last < 0.8 * FAIL else 100))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     _legend_above(axes, 2)
     return drawing
@@ -173,8 +177,8 @@ def by_shortcut(cells: pandas.DataFrame, runs: pandas.DataFrame) -> Drawing | No
             text = f"{name(cell, shown)}: published {'fail, above 20 %' if failed else number(cell.published)}"
             drawing.points(axes, [FAIL if failed else cell.published], [y], [text], s=34, zorder=4, linewidths=1.2,
                            marker=">" if failed else "D", facecolors="none", edgecolors=COLOURS[1])  # fmt: skip
-    axes.axvline(FAIL, color=PUBLISHED, lw=0.8, ls=":")
-    axes.set_yticks(range(len(shown)), [name(cell, shown) for cell in every(shown)])
+    axes.axvline(FAIL, color=GREY, lw=0.8, ls=":")
+    axes.set_yticks(range(len(shown)), [short(name(cell, shown)) for cell in every(shown)])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{_evaluated(cells)} error, last epoch (%)")
@@ -223,7 +227,7 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
     if set(cells.data) == {"cifar10"}:
         rows = [row for row in TABLE_6 if row.depth in depths]
         text = [f"published, {row.source}, {row.depth} layers: {row.error:.2f}" for row in rows]
-        style = {"s": 34, "marker": "D", "facecolors": "none", "edgecolors": PUBLISHED, "label": "[A] Table 6"}
+        style = {"s": 34, "marker": "D", "facecolors": "none", "edgecolors": GREY, "label": "[A] Table 6"}
         drawing.points(axes, [row.depth for row in rows], [row.error for row in rows], text, **style)
         values += [row.error for row in rows]
     axes.set_xscale("log")
@@ -238,15 +242,13 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
 
 def by_bias(cells: pandas.DataFrame) -> Drawing | None:
     """Error against the gates' initial bias, each gate a line; the identity, where it was run, a level."""
-    gated = cells[[said(config, "shortcut.bias_init") is not None for config in cells.config]]
-    lines = _lines(
-        gated, "shortcut.bias_init", lambda cell: ", ".join([cell.shortcut, *name(cell, gated).split(", ")[1:]])
-    )
+    gated = cells[[_bias(config) is not None for config in cells.config]]
+    lines = _lines(gated, "shortcut.bias_init", lambda cell: name(cell, gated, label=cell.shortcut))
     if not lines:
         return None
     figure, axes = _axes(5.2, 3.4)
     drawing = Drawing(figure, "Error against the gate's initial bias", _lines_caption(gated))
-    values = _draw_lines(drawing, axes, lines, lambda cell: float(cell.config["shortcut"]["bias_init"]), "b_g", first=1)
+    values = _draw_lines(drawing, axes, lines, lambda cell: _bias(cell.config), "b_g", first=1)
     levels = cells[cells.cell.isin(set(gated.baseline_cell)) & numpy.isfinite(cells["median"])]
     for level in every(levels):
         axes.axhline(level.median, color=COLOURS[0], lw=1.2, ls="--", label=name(level, levels))
@@ -256,6 +258,12 @@ def by_bias(cells: pandas.DataFrame) -> Drawing | None:
              ylabel=f"{_evaluated(cells)} error, last epoch (%)")  # fmt: skip
     axes.legend(fontsize=8)
     return drawing
+
+
+def _bias(config: dict[str, Any]) -> float | None:
+    """A gate's initial bias, where it has one that is a number."""
+    value = config["shortcut"].get("bias_init")
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def by_cost(cells: pandas.DataFrame) -> Drawing | None:
@@ -288,7 +296,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
             "marker": MARKERS[at % 8],
         }
         drawing.points(axes, [c.multiply_adds for c in row], [max(c.median, TICKS[0]) for c in row], text, **style)
-        axes.scatter([], [], s=30, label=label, **{key: value for key, value in style.items() if key != "s"})
+        axes.scatter([], [], s=30, label=short(label), **{key: value for key, value in style.items() if key != "s"})
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}"))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
@@ -335,7 +343,7 @@ def _draw_lines(
         text = [f"{label}, {word} {x(cell):g}: {error(cell)}, n = {cell.n}" for cell in known]
         medians = [max(cell.median, TICKS[0]) for cell in known]
         drawing.points(axes, [x(cell) for cell in known], medians, text, s=36, color=colour, marker=marker, zorder=3)
-        axes.plot([], [], color=colour, ls=DASHES[at % 8], marker=marker, ms=6, lw=1.4, label=label)
+        axes.plot([], [], color=colour, ls=DASHES[at % 8], marker=marker, ms=6, lw=1.4, label=short(label))
         values += medians
         for cell in line:
             if numpy.isinf(cell.median):

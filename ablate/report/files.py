@@ -1,8 +1,11 @@
 """The report as files: tables in each form, figures, the page. Each is replaced whole or not at all."""
 
+import hashlib
 import io
-import re
+import json
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +17,6 @@ from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
 from ablate.report.page import page
 
-FORMS = ("md", "csv", "tex", "html")
 MOST_COMPARISONS = 40
 """Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
 
@@ -28,58 +30,107 @@ def write(
     experiment: str | None,
     unread: list[str],
 ) -> Path:
-    """Write all that `out` is to hold and give the page's path. Raises AblateError where it cannot be written."""
+    """Write all that `out` is to hold and give the page's path.
+
+    Raises AblateError where it cannot be written, or where a file of these names is not this command's own.
+    """
     try:
-        (out / "figures").mkdir(parents=True, exist_ok=True)
-        _tables(out, runs, cells, pivot)
-        pairs = list(figures.comparisons(cells))
-        left = len(pairs) - MOST_COMPARISONS
-        wanted = {which for cell, base in pairs[:MOST_COMPARISONS] for which in (cell.cell, base.cell)}
-        curves, cut = read_curves(runs[runs.cell.isin(wanted)].path)
-        said = [*unread, *cut]
-        if left > 0:
-            said.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {left} more are not drawn")
-        for sentence in said[len(unread) :]:
+        folder = _Folder(out)
+        for name, content in _tables(runs, cells, pivot):
+            folder.write(name, content)
+        shown, said = _figures(folder, runs, cells)
+        for sentence in said:
             print(f"ablate.report: {sentence}", file=sys.stderr)
-        shown, drawn = [], set()
-        for name, drawing in figures.draw(cells, runs, curves):
-            _progress(f"drawing {name}: {drawing.title}")
-            for kind in ("pdf", "svg", "png"):
-                write_whole(out / "figures" / f"{name}.{kind}", _saved(drawing, kind))
-                drawn.add(f"{name}.{kind}")
-            shown.append((svg.inline(drawing, name), drawing.title, drawing.caption))
-        _progress("")
-        _sweep(out / "figures", r"(shortcuts|depth|bias|cost|curves-\d+)\.(pdf|svg|png)", drawn)
-        content = page(runs, cells, shown, experiment=experiment, unread=said)
-        write_whole(out / "report.html", content.encode())
+        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *said])
+        folder.write("report.html", text.encode())
+        folder.settle()
     except OSError as error:
         raise AblateError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
     return out / "report.html"
 
 
-def _tables(out: Path, runs: pandas.DataFrame, cells: pandas.DataFrame, pivot: pandas.DataFrame | None) -> None:
+class _Folder:
+    """What this command has written into a folder, and that alone is replaced or removed by it.
+
+    `written.json` has the names and hashes, so that a file of the same name that somebody else made, or has edited
+    since, is never lost.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.memory = out, out / "written.json"
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        self.now: dict[str, str] = {}
+        try:
+            self.before: dict[str, str] = dict(json.loads(self.memory.read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            self.before = {}
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self.out / name
+        if path.exists() and not self._own(name):
+            raise AblateError(
+                f"{path} is not as this command left it, and was not touched: move it away, or name another folder "
+                "with --out"
+            )
+        write_whole(path, content)
+        self.now[name] = _hash(content)
+        write_whole(self.memory, json.dumps({**self.before, **self.now}, indent=1).encode(), durable=False)
+
+    def settle(self) -> None:
+        """Remove what an earlier report of another study left, so that nothing stands beside what it is not of."""
+        for name in self.before.keys() - self.now.keys():
+            if self._own(name):
+                (self.out / name).unlink(missing_ok=True)
+        write_whole(self.memory, json.dumps(self.now, indent=1).encode())
+
+    def _own(self, name: str) -> bool:
+        try:
+            return self.before.get(name) == _hash((self.out / name).read_bytes())
+        except FileNotFoundError:
+            return True
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _figures(
+    folder: _Folder, runs: pandas.DataFrame, cells: pandas.DataFrame
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Write every figure; gives those of the page, and a sentence for each thing that is not drawn."""
+    pairs = list(figures.comparisons(cells))
+    left = len(pairs) - MOST_COMPARISONS
+    wanted = {which for cell, base in pairs[:MOST_COMPARISONS] for which in (cell.cell, base.cell)}
+    curves, said = read_curves(runs[runs.cell.isin(wanted)].path)
+    if left > 0:
+        said.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {left} more are not drawn")
+    shown = []
+    with warnings.catch_warnings():  # a letter that the font lacks is a box, and no reason to alarm
+        warnings.simplefilter("ignore", UserWarning)
+        for name, drawing in figures.draw(cells, runs, curves):
+            _progress(f"drawing {name}: {drawing.title}")
+            for kind in ("pdf", "svg", "png"):
+                folder.write(f"figures/{name}.{kind}", _saved(drawing, kind))
+            shown.append((svg.inline(drawing, name), drawing.title, drawing.caption))
+    _progress("")
+    return shown, said
+
+
+def _tables(
+    runs: pandas.DataFrame, cells: pandas.DataFrame, pivot: pandas.DataFrame | None
+) -> Iterator[tuple[str, bytes]]:
     notes = tables.notes(cells)
     every = {"table": (tables.words(cells), "Error over seeds, by row.", notes)}
     every |= {name: (table, caption, []) for name, (table, caption) in tables.papers(cells).items()}
     if pivot is not None:
-        every["pivot"] = (pivot, "Median error, percent, last epoch.", [])
-    _sweep(out, r"(table\d|pivot)\.(md|csv|tex|html)", {f"{name}.{kind}" for name in every for kind in FORMS})
+        every["pivot"] = (pivot, tables.PIVOT, [])
     for name, (table, caption, lines) in every.items():
-        below = "\n".join(lines) if name == "table" else caption
-        write_whole(out / f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode())
-        write_whole(out / f"{name}.tex", formats.latex(table, " ".join([caption, *lines])).encode())
-        write_whole(out / f"{name}.html", formats.html(table, caption, lines).encode())
-        if name != "table":
-            write_whole(out / f"{name}.csv", table.to_csv(index=False).encode())
-    write_whole(out / "table.csv", formats.csv(cells).encode())
-    write_whole(out / "runs.csv", formats.runs_csv(runs).encode())
-
-
-def _sweep(folder: Path, ours: str, kept: set[str]) -> None:
-    """Remove what an earlier report of another study left here, so that nothing stands beside what it is not of."""
-    for path in folder.iterdir():
-        if re.fullmatch(ours, path.name) and path.name not in kept:
-            path.unlink()
+        below = "\n\n".join(formats.markdown_text(line) for line in lines or [caption])
+        yield f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode()
+        yield f"{name}.tex", formats.latex(table, " ".join([caption, *lines])).encode()
+        yield f"{name}.html", formats.html(table, caption, lines).encode()
+        yield f"{name}.csv", (formats.csv(cells) if name == "table" else table.to_csv(index=False)).encode()
+    yield "runs.csv", formats.runs_csv(runs).encode()
 
 
 def _saved(drawing: figures.Drawing, kind: str) -> bytes:

@@ -27,6 +27,9 @@ LEFT = (
 SPARED = ("seconds", "parameters", BEST, "mean ± std", "p (Holm)", "less published", "state")
 """What a narrow terminal does without, first to go first."""
 
+PAGEFUL = 40
+"""Rows that fit on a page of LaTeX."""
+
 PAGES = Environment(
     loader=PackageLoader("ablate.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
@@ -61,7 +64,7 @@ def _width(table: pandas.DataFrame) -> int:
 def markdown(table: pandas.DataFrame) -> str:
     """A pipe table; what Markdown would take for structure is escaped."""
     rules = ["---" if name in LEFT else "--:" for name in table.columns]
-    body = [[_markdown(str(value)) for value in line] for line in [list(table.columns), *table.to_numpy().tolist()]]
+    body = [[markdown_text(str(value)) for value in line] for line in [list(table.columns), *table.to_numpy().tolist()]]
     return "\n".join("| " + " | ".join(line) + " |" for line in [body[0], rules, *body[1:]]) + "\n"
 
 
@@ -69,7 +72,7 @@ def csv(cells: pandas.DataFrame) -> str:
     """The cells' numbers in full. A published 'fail' and an error that diverged are words: CSV has no infinity."""
     frame = cells.drop(columns=["place", "config", "is_baseline", "baseline_cell"])
     for column in ("parameters", "multiply_adds"):
-        frame[column] = frame[column].astype("Int64")
+        frame[column] = frame[column].round().astype("Int64")
     for column in ("median", "minimum", "maximum", "published"):
         word = "fail" if column == "published" else "diverged"
         frame[column] = frame[column].astype(object).where(frame[column] != math.inf, word)
@@ -80,34 +83,35 @@ def runs_csv(runs: pandas.DataFrame) -> str:
     """Every run, without the configurations, which config.yaml has."""
     frame = runs.drop(columns=["path", "config", "versions"])
     for column in ("parameters", "multiply_adds", "steps"):
-        frame[column] = frame[column].astype("Int64")
+        frame[column] = frame[column].round().astype("Int64")
     return frame.to_csv(index=False)
 
 
 def latex(table: pandas.DataFrame, caption: str) -> str:
     """A whole document that compiles as it is; the table within it, booktabs, is what goes into a paper."""
     head = " & ".join(_latex(str(name)) for name in table.columns)
-    rows = [" & ".join(_latex(str(value)) for value in line) + r" \\" for line in table.to_numpy().tolist()]
+    # {}, because a row that begins with [ or * would be taken for an argument of the \\ before it.
+    rows = ["{}" + " & ".join(_latex(str(value)) for value in line) + r" \\" for line in table.to_numpy().tolist()]
     columns = "".join("l" if name in LEFT else "r" for name in table.columns)
+    title = rf"\caption{{{_latex(caption)}}}"
+    body = [r"\toprule", head + r" \\", r"\midrule", *rows, r"\bottomrule"]
+    if len(rows) > PAGEFUL:
+        table_lines = [rf"\begin{{longtable}}{{{columns}}}", title + r" \\", *body, r"\end{longtable}"]
+    else:
+        table_lines = [
+            *(r"\begin{table}", r"\centering", title),
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            *(rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}}", r"\end{table}"),
+        ]
+    packages = "booktabs,longtable" if len(rows) > PAGEFUL else "booktabs,graphicx"
     return "\n".join(
         [
             r"\documentclass{article}",
             r"\usepackage[utf8]{inputenc}",
-            r"\usepackage{booktabs,graphicx}",
+            rf"\usepackage{{{packages}}}",
             r"\begin{document}",
-            "% From here to the end of the table: for your paper, which needs booktabs and graphicx.",
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_latex(caption)}}}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            head + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
+            f"% From here to the end of the table: for your paper, which needs {packages.replace(',', ' and ')}.",
+            *table_lines,
             r"\end{document}",
             "",
         ]
@@ -122,8 +126,9 @@ def html(table: pandas.DataFrame, caption: str, notes: list[str]) -> str:
     )
 
 
-def _markdown(text: str) -> str:
-    for mark in "\\|`*_<>[]":
+def markdown_text(text: str) -> str:
+    """Text of which Markdown takes nothing for structure."""
+    for mark in "\\|`*_<>[]&":
         text = text.replace(mark, "\\" + mark)
     return " ".join(text.split())
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 import ablate
 from ablate.report import tables
+from ablate.report.aggregate import how
 from ablate.report.formats import LEFT, PAGES
 from ablate.report.records import every, flatten
 
@@ -21,6 +22,7 @@ def page(
     cells: pandas.DataFrame,
     figures: list[tuple[str, str, str]],
     *,
+    pivot: pandas.DataFrame | None = None,
     experiment: str | None,
     unread: list[str],
 ) -> str:
@@ -41,14 +43,8 @@ def page(
             for line, cell in zip(table.to_numpy().tolist(), every(cells), strict=True)
         ],
         notes=tables.notes(cells),
-        papers=[
-            {
-                "columns": [(name, name in LEFT) for name in made.columns],
-                "rows": made.to_numpy().tolist(),
-                "caption": caption,
-            }
-            for made, caption in tables.papers(cells).values()
-        ],
+        papers=[_plain(made, caption) for made, caption in tables.papers(cells).values()],
+        pivot=None if pivot is None else _plain(pivot, tables.PIVOT),
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
         troubles=_troubles(runs),
         unread=unread,
@@ -56,6 +52,11 @@ def page(
         commands=_commands(runs),
         example=next(iter(runs[runs.state == "finished"].folder), None),
     )
+
+
+def _plain(table: pandas.DataFrame, caption: str) -> dict[str, Any]:
+    columns = [(name, name in LEFT or at == 0) for at, name in enumerate(table.columns)]
+    return {"columns": columns, "rows": table.to_numpy().tolist(), "caption": caption}
 
 
 def _question(cells: pandas.DataFrame) -> str:
@@ -161,7 +162,7 @@ def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
         names = dict.fromkeys(name for versions in ended.versions for name in versions)
         for name in names:
             out.append((name, ", ".join(dict.fromkeys(str(v[name]) for v in ended.versions if name in v))))
-        out.append(("computed on", "; ".join(dict.fromkeys(f"{r.device}, {r.precision}" for r in every(ended)))))
+        out.append(("computed on", "; ".join(dict.fromkeys(how(run) for run in every(ended)))))
         out.append(("trained", f"{ended.started.min()} to {ended.ended.dropna().max()} (UTC)"))
         out.append(("time in runs", f"{ended.seconds.sum() / 3600:.2f} hours"))
     out.append(("this page", f"ablate {ablate.__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}"))

@@ -36,6 +36,8 @@ class Layout:
     title: str
     headings: tuple[str, ...]
     rows: list[Published]
+    varies: tuple[str, ...]
+    """The keys in which its rows differ; all else is alike within a table."""
 
 
 def _row(shortcut: str, error: float, *printed: str, **parameters: float | bool) -> Published:
@@ -92,15 +94,17 @@ TABLE_6 = [
         (1202, 7.93, "19.4 M"),
     )
 ]
+EVERY = [*TABLE_1, *TABLE_2, *TABLE_6]
 LAYOUTS = [
     Layout(
         "table1",
         "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs",
         ("case", "on shortcut", "on F", "remark"),
         TABLE_1,
+        ("shortcut",),
     ),
-    Layout("table2", "[B] Table 2: activation orders, CIFAR-10", ("case", "Fig.", "depth"), TABLE_2),
-    Layout("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6),
+    Layout("table2", "[B] Table 2: activation orders, CIFAR-10", ("case", "Fig.", "depth"), TABLE_2, ("unit", "depth")),
+    Layout("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6, ("depth",)),
 ]
 
 
@@ -116,21 +120,24 @@ def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -
     )
 
 
-def find(config: dict[str, Any], *, by_depth: bool) -> tuple[Published | None, int]:
-    """The published row of a run's net, and its place in the papers' order.
+def own_depth(configs: list[dict[str, Any]]) -> bool:
+    """Whether each run of a study stands beside the published net of its own depth, or all beside [B] Table 1.
 
-    In a study of several depths, or on CIFAR-10, a row of the run's own depth; else, in a study of one depth, the row
-    of the same shortcut and unit. Whether the two settings are the same is `same_setting`'s to say.
+    One rule for a whole study: beside 6.97 of 56 layers, 6.91 of 110 would look like the better one.
     """
-    every = [*TABLE_1, *TABLE_2, *TABLE_6]
-    rows = [row for row in every if is_row(config, row, any_depth=True)]
+    candidates = [config for config in configs if any(is_row(config, row, any_depth=True) for row in EVERY)]
+    depths = {config["depth"] for config in configs}
+    return len(depths) > 1 or all(any(is_row(config, row) for row in EVERY) for config in candidates)
+
+
+def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
+    """The published row of a run's net, of its own depth or of the first that there is, and its place in the papers'
+    order. Whether the two settings are the same is `same_setting`'s to say."""
+    rows = [row for row in EVERY if is_row(config, row, any_depth=True)]
     if not rows:
-        return None, len(every)
-    place = every.index(rows[0])
+        return None, len(EVERY)
     exact = next((row for row in rows if row.depth == config["depth"]), None)
-    if by_depth or (exact and config["data"]["name"] == "cifar10"):
-        return exact, place
-    return rows[0], place
+    return exact if own_depth else rows[0], EVERY.index(rows[0])
 
 
 def same_setting(config: dict[str, Any], row: Published) -> bool:

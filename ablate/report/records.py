@@ -23,7 +23,7 @@ NUMBERS = (
     "images_per_second",
     "steps",
 )
-TEXTS = ("reason", "device", "precision", "threads", "host", "started", "ended", "command")
+TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,15 @@ def load(path: str | Path, experiment: str | None = None) -> pandas.DataFrame:
 def read(path: str | Path, experiment: str | None = None) -> Records:
     """As `load`, with a sentence for each record that is left out."""
     found = read_runs(Path(path), experiment)
-    return Records(pandas.DataFrame([_row(run) for run in found.runs]), found.unread)
+    rows, unread = [], list(found.unread)
+    for run in found.runs:
+        try:
+            rows.append(_row(run))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            unread.append(f"{run.folder} is left out, no whole record: {type(error).__name__}: {error}")
+    if not rows:
+        raise AblateError(f"{unread[0]}; train one first: python -m ablate shortcut=gate")
+    return Records(pandas.DataFrame(rows), unread)
 
 
 def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
@@ -113,34 +121,55 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _typed(command: str | None) -> str | None:
-    """A recorded command as it would be typed on any machine."""
-    return command and re.sub(r"^\S+ \S*ablate/__main__\.py", "python -m ablate", command)
-
-
 def _row(run: Run) -> dict[str, Any]:
+    """Raises ValueError, KeyError, TypeError or AttributeError where a field is not what it should be."""
     config, result = run.config, run.result
-    row: dict[str, Any] = {
+    git = dict(result.get("git") or {})
+    texts = {key: _text(key, result.get(key)) for key in TEXTS}
+    return {
         "folder": run.folder.name,
         "path": run.folder,
         "state": run.state,
         "cell": run.cell,
-        "label": label(config["shortcut"]),
-        "shortcut": config["shortcut"]["name"],
-        "depth": config["depth"],
-        "unit": config["unit"]["name"],
-        "data": config["data"]["name"],
-        "recipe": config["recipe"]["name"],
-        "seed": config["seed"],
+        "label": _plain(label(config["shortcut"])),
+        "shortcut": _plain(str(config["shortcut"]["name"])),
+        "depth": _whole("depth", config["depth"]),
+        "unit": _plain(str(config["unit"]["name"])),
+        "data": _plain(str(config["data"]["name"])),
+        "recipe": _plain(str(config["recipe"]["name"])),
+        "seed": _whole("seed", config["seed"]),
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
-        **{key: result.get(key) for key in TEXTS},
-        "command": _typed(result.get("command")),
-        "versions": result.get("versions") or {},
-        "commit": (result.get("git") or {}).get("commit"),
-        "changed": bool((result.get("git") or {}).get("dirty")),
+        **texts,
+        "command": texts["command"] and re.sub(r"^\S+ \S*ablate/__main__\.py", "python -m ablate", texts["command"]),
+        "threads": result.get("threads"),
+        "versions": {str(name): str(version) for name, version in dict(result.get("versions") or {}).items()},
+        "commit": _text("git.commit", git.get("commit")),
+        "changed": bool(git.get("dirty")),
         "config": config,
+        **{key: _number(key, result.get(key)) for key in NUMBERS},
     }
-    for key in NUMBERS:
-        value = result.get(key)
-        row[key] = float("nan") if value is None else float(value)
-    return row
+
+
+def _number(key: str, value: Any) -> float:
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 2**53:
+        raise ValueError(f"its {key} is {value!r}, which is no number")
+    return float(value)
+
+
+def _whole(key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"its {key} is {value!r}, which is no whole number")
+    return value
+
+
+def _text(key: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"its {key} is {value!r}, which is no text")
+    return value and _plain(value)
+
+
+def _plain(text: str) -> str:
+    """Without control characters, which a page, a figure and a terminal would each stumble over."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -17,6 +17,8 @@ STUDENT_FROM = 3
 BOOTSTRAP_FROM = 5
 """Seeds for the bootstrap: with fewer, too few different resamples exist for a 95 % interval."""
 RESAMPLES = 2000
+GRAIN = 1e-9
+"""Percent: errors are counts, so what differs by less differs by rounding alone."""
 
 
 def student_interval(values: Array) -> tuple[Array, Array]:
@@ -67,7 +69,7 @@ def paired_difference(values: Array, baseline: Array) -> tuple[Array, Array, Arr
     with numpy.errstate(divide="ignore", invalid="ignore"):
         t = numpy.abs(mean) / _standard_error(difference)
     p = 2 * stats.t.sf(t, difference.shape[-1] - 1)
-    return mean, low, high, numpy.where((difference == 0).all(-1), 1.0, p)
+    return mean, low, high, numpy.where((numpy.abs(difference) < GRAIN).all(-1), 1.0, p)
 
 
 def holm(p: Array) -> Array:
@@ -116,7 +118,7 @@ def _standard_error(values: Array) -> Array:
     """Of the mean, (...); NaN where all seeds gave the same."""
     n = values.shape[-1]
     error = values.std(-1, ddof=1) / numpy.sqrt(n)
-    return numpy.where(numpy.ptp(values, -1) > 0, error, numpy.nan)
+    return numpy.where(numpy.ptp(values, -1) > GRAIN, error, numpy.nan)
 
 
 def _none(like: Array) -> Array:

@@ -4,7 +4,7 @@ import io
 import re
 from xml.etree import ElementTree
 
-from ablate.report.figures import COLOURS, PUBLISHED, STYLE, Drawing
+from ablate.report.figures import COLOURS, STYLE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)
@@ -50,9 +50,8 @@ def _tell(root: ElementTree.Element, tip: str, words: list[str]) -> None:
     marks = list(group.iter(f"{{{SVG}}}use")) or [
         path for path in group.iter(f"{{{SVG}}}path") if id(path) not in defined
     ]
-    if len(marks) == len(words):  # a mark outside the axes is not written: then which is which is not known
-        for mark, text in zip(marks, words, strict=True):
-            mark.set("data-tip", text)
+    for mark, text in zip(marks, words, strict=True):
+        mark.set("data-tip", text)
 
 
 def _themed(value: str) -> str:
@@ -60,4 +59,4 @@ def _themed(value: str) -> str:
     value = value.replace("#000000", "currentColor")
     for number, colour in enumerate(COLOURS[1:], 1):
         value = re.sub(rf"(?<=[: ]){colour}", f"var(--c{number}, {colour})", value)
-    return value.replace(PUBLISHED, f"var(--c7, {PUBLISHED})") if "var(" not in value else value
+    return value

@@ -7,11 +7,12 @@ import pandas
 
 from ablate.errors import AblateError
 from ablate.report import stats
-from ablate.report.aggregate import SETTINGS
-from ablate.report.published import LAYOUTS, Layout, is_row, same_setting
+from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, without
+from ablate.report.published import LAYOUTS, Layout, Published, is_row, same_setting
 from ablate.report.records import every, said
 
 NONE = "–"
+PIVOT = "Median error over seeds, percent, last epoch."
 LAST = "error, last epoch (median)"
 BEST = "best epoch (flatters)"
 INTERVAL = "95 % interval of the mean"
@@ -21,7 +22,8 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
     """The main table, one row a cell: only the settings that differ, only the columns that say something."""
     vary = [key for key in SETTINGS if cells[key].nunique() > 1]
     against = cells.attrs["baseline"]
-    evaluated = "test" if (cells.evaluated_on == "test").all() else "validation"
+    mixed = cells.evaluated_on.nunique() > 1
+    last = LAST if mixed else f"{cells.evaluated_on.iloc[0]} {LAST}"
     rows = []
     for row in every(cells):
         compared = not row.is_baseline and row.common > 0
@@ -29,8 +31,9 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
             {
                 "shortcut": row.label,
                 **{key: str(getattr(row, key)) for key in vary},
+                **({"evaluated on": row.evaluated_on} if mixed else {}),
                 "n": str(row.n) if row.n == row.seeds else f"{row.n} of {row.seeds}",
-                f"{evaluated} {LAST}": error(row),
+                last: error(row),
                 "verdict": row.verdict,
                 "mean ± std": _mean(row),
                 INTERVAL: between(row.low, row.high),
@@ -38,7 +41,7 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
                 "p (Holm)": _p(row.p_holm),
                 BEST: number(row.best_epoch),
                 "published": published(row.published),
-                "less published": _signed(row.median - row.published) if row.same_setting else NONE,
+                "less published": signed(row.median - row.published) if row.same_setting else NONE,
                 "parameters": whole(row.parameters),
                 "seconds": whole(row.seconds),
                 "state": row.state,
@@ -59,20 +62,26 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
     if cells.low.notna().any():
         lines.append(
-            f"Interval: Student's t over seeds, from {stats.STUDENT_FROM} seeds; fewer are too few. The bootstrap's "
-            f"(bootstrap-t, from {stats.BOOTSTRAP_FROM} seeds) stands in the CSV."
+            f"Interval: Student's t over seeds, which takes errors to be near normal, from {stats.STUDENT_FROM} seeds; "
+            f"fewer are too few. The bootstrap's (bootstrap-t, from {stats.BOOTSTRAP_FROM} seeds) stands in the CSV."
         )
     if tested := int(cells.p_holm.notna().sum()):
         lines.append(
             f"Differences and verdicts: paired t-test over common seeds, p corrected for {tested} rows (Holm); "
             "'not separable' says that these seeds do not tell the two apart, not that they are the same."
         )
+    if len(cells) > 1 and (alone := cells[cells.baseline == ""].label.tolist()):
+        key, value = cells.attrs["key"], cells.attrs["baseline"]
+        which = "No row is" if len(alone) == len(cells) else f"For {len(alone)} of {len(cells)} rows no row is"
+        lines.append(
+            f"{which} {key}={value} with all else alike: nothing to compare with; --baseline KEY=VALUE names another."
+        )
     if cells.published.notna().any():
         sources = " and ".join(sorted(set(cells.source) - {""}))
         lines.append(f"Published: {sources}, CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016).")
         if not cells.same_setting[cells.published.notna()].all():
             lines.append(
-                "Not every row was measured in the published setting (110 layers, CIFAR-10, 64,000 iterations): "
+                "Not every row was measured in the published setting (its depth, CIFAR-10, 64,000 iterations): "
                 "there compare the order of the rows, not the values."
             )
     if how := "; ".join(sorted(set(cells.computed) - {""})):
@@ -89,40 +98,62 @@ def notes(cells: pandas.DataFrame) -> list[str]:
 def paper(cells: pandas.DataFrame, layout: Layout) -> tuple[pandas.DataFrame, str] | None:
     """A published table with what was measured beside it, and its caption; None where fewer than two rows were.
 
-    Every row of the paper stands in it, in the paper's order; one that was not run says so. Where several settings
-    were run, the one with most of the rows is taken. The difference is given in the published setting alone.
+    Every row of the paper stands in it, in the paper's order; one that was not run says so, and one that was run in
+    two ways stands there twice. Its rows are alike in all that they are not about; of several such sets the one in
+    the published setting is taken, then the one of the paper's depth, then the one with most rows. The difference is
+    given in the published setting alone.
     """
-    depths = len({row.depth for row in layout.rows}) > 1
-    matched: dict[tuple[str, ...], dict[int, Any]] = {}
+    any_depth = "depth" not in layout.varies
+    sets: dict[str, dict[int, list[Any]]] = {}
     for cell in every(cells):
-        shared = tuple(str(said(cell.config, key)) for key in ("data", "recipe", *(() if depths else ("depth",))))
         for at, row in enumerate(layout.rows):
-            if is_row(cell.config, row, any_depth=not depths):
-                matched.setdefault(shared, {}).setdefault(at, cell)
-    if not matched:
-        return None
-    setting, found = max(matched.items(), key=lambda item: len(item[1]))
-    if len(found) < 2:
-        return None
-    rows = []
-    for at, row in enumerate(layout.rows):
-        cell = found.get(at)
-        alike = cell is not None and same_setting(cell.config, row)
-        rows.append(
-            {
-                **dict(zip(layout.headings, row.printed, strict=True)),
-                "published": published(row.error),
-                "ours (median)": error(cell) if cell else "not run",
-                "n": str(cell.n) if cell else NONE,
-                INTERVAL: between(cell.low, cell.high) if cell else NONE,
-                "less published": _signed(cell.median - row.error) if cell and alike else NONE,
-            }
+            if is_row(cell.config, row, any_depth=any_depth):
+                sets.setdefault(without(cell.config, *layout.varies), {}).setdefault(at, []).append(cell)
+    rank = {
+        key: (
+            sum(same_setting(cell.config, layout.rows[at]) for at, row in found.items() for cell in row),
+            sum(cell.depth == layout.rows[at].depth for at, row in found.items() for cell in row),
+            len(found),
         )
+        for key, found in sets.items()
+        if len(found) > 1
+    }
+    if not rank:
+        return None
+    found = sets[max(rank, key=lambda key: rank[key])]
+    lines = [(row, cell) for at, row in enumerate(layout.rows) for cell in found.get(at, [None])]
+    rows = [
+        {
+            **dict(zip(layout.headings, row.printed, strict=True)),
+            "published": published(row.error),
+            "ours (median)": error(cell) if cell else "not run",
+            "run as": cell.label if cell else NONE,
+            "n": str(cell.n) if cell else NONE,
+            INTERVAL: between(cell.low, cell.high) if cell else NONE,
+            "less published": _less(cell, row) if cell else NONE,
+        }
+        for row, cell in lines
+    ]
     table = pandas.DataFrame(rows)
     empty = [key for key in (INTERVAL, "less published") if not table[key].str.strip(NONE).any()]
-    names = ("data", "recipe") if depths else ("data", "recipe", "depth")
-    caption = f"{layout.title}. Ours: " + ", ".join(f"{n} {v}" for n, v in zip(names, setting, strict=True)) + "."
-    return table.drop(columns=empty), caption
+    if all(len(row) == 1 for row in found.values()):
+        empty.append("run as")
+    return table.drop(columns=empty), f"{layout.title}. Ours: {_setting(next(iter(found.values()))[0], layout)}."
+
+
+def _less(cell: Any, row: Published) -> str:
+    return signed(cell.median - row.error) if same_setting(cell.config, row) else NONE
+
+
+def _setting(cell: Any, layout: Layout) -> str:
+    recipe = cell.config["recipe"]
+    length = f"{recipe['iterations']:,} iterations" if recipe["iterations"] else f"{recipe['epochs']} epochs"
+    words = [f"data {cell.data}", f"recipe {cell.recipe} of {length}, batch {recipe['batch']}"]
+    if "depth" not in layout.varies:
+        words.append(f"depth {cell.depth}")
+    if cell.evaluated_on != "test":
+        words.append(f"evaluated on {cell.evaluated_on} pictures")
+    return ", ".join(words)
 
 
 def papers(cells: pandas.DataFrame) -> dict[str, tuple[pandas.DataFrame, str]]:
@@ -135,6 +166,11 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
 
     Raises AblateError where a key is unknown or where two cells would fall on one place of the table.
     """
+    for key in (rows, columns):
+        if key.split(".")[0] in NOT_OF_A_CELL:
+            raise AblateError(
+                f"--pivot: {key} is not what tells rows apart: name another key, as shortcut or recipe.batch"
+            )
     found: dict[tuple[Any, ...], Any] = {}
     for cell in every(cells):
         at = tuple(cell.label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
@@ -209,10 +245,10 @@ def _difference(row: Any) -> str:
     if math.isnan(row.difference):
         return NONE
     within = "" if math.isnan(row.difference_low) else f" [{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
-    return _signed(row.difference) + within
+    return signed(row.difference) + within
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{value:+.2f}" if math.isfinite(value) else NONE
 
 

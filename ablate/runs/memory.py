@@ -11,13 +11,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import ablate
 from ablate.files import cache_folder, write_whole
 from ablate.runs.signature import SCHEMA
 
 Stamp = tuple[int, int, int]
 WORTHWHILE = 500
 """Records below which nothing is kept: reading them anew takes no longer."""
-FORM = [1, SCHEMA]
+FORM = [1, SCHEMA, ablate.__version__]
 
 
 def stamp(file: Path) -> Stamp:
@@ -32,6 +33,7 @@ class Memory:
     def __init__(self, runs: Path) -> None:
         where = hashlib.sha256(os.fsencode(runs.resolve())).hexdigest()[:24]
         self.file = cache_folder() / f"records-{where}.json"
+        self.runs = runs
         self.known: dict[str, list[Any]] = {}
         self.configs: dict[str, Any] = {}
         self.fresh: dict[str, list[Any]] = {}
@@ -42,11 +44,13 @@ class Memory:
 
     def get(self, name: str, now: Stamp | None) -> tuple[str, dict[str, Any], str, dict[str, Any]] | None:
         """State, configuration, cell and result of the record `name`, if its result.json is what it was."""
-        entry = self.known.get(name)
-        if entry is None or now is None or entry[0] != list(now):
+        try:
+            before, state, cell, seed, result = self.known[name]
+            if now is None or before != list(now):
+                return None
+            return state, {**self.configs[cell], "seed": seed}, cell, dict(result)
+        except (KeyError, TypeError, ValueError):
             return None
-        _, state, cell, seed, result = entry
-        return state, {**self.configs[cell], "seed": seed}, cell, result
 
     def put(self, name: str, now: Stamp | None, state: str, config: dict[str, Any], cell: str, result: Any) -> None:
         """Remember a record; one that is under way has no stamp, and is not."""
@@ -56,9 +60,10 @@ class Memory:
 
     def save(self) -> None:
         """Write down what is new, where that saves time."""
-        whole = {**self.known, **self.fresh}
-        if not self.fresh or len(whole) < WORTHWHILE:
+        if not self.fresh or len(self.known) + len(self.fresh) < WORTHWHILE:
             return
+        there = set(os.listdir(self.runs))
+        whole = {name: entry for name, entry in {**self.known, **self.fresh}.items() if name in there}
         content = json.dumps({"form": FORM, "configs": self.configs, "runs": whole}).encode()
         with contextlib.suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)

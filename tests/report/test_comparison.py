@@ -211,3 +211,32 @@ def test_table_2_of_b_goes_by_the_unit(study):
     ]  # fmt: skip
     assert list(table.published) == ["6.61", "8.17", "7.84", "6.71", "6.37", "5.93", "6.50", "6.14", "5.91", "5.46"]
     assert table["ours (median)"][0] == "6.50"
+
+
+def test_a_papers_table_takes_the_published_setting_and_its_depth_before_others(study):
+    short = {f"data=cifar10 depth=110 iterations=2000 shortcut={name}": [15.0] for name in ("identity", "gate", "none")}
+    long = {f"data=cifar10 depth=110 shortcut={name}": [6.6] for name in ("identity", "gate")}
+    frame = study({**short, **long}).reset_index()
+    table, caption = tables.papers(frame)["table1"]
+    assert next(iter(table["ours (median)"])) == "6.60"
+    assert list(table["ours (median)"]).count("not run") == 14
+    assert "64,000 iterations" in caption
+
+
+def test_of_several_depths_table_1_takes_the_papers(study):
+    grid = {f"depth={depth} shortcut={name}": [depth / 10] for depth in (20, 110) for name in ("identity", "none")}
+    table, caption = tables.papers(study(grid).reset_index())["table1"]
+    assert list(table["ours (median)"][:2]) == ["11.00", "11.00"]
+    assert caption.endswith("depth 110.")
+
+
+def test_a_row_that_was_run_in_two_ways_stands_there_twice(study):
+    frame = study(
+        {"shortcut=identity": [5.0], "shortcut=conv1x1": [6.0], "shortcut=conv1x1 shortcut.norm=true": [7.0]}
+    ).reset_index()
+    table, _ = tables.papers(frame)["table1"]
+    twice = table[table.case == "1×1 conv"]
+    assert dict(zip(twice["run as"], twice["ours (median)"], strict=True)) == {
+        "conv1x1 norm=false": "6.00",
+        "conv1x1 norm=true": "7.00",
+    }

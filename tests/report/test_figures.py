@@ -91,6 +91,10 @@ def test_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
     assert lines["identity, test"] == [[20.0, 51.0], [40.0, 5.0]]
     assert lines["gate bias_init=-6, training"] == [[20.0, 52.0], [40.0, 9.0]]
     assert axes.get_ylim() == (0, 20)
+    bands = [
+        c.get_paths()[0].get_extents() for c in axes.collections if type(c).__name__ == "FillBetweenPolyCollection"
+    ]
+    assert [(box.ymin, box.ymax) for box in bands] == [(4.0, 52.0), (5.0, 53.0), (7.0, 52.0), (8.0, 53.0)]
     assert "gate bias_init=-6, iteration 40: test error 8.00 % (7.00 to 9.00)" in drawing.tips["tip2"]
 
 
@@ -140,3 +144,53 @@ def test_the_page_of_a_hundred_runs_stays_under_5_mib(write, draw, tmp_path):
     runs = records.read(tmp_path / "runs").runs
     assert len(runs) == 105
     assert len(page(runs, study, shown, experiment=None, unread=[]).encode()) < 5 * 2**20
+
+
+def test_intervals_seeds_and_published_values_are_drawn_where_they_are(write, draw):
+    for shortcut, errors in {"identity": [4.0, 6.0, 5.0], "none": [30.0, 50.0, 40.0]}.items():
+        for seed, error in enumerate(errors):
+            write(f"shortcut={shortcut}", f"seed={seed}", test_error=error)
+    drawings, study = draw()
+    axes = drawings["shortcuts"].figure.axes[0]
+    lines = {(*line.get_xdata(),): set(line.get_ydata()) for line in axes.lines}
+    assert lines[4.0, 6.0, 5.0] == {0}
+    assert lines[30.0, 50.0, 40.0] == {1}
+    assert lines[study.low[1], study.high[1]] == {1}
+    offsets = {tuple(point) for collection in axes.collections for point in numpy.asarray(collection.get_offsets())}
+    assert {(6.61, 0.0), (20.0, 1.0)} <= offsets  # 'fail' stands at 20 %
+
+
+def test_bars_span_the_seeds_and_areas_are_the_parameters(write, draw):
+    for depth, errors in {20: [4.0, 8.0], 56: [5.0, 6.0]}.items():
+        for seed, error in enumerate(errors):
+            write(f"depth={depth}", f"seed={seed}", test_error=error, multiply_adds=depth * 1e6, parameters=depth * 1e4)
+    drawings, _ = draw()
+    bars = {
+        tuple(line.get_ydata()) for line in drawings["depth"].figure.axes[0].lines if len(set(line.get_xdata())) == 1
+    }
+    assert bars == {(4.0, 8.0), (5.0, 6.0)}
+    (marks, *_) = drawings["cost"].figure.axes[0].collections
+    small, large = marks.get_sizes()
+    assert large / small == pytest.approx(56 / 20)
+    assert numpy.asarray(marks.get_offsets()).tolist() == [[20e6, 6.0], [56e6, 5.5]]
+
+
+def test_marks_beyond_the_axis_leave_the_others_their_words(write, draw):
+    for shortcut in ("identity", "gate"):
+        learn(write(f"shortcut={shortcut}", test_error=5.0), 80.0, 30.0, 15.0, 5.0)
+    text = svg.inline(draw()[0]["curves-01"], "c")
+    assert text.count("iteration 60: test error 15.00 %") == 2
+    assert "iteration 20:" not in text
+
+
+def test_a_long_name_leaves_a_figure_its_room_and_is_whole_in_its_marks(write, draw, tmp_path, resolve):
+    from dataclasses import asdict
+
+    write(test_error=5.0)
+    tree = asdict(resolve())
+    tree["shortcut"] = {"name": "long" * 40, "_target_": "mine.H", "bias_init": "auto"}
+    write(tree=tree, test_error=6.0)
+    drawing = draw()[0]["shortcuts"]
+    shown = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]
+    assert max(map(len, shown)) == 44
+    assert any("long" * 40 in words for said in drawing.tips.values() for words in said)

@@ -38,7 +38,7 @@ def test_latex_has_the_structure_of_a_booktabs_table(table):
         assert text.count(rule) == 1
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
     assert [len(re.findall(r"(?<!\\)&", line)) for line in body] == [2, 2]
-    assert all(line.endswith(r" \\") for line in body)
+    assert all(line.startswith("{}") and line.endswith(r" \\") for line in body)
     assert r"\caption{5 \% \& more}" in text
     assert r"\textless{}script\textgreater{}" in body[0]
     assert "[U+4E2D]" in body[0]
@@ -98,3 +98,18 @@ def test_a_narrow_terminal_loses_whole_columns_and_says_which():
     narrow, spared = formats.terminal(table, 30)
     assert [column.header for column in narrow.columns] == ["shortcut", "test error"]
     assert spared == ["seconds", "parameters"]
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: the structure alone is checked")
+@pytest.mark.parametrize("rows", [4, 90])
+def test_latex_of_odd_names_and_of_many_rows_compiles_without_a_word(rows, tmp_path):
+    names = ["a", "[x]", "*", "[2pt]"] + [f"row {number}" for number in range(rows - 4)]
+    (tmp_path / "table.tex").write_text(formats.latex(pandas.DataFrame({"shortcut": names, "n": ["5"] * rows}), "c"))
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "too large" not in done.stdout

@@ -167,7 +167,7 @@ def test_published_values_stand_beside_in_the_papers_order(write, report):
     order = [texts[row[HEAD]] for row in words]
     assert order[:4] == ["identity", "none", "constant", "frozen_gate"]
     assert order[-4:] == ["gate_b0", "gate", "conv1x1", "dropout"]
-    assert {row["source"] for row in numbers} == {"[B] Table 1"}
+    assert {row["source"] for row in numbers} == {"[B] Table 1, 110 layers"}
     assert {row["same_setting"] for row in numbers} == {"True"}
     assert [row["published"] for row in numbers if row["label"].startswith("gate")] == ["12.86", "6.91"]
 
@@ -401,11 +401,31 @@ def test_every_table_comes_in_every_form_and_again_in_the_same_bytes(write, repo
     out = tmp_path / "out"
     names = {path.name for path in out.iterdir() if path.is_file()}
     forms = {f"{name}.{form}" for name in ("table", "table1", "pivot") for form in ("md", "csv", "tex", "html")}
-    assert names == forms | {"runs.csv", "report.html"}
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "report.html"}
+    assert names == forms | {"runs.csv", "report.html", "written.json"}
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.suffix != ".html"}
     report("--pivot", "shortcut", "depth")
     assert {path: path.read_bytes() for path in before} == before
     assert not list(out.rglob(".writing-*"))
+
+
+@pytest.mark.parametrize("name", ["table.tex", "figures/shortcuts.pdf", "report.html"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_file_of_somebody_else_is_neither_replaced_nor_removed(name, edited, write, report, tmp_path):
+    for shortcut in ("identity", "gate"):
+        write(f"shortcut={shortcut}", test_error=5.0)
+    theirs = tmp_path / "out" / name
+    if edited:
+        report()
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("mine")
+    (theirs.parent / "table2.tex").write_text("mine")
+    said = report(status=1)
+    assert len(said.splitlines()) == 1
+    assert str(theirs) in said
+    assert theirs.read_text() == (theirs.parent / "table2.tex").read_text() == "mine"
+    theirs.unlink()
+    report()
+    assert (theirs.parent / "table2.tex").read_text() == "mine"
 
 
 def test_a_report_of_a_smaller_study_leaves_no_figure_of_a_larger_one(write, report, tmp_path):
@@ -434,3 +454,55 @@ def test_a_wrong_option_is_one_sentence(arguments, words, write, capsys, tmp_pat
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_record_with_a_field_of_the_wrong_kind_is_named_and_the_rest_is_reported(write, report):
+    write("seed=0", test_error=5.0)
+    odd = [
+        {"seconds": "fast"},
+        {"parameters": [1]},
+        {"git": "abc"},
+        {"versions": ["torch"]},
+        {"started": 3},
+        {"steps": True},
+        {"multiply_adds": 1e300},
+    ]
+    for seed, fields in enumerate(odd, 1):
+        write(f"seed={seed}", test_error=6.0, **fields)
+    (words,), _, said = report()
+    assert (words[HEAD], words["n"]) == ("5.00", "1")
+    assert len(said.splitlines()) == len(odd)
+
+
+def test_what_is_not_known_of_a_run_is_no_number_and_no_word(write, report, tmp_path):
+    write("seed=0", test_error=5.0, parameters=None, seconds=None, device=None, precision=None)
+    (words,), _, said = report()
+    assert said == ""
+    assert (words["parameters"], words["seconds"]) == ("–", "–")
+    text = (tmp_path / "out" / "table.md").read_text() + (tmp_path / "out" / "report.html").read_text()
+    assert not re.search(r"\bnan\b", text.lower())
+    assert "an unknown device" in text
+
+
+def test_rows_that_were_evaluated_on_different_pictures_say_which(write, report, tmp_path):
+    write("seed=0", test_error=5.0)
+    write("data.validation=200", "shortcut=gate", test_error=4.0, evaluated_on="validation")
+    words, _, _ = report()
+    assert [row["evaluated on"] for row in words] == ["test", "validation"]
+    assert [row["error, last epoch (median)"] for row in words] == ["5.00", "4.00"]
+    assert "nothing to compare with" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_published_errors_of_two_depths_never_stand_in_one_column(write, report):
+    for shortcut in ("identity", "gate", "conv1x1"):
+        write("data=cifar10", "depth=56", f"shortcut={shortcut}", test_error=6.0)
+    words, numbers, _ = report()
+    assert [row["published"] for row in words] == ["6.61", "6.91", "12.22"]
+    assert {row["source"] for row in numbers} == {"[B] Table 1, 110 layers"}
+
+
+def test_seeds_are_not_what_a_pivot_or_a_baseline_goes_by(write, capsys, tmp_path):
+    write("seed=0", test_error=5.0)
+    for words in (["--pivot", "seed", "shortcut"], ["--baseline", "seed=0"]):
+        assert main([str(tmp_path / "runs"), *words]) == 1
+        assert "not what tells rows apart" in capsys.readouterr().err

@@ -82,6 +82,14 @@ def test_seeds_that_all_gave_the_same_show_no_spread():
     assert float(stats.paired_difference(same, same)[3]) == 1.0
 
 
+def test_differences_that_are_alike_but_for_rounding_show_no_spread():
+    difference, low, high, p = stats.paired_difference(numpy.array([3.2, 3.6, 2.8]), numpy.array([2.8, 3.2, 2.4]))
+    assert float(difference) == pytest.approx(0.4)
+    assert numpy.isnan([low, high, p]).all()
+    tripled = numpy.array([0.1 + 0.2, 0.3, 0.3])
+    assert float(stats.paired_difference(tripled, numpy.full(3, 0.3))[3]) == 1.0
+
+
 def test_the_bootstrap_draws_from_the_generator_that_it_is_given_and_from_no_other():
     values = numpy.array(STUDIES["skewed"][0])
     numpy.random.seed(0)

@@ -9,8 +9,9 @@ headings.forEach((heading, column) => heading.querySelector("button").addEventLi
   const key = (body) => body.rows[0].cells[column].dataset.key;
   const bodies = [...main.tBodies];
   const numbers = bodies.every((body) => key(body) !== "" && !isNaN(key(body)));
-  bodies.sort((a, b) => numbers ? key(a) - key(b) : key(a).localeCompare(key(b)));
-  if (down) bodies.reverse();
+  const none = (body) => numbers && key(body) === "1e9"; // without a number: last, whichever way
+  const compare = (a, b) => numbers ? key(a) - key(b) : key(a).localeCompare(key(b));
+  bodies.sort((a, b) => none(a) - none(b) || (down ? compare(b, a) : compare(a, b)));
   main.append(...bodies);
 }));
 
