@@ -20,6 +20,7 @@ from ablate.errors import AblateError, ConfigError
 from ablate.runs.planning import dry_run
 from ablate.runs.record import Record
 from ablate.runs.stopping import Interrupted
+from ablate.terminal import say
 
 FULL = "HYDRA_FULL_ERROR"
 
@@ -53,7 +54,7 @@ def _run(config: configuration.Config) -> None:
 def _report(error: AblateError) -> int:
     if os.environ.get("ABLATE_TRACEBACK"):
         raise error
-    print(f"ablate: {error}", file=sys.stderr)
+    say(f"ablate: {error}", error=True)
     return error.exit_status
 
 
@@ -69,10 +70,10 @@ def main() -> int:
     except (HydraException, OmegaConfBaseException) as error:
         return _report(ConfigError(configuration.explain(error)))
     except Interrupted as error:
-        print(f"ablate: interrupted: {error}", file=sys.stderr)
+        say(f"ablate: interrupted: {error}", error=True)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ablate: interrupted", file=sys.stderr)
+        say("ablate: interrupted", error=True)
         return 130
     return 0
 

@@ -43,9 +43,9 @@ def _decode(path: Path) -> numpy.ndarray:
         with Image.open(path) as image:
             mode = image.mode
             if not mode.startswith(DEEP):
-                if mode == "P" and "transparency" in image.info:
-                    image = image.convert("RGBA")  # else Pillow warns, on two lines
-                return numpy.asarray(image.convert("L" if mode in ("1", "L") else "RGB"))
+                # A palette with transparency that is not read as RGBA first makes Pillow warn, on two lines.
+                whole = image.convert("RGBA") if mode == "P" and "transparency" in image.info else image
+                return numpy.asarray(whole.convert("L" if mode in ("1", "L") else "RGB"))
     except Exception as error:  # Pillow raises whatever its decoders raise
         raise AblateError(f"{path} cannot be read as a picture: remove it or mend it") from error
     raise AblateError(f"{path} has more than 8 bits a channel (Pillow's mode {mode}): save it as an 8-bit picture")

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ablate.runs.reading import Run, Runs
 from ablate.runs.signature import label
+from ablate.terminal import console
 
 TAIL = 15
 """Lines of a failed run's log that are shown."""
@@ -63,7 +64,7 @@ def failed_logs(found: Runs) -> str:
     for run in found.runs:
         if run.state in ("failed", "stale"):
             try:
-                tail = (run.folder / "run.log").read_text(errors="replace").splitlines()[-TAIL:]
+                tail = (run.folder / "run.log").read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
             except OSError:
                 tail = ["(no log)"]
             parts.append("\n  ".join([f"{run.folder}: {run.state}: {_reason(run)}", *tail]))
@@ -142,7 +143,7 @@ def watch(path: Path, experiment: str | None, every: float) -> None:
 
     from ablate.runs.reading import read_runs
 
-    with Live(auto_refresh=False, screen=False) as live:
+    with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             found = read_runs(path, experiment)
             live.update(table(found), refresh=True)
