@@ -174,3 +174,27 @@ def test_a_batch_larger_than_the_data_is_refused(ask):
 @pytest.mark.usefixtures("no_run")
 def test_holding_out_everything_is_refused(ask):
     refused(ask("data.validation=1297", *SHORT), 2, "data.validation=1297")
+
+
+CRASH = """
+from ablate.models.shortcuts import Identity
+
+class Crash(Identity):
+    def forward(self, x, residual):
+        if self.training:
+            raise KeyError("no such thing\\nand more")
+        return residual
+"""
+
+
+def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
+    (tmp_path / "crash.py").write_text(CRASH)
+    asked = ("shortcut._target_=crash.Crash", *SHORT, "threads=1")
+    outcome = process("ablate", *asked, path=tmp_path)
+    refused(outcome, 1, "ablate: KeyError: ", "no such thing")
+    log = tmp_path / outcome.err.rstrip().rpartition("its log: ")[2]
+    assert "Traceback" in log.read_text()
+    whole = process("ablate", *asked, path=tmp_path, HYDRA_FULL_ERROR="1")
+    assert whole.status == 1
+    assert "Traceback" in whole.err
+    assert "crash.py" in whole.err
