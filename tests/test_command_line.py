@@ -154,6 +154,58 @@ def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeyp
     sys.modules.pop("picky_shortcut")
 
 
+OWN = """
+import sys
+from ablate.models.shortcuts import Identity
+
+class Box:
+    class Inner(Identity):
+        pass
+
+class Ends(Identity):
+    def __init__(self, *built):
+        sys.exit()
+
+class Narrow(Identity):
+    def forward(self, x, residual):
+        return residual[:, :1]
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_shortcuts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("own_shortcuts", None)
+
+
+@pytest.mark.usefixtures("no_run", "own")
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("Gone", 2, ["has no attribute 'Gone'"]),
+        ("Box.Gone", 2, ["has no attribute 'Gone'"]),
+        ("", 2, ["shortcut._target_=own_shortcuts. names no class", "MODULE.CLASS"]),
+        ("Ends", 2, ["shortcut Ends cannot be built: SystemExit"]),
+        ("Narrow", 1, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
+    ],
+)
+@pytest.mark.parametrize("grid", [(), ("-m",)], ids=["run", "grid"])
+def test_own_code_that_does_not_serve_is_one_line(name, status, words, grid, ask):
+    outcome = ask(*grid, f"shortcut._target_=own_shortcuts.{name}", *SHORT)
+    assert outcome.status == status
+    assert len(outcome.err.splitlines()) == (2 if grid and name else 1), outcome.err  # a grid says how many failed
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_within_a_class_is_trained(ask, tmp_path):
+    assert ask("shortcut._target_=own_shortcuts.Box.Inner", *SHORT).status == 0
+    assert list((tmp_path / "runs").glob("digits-Inner-*/result.json"))
+
+
 @pytest.mark.usefixtures("no_run")
 def test_a_class_that_its_module_lacks_is_one_line(ask):
     refused(ask("shortcut._target_=ablate.models.shortcuts.Gat", *SHORT), 2, "Gat")
