@@ -17,7 +17,7 @@ from ablate.runs.signature import SCHEMA
 Stamp = tuple[int, int, int]
 WORTHWHILE = 500
 """Records below which nothing is kept: reading them anew takes no longer."""
-FORM = [1, SCHEMA]
+FORM = [2, SCHEMA]
 
 
 def stamp(file: Path) -> Stamp:
