@@ -16,10 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ablate import config as configuration
 from ablate import grid
-from ablate.errors import AblateError, ConfigError
+from ablate.errors import AblateError, ConfigError, one_line
 from ablate.runs.planning import dry_run
 from ablate.runs.record import Record
 from ablate.runs.stopping import Interrupted
+from ablate.terminal import say
 
 FULL = "HYDRA_FULL_ERROR"
 
@@ -31,7 +32,7 @@ grid.register()
 def entry(composed: DictConfig) -> None:
     try:
         _run(configuration.resolve(composed))
-    except AblateError as error:  # raised on, Hydra would put the overrides before it on stderr
+    except Exception as error:  # raised on, Hydra would put the overrides before it on stderr
         sys.exit(_report(error))
 
 
@@ -45,16 +46,22 @@ def _run(config: configuration.Config) -> None:
     progress = Progress(bar=sys.stderr.isatty())
     try:
         run(config, progress)
+    except AblateError:
+        raise
+    except Exception as error:
+        log = Record(config).folder / "run.log"
+        raise AblateError(f"{one_line(error)}{f'; its log: {log}' if log.exists() else ''}") from error
     finally:
         progress.close()
     return None
 
 
-def _report(error: AblateError) -> int:
+def _report(error: Exception) -> int:
     if os.environ.get("ABLATE_TRACEBACK"):
         raise error
-    print(f"ablate: {error}", file=sys.stderr)
-    return error.exit_status
+    said = str(error) if isinstance(error, AblateError) else one_line(error)
+    say(f"ablate: {said}", error=True)
+    return error.exit_status if isinstance(error, AblateError) else AblateError.exit_status
 
 
 def main() -> int:
@@ -64,15 +71,15 @@ def main() -> int:
     os.environ[FULL] = "1"
     try:
         entry()
-    except AblateError as error:
-        return _report(error)
     except (HydraException, OmegaConfBaseException) as error:
         return _report(ConfigError(configuration.explain(error)))
+    except Exception as error:
+        return _report(error)
     except Interrupted as error:
-        print(f"ablate: interrupted: {error}", file=sys.stderr)
+        say(f"ablate: interrupted: {error}", error=True)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ablate: interrupted", file=sys.stderr)
+        say("ablate: interrupted", error=True)
         return 130
     return 0
 

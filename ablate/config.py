@@ -6,14 +6,12 @@ A request passes three gates: Hydra composes it against the dataclasses here (un
 
 import difflib
 import functools
-import hashlib
-import importlib.util
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -23,7 +21,8 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
-from ablate.errors import ConfigError
+from ablate.errors import ConfigError, one_line
+from ablate.source import digest, find
 
 BUILT_IN = "ablate.models.shortcuts."
 
@@ -242,9 +241,13 @@ def _require(holds: bool, key: str, value: object, wanted: str) -> None:
 
 def _check_target(group: str, node: Mapping[str, Any]) -> str:
     target = node.get("_target_")
-    if not isinstance(target, str) or "." not in target:
+    if not _names_class(target):
         raise ConfigError(f"{group}._target_={target} names no class: write it as MODULE.CLASS")
     return target
+
+
+def _names_class(target: object) -> TypeGuard[str]:
+    return isinstance(target, str) and "." in target and all(part.isidentifier() for part in target.split("."))
 
 
 def _check_shortcut(shortcut: Mapping[str, Any]) -> None:
@@ -270,29 +273,27 @@ def _name_own(group: str, node: dict[str, Any]) -> None:
     Without the first, `shortcut._target_=mine.H` would be tabled as 'identity'; without the second, an edited class
     would be answered with the old run.
     """
-    target = str(node.get("_target_"))
-    if "." not in target:
-        return
+    target = node.get("_target_")
+    if not _names_class(target):
+        return  # `check` says so
     files = {name: _file(group, name) for name in known(group)}
     built_in = {file["_target_"]: name for name, file in files.items() if "_target_" in file}
-    module, _, class_name = target.rpartition(".")
     base = files.get(str(node.get("name")), {})
     if node.get("name") is None or base.get("_target_", target) != target:
         # `shortcut._target_=mine.H` was laid over a built-in's file: what that file says is not the class's own.
         for key, value in base.items():
             if key != "_target_" and node.get(key) == value:
                 del node[key]
-        node["name"] = built_in.get(target, class_name)
+        node["name"] = built_in.get(target, target.rpartition(".")[2])
     if target in built_in:
         return
     try:
-        spec = importlib.util.find_spec(module)
-    except Exception as error:  # a package's __init__ is the user's code and raises what it likes
-        raise ConfigError(f"{group}._target_={target} cannot be imported: {type(error).__name__}: {error}") from error
-    if spec is None:
-        raise ConfigError(f"{group}._target_={target} cannot be imported: there is no module {module!r} on the path")
-    if spec.origin and spec.origin.endswith(".py"):
-        node["source"] = hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()[:16]
+        source = digest(find(target)[0])
+    except (Exception, SystemExit) as error:  # a package's __init__ is the user's code and raises what it likes
+        reason = str(error) if isinstance(error, ModuleNotFoundError) else one_line(error)
+        raise ConfigError(f"{group}._target_={target} cannot be imported: {reason}") from error
+    if source:
+        node["source"] = source
 
 
 @functools.cache

@@ -32,6 +32,7 @@ from ablate.runs.planning import dry_run
 from ablate.runs.reading import PLANS
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import SCHEMA
+from ablate.terminal import say
 
 SET = ("seed", "depth")
 """Keys whose value changes no other: they are set on a composed configuration."""
@@ -81,10 +82,10 @@ class GridSweeper(Sweeper):
         waiting = []
         for record in records.values():
             if wanted(record) == "skip":
-                print(f"{record.folder.name}: already {record.status()}")
+                say(f"{record.folder.name}: already {record.status()}")
             else:
                 waiting.append(record)
-        print(f"{len(records)} runs in the grid, {len(waiting)} to train", flush=True)
+        say(f"{len(records)} runs in the grid, {len(waiting)} to train")
         if waiting:
             outcomes = self.place.carry_out([record.config for record in waiting])
             if outcomes is None:  # it goes on without this process
@@ -112,7 +113,7 @@ class GridSweeper(Sweeper):
 def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> None:
     """Say how a grid went. Raises GridError where a run failed or was cut short."""
     trained = sum(outcome.status == 0 for outcome in outcomes)
-    print(f"{trained} of {len(records)} runs done in {seconds:.0f} s", flush=True)
+    say(f"{trained} of {len(records)} runs done in {seconds:.0f} s")
     failed: dict[str, list[Record]] = {}
     for record, outcome in zip(records, outcomes, strict=True):
         if outcome.status and not outcome.interrupted:
@@ -120,7 +121,7 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
     for reason, which in failed.items():
         more = f" and {len(which) - 1} more" if len(which) > 1 else ""
         log = f"; its log: {which[0].folder / 'run.log'}" if which[0].folder.exists() else ""
-        print(f"ablate: {which[0].folder.name}{more} failed: {reason}{log}", file=sys.stderr)
+        say(f"ablate: {which[0].folder.name}{more} failed: {reason}{log}", error=True)
     if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
         sentence = f"interrupted with {len(stopped)} runs to go; the same command again goes on"
         raise GridError(sentence, stopped[0].status)

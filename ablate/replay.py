@@ -17,6 +17,7 @@ from ablate.config import BUILT_IN, Config, settle
 from ablate.errors import AblateError, ConfigError
 from ablate.runs.reading import read_run
 from ablate.runs.stopping import Interrupted
+from ablate.terminal import say
 
 SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", "parameters", "weights_sha256")
 
@@ -33,10 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="ablate-replay-") as folder:
             return replay(options.run, Path(folder), trust=options.trust)
     except AblateError as error:
-        print(f"ablate.replay: {error}", file=sys.stderr)
+        say(f"ablate.replay: {error}", error=True)
         return error.exit_status
     except Interrupted as error:
-        print(f"ablate.replay: interrupted: {error}", file=sys.stderr)
+        say(f"ablate.replay: interrupted: {error}", error=True)
         return error.exit_status
 
 
@@ -63,7 +64,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     for group, key in (("shortcut", "source"), ("data", "fingerprint")):
         was, now = (as_tree[group].get(key) for as_tree in (run.config, asdict(config)))
         if was != now:
-            print(f"{group}.{key} was {was}, is {now}: this is not the {group} that the record was made with")
+            say(f"{group}.{key} was {was}, is {now}: this is not the {group} that the record was made with")
     config.rerun, config.experiment = None, None
     config.results, config.threads = str(out), config.threads or run.result.get("threads")
     config.precision = run.result["precision"]
@@ -79,11 +80,11 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     again = record.read_result() or {}
     differences = compare(run.result, again, _metrics(folder), _metrics(record.folder))
     for line in differences:
-        print(line)
+        say(line)
     for key in ("versions", "git", "device", "threads"):
         if differences and run.result.get(key) != again.get(key):
-            print(f"which may be why: {key} was {run.result.get(key)}, is {again.get(key)}")
-    print(f"{folder}: came out {'different' if differences else 'the same, in every bit'}")
+            say(f"which may be why: {key} was {run.result.get(key)}, is {again.get(key)}")
+    say(f"{folder}: came out {'different' if differences else 'the same, in every bit'}")
     return int(bool(differences))
 
 

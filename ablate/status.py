@@ -9,13 +9,12 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from ablate.cluster import slurm
 from ablate.cluster.state import join
 from ablate.errors import AblateError
 from ablate.runs import status
 from ablate.runs.reading import Runs, read_runs
+from ablate.terminal import console, say
 
 EXAMPLES = """examples:
   python -m ablate.status                          every cell in results/runs
@@ -44,18 +43,20 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         found = look(options.runs, options.experiment)
     except AblateError as error:
-        print(f"ablate.status: {error}", file=sys.stderr)
+        say(f"ablate.status: {error}", error=True)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
     if options.json:
-        print(json.dumps(status.as_json(found)))
+        say(json.dumps(status.as_json(found)))
     elif options.failed:
-        print(status.failed_logs(found))
+        say(status.failed_logs(found))
     else:
-        Console(width=None if sys.stdout.isatty() else 200).print(status.table(found))
+        terminal = console()
+        terminal.width = terminal.width if terminal.is_terminal else 200
+        terminal.print(status.table(found))
         for sentence in found.unread:
-            print(f"ablate.status: {sentence}", file=sys.stderr)
+            say(f"ablate.status: {sentence}", error=True)
     return 0
 
 

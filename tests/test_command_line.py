@@ -154,6 +154,58 @@ def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeyp
     sys.modules.pop("picky_shortcut")
 
 
+OWN = """
+import sys
+from ablate.models.shortcuts import Identity
+
+class Box:
+    class Inner(Identity):
+        pass
+
+class Ends(Identity):
+    def __init__(self, *built):
+        sys.exit()
+
+class Narrow(Identity):
+    def forward(self, x, residual):
+        return residual[:, :1]
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_shortcuts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("own_shortcuts", None)
+
+
+@pytest.mark.usefixtures("no_run", "own")
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("Gone", 2, ["has no attribute 'Gone'"]),
+        ("Box.Gone", 2, ["has no attribute 'Gone'"]),
+        ("", 2, ["shortcut._target_=own_shortcuts. names no class", "MODULE.CLASS"]),
+        ("Ends", 2, ["shortcut Ends cannot be built: SystemExit"]),
+        ("Narrow", 1, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
+    ],
+)
+@pytest.mark.parametrize("grid", [(), ("-m",)], ids=["run", "grid"])
+def test_own_code_that_does_not_serve_is_one_line(name, status, words, grid, ask):
+    outcome = ask(*grid, f"shortcut._target_=own_shortcuts.{name}", *SHORT)
+    assert outcome.status == status
+    assert len(outcome.err.splitlines()) == (2 if grid and name else 1), outcome.err  # a grid says how many failed
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_within_a_class_is_trained(ask, tmp_path):
+    assert ask("shortcut._target_=own_shortcuts.Box.Inner", *SHORT).status == 0
+    assert list((tmp_path / "runs").glob("digits-Inner-*/result.json"))
+
+
 @pytest.mark.usefixtures("no_run")
 def test_a_class_that_its_module_lacks_is_one_line(ask):
     refused(ask("shortcut._target_=ablate.models.shortcuts.Gat", *SHORT), 2, "Gat")
@@ -174,3 +226,27 @@ def test_a_batch_larger_than_the_data_is_refused(ask):
 @pytest.mark.usefixtures("no_run")
 def test_holding_out_everything_is_refused(ask):
     refused(ask("data.validation=1297", *SHORT), 2, "data.validation=1297")
+
+
+CRASH = """
+from ablate.models.shortcuts import Identity
+
+class Crash(Identity):
+    def forward(self, x, residual):
+        if self.training:
+            raise KeyError("no such thing\\nand more")
+        return residual
+"""
+
+
+def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
+    (tmp_path / "crash.py").write_text(CRASH)
+    asked = ("shortcut._target_=crash.Crash", *SHORT, "threads=1")
+    outcome = process("ablate", *asked, path=tmp_path)
+    refused(outcome, 1, "ablate: KeyError: ", "no such thing")
+    log = tmp_path / outcome.err.rstrip().rpartition("its log: ")[2]
+    assert "Traceback" in log.read_text()
+    whole = process("ablate", *asked, path=tmp_path, HYDRA_FULL_ERROR="1")
+    assert whole.status == 1
+    assert "Traceback" in whole.err
+    assert "crash.py" in whole.err

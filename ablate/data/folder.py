@@ -17,6 +17,11 @@ from ablate.data.pictures import Pictures
 from ablate.errors import AblateError, ConfigError
 from ablate.files import cache_folder, write_whole
 
+FORM = 2
+"""Raised when the same files come to be decoded into other arrays, so that no older cache is read."""
+DEEP = ("I", "F")
+"""How Pillow's names begin for more than 8 bits a channel; it has no conversion of these that keeps the picture."""
+
 
 def _classes(root: Path) -> tuple[str, ...]:
     found = {split: {name for name, *_ in listing(root, split)} for split in SPLITS}
@@ -36,9 +41,14 @@ def _classes(root: Path) -> tuple[str, ...]:
 def _decode(path: Path) -> numpy.ndarray:
     try:
         with Image.open(path) as image:
-            return numpy.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+            mode = image.mode
+            if not mode.startswith(DEEP):
+                # A palette with transparency that is not read as RGBA first makes Pillow warn, on two lines.
+                whole = image.convert("RGBA") if mode == "P" and "transparency" in image.info else image
+                return numpy.asarray(whole.convert("L" if mode in ("1", "L") else "RGB"))
     except Exception as error:  # Pillow raises whatever its decoders raise
         raise AblateError(f"{path} cannot be read as a picture: remove it or mend it") from error
+    raise AblateError(f"{path} has more than 8 bits a channel (Pillow's mode {mode}): save it as an 8-bit picture")
 
 
 def _split(root: Path, split: str, classes: tuple[str, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -70,7 +80,7 @@ def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
 def load_folder(root: Path) -> Pictures:
     """All pictures under `root`. Raises ConfigError or AblateError, naming the file, where they do not make a set."""
     classes = _classes(root)
-    cache = cache_folder() / f"folder-{listing_key(root)}.npz"
+    cache = cache_folder() / f"folder-{FORM}-{listing_key(root)}.npz"
     arrays = _read_cache(cache)
     if arrays is None:
         arrays = {}

@@ -4,12 +4,12 @@ import functools
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 
 from ablate.config import Config
-from ablate.errors import ConfigError
+from ablate.errors import ConfigError, one_line
 from ablate.models.resnet import ResNet
 from ablate.seeds import derive
+from ablate.source import load
 
 LABELS = ("name", "source", "_target_")
 
@@ -23,14 +23,15 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
     try:
         return ResNet(
             config.depth,
-            functools.partial(get_object(config.shortcut["_target_"]), **_parameters(config.shortcut)),
+            functools.partial(load(config.shortcut["_target_"]), **_parameters(config.shortcut)),
             in_channels=channels,
             classes=classes,
-            unit=functools.partial(get_object(config.unit["_target_"]), **_parameters(config.unit)),
+            unit=functools.partial(load(config.unit["_target_"]), **_parameters(config.unit)),
             generator=torch.Generator().manual_seed(derive(config.seed, "net")),
         )
-    except (TypeError, ValueError, ImportError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except (Exception, SystemExit) as error:  # somebody's own code may end the process
+        plain = isinstance(error, (TypeError, ValueError, ImportError, AttributeError)) and str(error)
+        reason = str(error).splitlines()[0] if plain else one_line(error)
         raise ConfigError(f"shortcut {config.shortcut['name']} cannot be built: {reason}") from error
 
 

@@ -35,9 +35,16 @@ def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
     """h(x) + F(x), in float32 where the rest of the net is computed in bfloat16.
 
     bfloat16 has 8 bits: there 1 - g(x) of a gate at b_g = -7 is 1, and a sum over 54 units loses what each adds.
+    Raises ValueError where the sum has not F(x)'s shape.
     """
     device = x.device.type
     if not torch.is_autocast_enabled(device):
-        return shortcut(x, residual)
+        return _of_the_shape(residual, shortcut(x, residual))
     with torch.autocast(device, enabled=False):
-        return shortcut(x.float(), residual.float())
+        return _of_the_shape(residual, shortcut(x.float(), residual.float()))
+
+
+def _of_the_shape(residual: Tensor, y: Tensor) -> Tensor:
+    if y.shape != residual.shape:  # the next unit might broadcast it, or average it away
+        raise ValueError(f"it gives {tuple(y.shape)} where F(x) is {tuple(residual.shape)}")
+    return y

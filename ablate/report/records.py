@@ -9,20 +9,9 @@ from typing import Any
 import pandas
 
 from ablate.errors import AblateError
-from ablate.runs.reading import Run, read_runs
+from ablate.runs.reading import NUMBERS, Run, read_runs
 from ablate.runs.signature import label
 
-NUMBERS = (
-    "test_error",
-    "best_test_error",
-    "train_loss",
-    "train_error",
-    "parameters",
-    "multiply_adds",
-    "seconds",
-    "images_per_second",
-    "steps",
-)
 TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ablate.config import Config
-from ablate.errors import AblateError
+from ablate.errors import AblateError, one_line
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ def attempt(config: Config, *, label: str, workers: int, bar: bool) -> Outcome:
         return Outcome(130, "stopped in the middle of a step", interrupted=True)
     except AblateError as error:
         return Outcome(error.exit_status, str(error))
-    except Exception as error:
-        return Outcome(1, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    except (Exception, SystemExit) as error:  # somebody's own code may end the process
+        return Outcome(1, one_line(error))
     finally:
         progress.close()
     return Outcome()

@@ -18,7 +18,7 @@ from ablate.runs.signature import SCHEMA
 Stamp = tuple[int, int, int]
 WORTHWHILE = 500
 """Records below which nothing is kept: reading them anew takes no longer."""
-FORM = [1, SCHEMA, ablate.__version__]
+FORM = [2, SCHEMA, ablate.__version__]
 
 
 def stamp(file: Path) -> Stamp:

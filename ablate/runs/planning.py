@@ -5,6 +5,7 @@ from ablate.data.facts import FACTS
 from ablate.runs.holder import living
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import cell, label
+from ablate.terminal import say
 
 STEP = 3
 """Forward passes that a training step is worth: one forward, two for the gradients of inputs and of weights."""
@@ -28,8 +29,8 @@ def dry_run(records: list[Record]) -> None:
         amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown before its pictures are read"
         config = record.config
         name = f"{label(config.shortcut)}, depth {config.depth}, {config.data.name}, seed {config.seed}"
-        print(f"{record.folder.name.rpartition('-')[2]}  {state:<18}  {amount}  {name}")
-    print(f"{len(records)} runs; {left:.2e} multiply-adds to train")
+        say(f"{record.folder.name.rpartition('-')[2]}  {state:<18}  {amount}  {name}")
+    say(f"{len(records)} runs; {left:.2e} multiply-adds to train")
 
 
 def training_operations(config: Config) -> float | None:

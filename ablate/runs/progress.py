@@ -1,6 +1,5 @@
 """What a person sees of a run: a bar on a terminal, lines everywhere else."""
 
-import sys
 import time
 from typing import Any
 
@@ -9,6 +8,7 @@ from rich.progress import Progress as Bar
 
 from ablate.runs.record import Record
 from ablate.runs.signature import label
+from ablate.terminal import console, say
 from ablate.training.loop import Evaluation
 
 
@@ -25,6 +25,7 @@ class Progress:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[news]}"),
                 TimeRemainingColumn(),
+                console=console(error=True),
                 refresh_per_second=4,
             )
             if bar
@@ -78,14 +79,14 @@ class Progress:
         self._print(f"{describe(record)}: is being trained by {who} -> {record.folder}")
 
     def warn(self, sentence: str) -> None:
-        print(f"ablate: warning: {self.label}{sentence}", file=sys.stderr, flush=True)
+        say(f"ablate: warning: {self.label}{sentence}", error=True)
 
     def close(self) -> None:
         if self.bar:
             self.bar.stop()
 
     def _print(self, line: str) -> None:
-        print(self.label + line, file=sys.stdout, flush=True)
+        say(self.label + line)
         self.printed = time.monotonic()
 
 

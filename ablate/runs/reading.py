@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -16,6 +17,18 @@ from ablate.runs.signature import SCHEMA, cell, signature_and_cell
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
 PLANS = "_grids"
+NUMBERS = (
+    "test_error",
+    "best_test_error",
+    "train_loss",
+    "train_error",
+    "parameters",
+    "multiply_adds",
+    "seconds",
+    "images_per_second",
+    "steps",
+)
+"""What a result says in numbers; one that it does not have is null."""
 READERS, BATCH = 16, 2000
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -69,6 +82,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
                 run = read_run(there[name], content)
                 memory.put(name, now, run.state, run.config, run.cell, run.result)
             else:
+                _check_config(asked[name])
                 run = Run(path / name, "missing", asked[name], cell(asked[name]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             reason = (str(error).splitlines() or [""])[0]
@@ -130,19 +144,48 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
         result = json.loads(content or (folder / "result.json").read_bytes())
     except FileNotFoundError:  # under way, or killed
         config = yaml.load((folder / "config.yaml").read_bytes(), Loader=YamlLoader)
+        which = _verified(config, folder)
         alive = holder.living(folder, probe=False)
         card = alive or holder.last(folder) or {}
-        return Run(folder, "running" if alive else "stale", config, cell(config), card=card)
+        return Run(folder, "running" if alive else "stale", config, which, card=card)
     if result["schema"] != SCHEMA:
         raise ValueError(f"its schema is {result['schema']}, where this version reads {SCHEMA}; train it again")
     config = result.pop("config")
-    signature, which = signature_and_cell(config)
-    if signature != result["signature"]:
-        raise ValueError("its configuration does not have its signature")
-    if not folder.name.endswith(result["signature"]):
-        raise ValueError("its name does not end in its signature: it is a copy, or was renamed")
+    which = _verified(config, folder, result["signature"])
     if result["status"] not in ENDED:
         raise ValueError(f"its status is {result['status']!r}")
+    for key in NUMBERS:
+        if not (result.get(key) is None or _is_number(result[key])):
+            raise ValueError(f"its {key} is {result[key]!r}, no number")
+    for key in ("git", "versions"):
+        if not isinstance(result.get(key), (dict, NoneType)):
+            raise ValueError(f"its {key} is {result[key]!r}")
     if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
         raise ValueError(f"it is finished with a test error of {result['test_error']}")
     return Run(folder, result["status"], config, which, result)
+
+
+def _verified(config: dict[str, Any], folder: Path, said: str | None = None) -> str:
+    """The cell of a configuration that has all that is read of one, and whose signature is the folder's and `said`."""
+    _check_config(config)
+    signature, which = signature_and_cell(config)
+    if signature != (said or signature):
+        raise ValueError("its configuration does not have its signature")
+    if not folder.name.endswith(signature):
+        raise ValueError("its name does not end in its signature: it is a copy, or was renamed or edited")
+    return which
+
+
+def _check_config(config: dict[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where a configuration lacks what status and report read of it."""
+    numbers = {"seed": config["seed"], "depth": config["depth"], "recipe.batch": config["recipe"]["batch"]}
+    for key, value in (numbers | {"data.validation": config["data"]["validation"]}).items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"its {key} is {value!r}, no whole number")
+    for group in ("shortcut", "unit", "data", "recipe"):
+        if not isinstance(config[group]["name"], (str, int, float)):
+            raise ValueError(f"its {group}.name is {config[group]['name']!r}, no word")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

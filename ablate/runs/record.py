@@ -94,7 +94,7 @@ class Record:
 
     def log(self, line: str) -> None:
         try:
-            with open(self.folder / "run.log", "a") as file:
+            with open(self.folder / "run.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")
         except OSError:
             pass  # what a person would have seen is no reason to lose a run

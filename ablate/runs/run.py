@@ -15,7 +15,7 @@ from torch import nn
 from ablate.config import Config
 from ablate.data.load import load
 from ablate.data.pictures import Pictures
-from ablate.errors import AblateError
+from ablate.errors import AblateError, one_line
 from ablate.files import write_whole
 from ablate.machine import cores
 from ablate.models import build
@@ -66,9 +66,16 @@ def _start(record: Record, progress: Progress, stopping: Stopping, workers: int)
     shape = (pictures.channels, *pictures.train_x.shape[2:])
     try:
         cost = {"parameters": parameters(net), "multiply_adds": multiply_adds(net, shape)}
-    except Exception as error:  # somebody's own shortcut, on its first picture
+    except (Exception, SystemExit) as error:  # somebody's own shortcut, on its first picture
         name = config.shortcut["name"]
-        raise AblateError(f"shortcut {name} fails on a picture of {shape}: {_one_line(error)}") from error
+        raise AblateError(f"shortcut {name} fails on a picture of {shape}: {one_line(error)}") from error
+    try:
+        checkpoint.check(net)
+    except Exception as error:
+        raise AblateError(
+            f"the state of shortcut {config.shortcut['name']} cannot be kept in a checkpoint: {one_line(error)}; "
+            "let its buffers and get_extra_state be tensors, numbers and words"
+        ) from error
     while True:
         if wanted(record) == "afresh":
             _set_aside(record)
@@ -223,25 +230,25 @@ def _carry_out(
             observer=observer,
             resume=resume,
         )
+        if ending.diverged_at is None:
+            checkpoint.save_weights(record.folder, net)
+            end("finished", ending, weights_sha256=checkpoint.weights_sha256(net))
+        else:
+            end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     except (Interrupted, KeyboardInterrupt) as error:
         record.log(f"interrupted: {error}")
         end("interrupted", None, reason=str(error) or "stopped in the middle of a step")
         raise
     except Lost:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         memory = isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
-        reason = OUT_OF_MEMORY if memory else str(error) if isinstance(error, AblateError) else _one_line(error)
+        reason = OUT_OF_MEMORY if memory else str(error) if isinstance(error, AblateError) else one_line(error)
         record.log(traceback.format_exc())
         end("failed", None, reason=reason)
-        if memory:
-            raise AblateError(OUT_OF_MEMORY) from error
+        if memory or isinstance(error, SystemExit):
+            raise AblateError(reason) from error
         raise
-    if ending.diverged_at is None:
-        checkpoint.save_weights(record.folder, net)
-        end("finished", ending, weights_sha256=checkpoint.weights_sha256(net))
-    else:
-        end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     checkpoint.remove(record.folder)
     record.log(progress.ended(record, record.read_result() or {}))
 
@@ -316,10 +323,6 @@ def _numbers(evaluations: list[Evaluation], ending: Ending | None) -> dict[str, 
         "train_error": ending.train_error if ending else None,
         "images_per_second": ending.images_per_second if ending else None,
     }
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _utc() -> str:

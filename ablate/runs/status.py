@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ablate.runs.reading import Run, Runs
 from ablate.runs.signature import label
+from ablate.terminal import console
 
 ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
 """States that SLURM knows of; see ablate.cluster.state.join."""
@@ -66,7 +67,7 @@ def failed_logs(found: Runs) -> str:
     for run in found.runs:
         if run.state in ("failed", "stale", "lost"):
             try:
-                tail = (run.folder / "run.log").read_text(errors="replace").splitlines()[-TAIL:]
+                tail = (run.folder / "run.log").read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
             except OSError:
                 tail = ["(no log)"]
             parts.append("\n  ".join([f"{run.folder}: {run.state}: {_reason(run)}", *tail]))
@@ -146,7 +147,7 @@ def watch(look: Callable[[], Runs], every: float) -> None:
     """Draw the table anew every so many seconds, until interrupted or until nothing is left to wait for."""
     from rich.live import Live
 
-    with Live(auto_refresh=False, screen=False) as live:
+    with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             found = look()
             live.update(table(found), refresh=True)

@@ -114,9 +114,34 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
 
 
 def weights_sha256(net: torch.nn.Module) -> str:
-    """A hash of every parameter and buffer, names included: equal only for nets that are equal in every bit."""
+    """A hash of every parameter, buffer and extra state, names included: equal only for nets equal in every bit.
+
+    Raises TypeError for extra state that is not made of tensors and plain values.
+    """
     digest = hashlib.sha256()
-    for name, tensor in net.state_dict().items():
+    for name, value in net.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(_bytes(value))
     return digest.hexdigest()
+
+
+def check(net: torch.nn.Module) -> None:
+    """Raise where a state of `net` could not be hashed, or saved and read back: before its training, not after it."""
+    weights_sha256(net)
+    buffer = io.BytesIO()
+    torch.save(net.state_dict(), buffer)
+    buffer.seek(0)
+    net.load_state_dict(torch.load(buffer, map_location="cpu", weights_only=True))
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, torch.Tensor):
+        plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        return plain.flatten().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16
+    if isinstance(value, dict):
+        return b"{" + b"".join(_bytes(key) + b":" + _bytes(item) + b"," for key, item in value.items()) + b"}"
+    if isinstance(value, (list, tuple)):
+        return b"[" + b"".join(_bytes(item) + b"," for item in value) + b"]"
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return repr(value).encode()
+    raise TypeError(f"{type(value).__name__} in its state is neither a tensor nor a plain value")

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ablate.data.folder import load_folder
+from ablate.data.listing import listing_key
 from ablate.data.load import load
 from ablate.errors import AblateError, ConfigError
 
@@ -102,6 +103,29 @@ def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(pictures):
     loaded = load_folder(root)
     assert loaded.channels == 1
     assert numpy.array_equal(loaded.test_x[0, 0].numpy(), grey)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("uint16", "png"), ("int32", "tif"), ("float32", "tif")])
+def test_a_picture_of_more_than_8_bits_is_named_and_an_older_cache_of_it_is_not_read(pictures, cache, kind, ending):
+    root, _ = pictures
+    load_folder(root)
+    (stored,) = cache.rglob("*.npz")
+    deep = root / "train" / "ant" / f"9.{ending}"
+    save(deep, numpy.full((9, 8), 300, dtype=kind))
+    stored.rename(cache / "ablate" / f"folder-{listing_key(root)}.npz")  # as it was once named
+    with pytest.raises(AblateError, match=rf"ant/9\.{ending} has more than 8 bits .* save it as an 8-bit picture$"):
+        load_folder(root)
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning(pictures):
+    root, _ = pictures
+    file = root / "train" / "ant" / "0.png"
+    colours = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
+    image = Image.fromarray(colours).convert("P")
+    image.putpalette([channel for n in range(256) for channel in (n, 255 - n, n // 2)])
+    image.save(file, transparency=bytes(range(256)))  # pytest makes an error of Pillow's warning
+    expected = numpy.stack([colours, 255 - colours, colours // 2])
+    assert numpy.array_equal(load_folder(root).train_x[0].numpy(), expected)
 
 
 def test_hidden_files_and_litter_are_no_pictures(pictures):

@@ -46,3 +46,18 @@ def test_the_sum_is_in_float32_where_the_net_is_in_bfloat16():
         inner = unit.residual(torch.rand(2, 16, 8, 8))
     assert y.dtype == torch.float32
     assert inner.dtype == torch.bfloat16  # and the work is still done in bfloat16
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda y: y[:, :1], lambda y: y.mean((2, 3), keepdim=True), lambda y: y[:1]],
+    ids=["channels", "pixels", "pictures"],
+)
+def test_a_sum_of_another_shape_is_refused(wrong):
+    class Wrong(torch.nn.Module):
+        def forward(self, x, residual):
+            return wrong(residual)
+
+    unit = Basic(4, 6, 2, lambda *_: Wrong())
+    with pytest.raises(ValueError, match=r"it gives \(.*\) where F\(x\) is \(2, 6, 4, 4\)"):
+        unit(torch.rand(2, 4, 8, 8))

@@ -182,6 +182,72 @@ def test_a_shortcut_from_the_users_own_module_trains_under_its_own_name(process,
     assert "identity" not in outcome.out
 
 
+STATEFUL = """
+import sys
+import torch
+from ablate.models.shortcuts import Identity
+
+class Stateful(Identity):
+    def __init__(self, *built, kept="plain"):
+        super().__init__(*built)
+        self.kept, self.calls = kept, 0
+        self.register_buffer("coarse", torch.ones(2, dtype=torch.bfloat16))
+
+    def forward(self, x, residual):
+        self.calls += self.training
+        if self.kept == "exits" and self.training:
+            sys.exit(0)
+        return super().forward(x, residual)
+
+    def get_extra_state(self):
+        return {"calls": object()} if self.kept == "odd" else {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+"""
+
+
+@pytest.fixture
+def stateful(tmp_path, monkeypatch):
+    (tmp_path / "stateful_shortcut.py").write_text(STATEFUL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield ("shortcut._target_=stateful_shortcut.Stateful", "depth=8", "iterations=2", "device=cpu")
+    sys.modules.pop("stateful_shortcut", None)
+
+
+def test_a_shortcut_with_a_state_of_its_own_is_trained_and_hashed(ask, tmp_path, strict_json, stateful):
+    assert ask(*stateful).status == 0
+    result, _ = read(only(tmp_path / "runs"), strict_json)
+    assert (result["status"], len(result["weights_sha256"])) == ("finished", 64)
+
+
+def test_a_state_that_no_checkpoint_holds_is_refused_before_training(ask, tmp_path, stateful):
+    outcome = ask(*stateful, "+shortcut.kept=odd")
+    assert outcome.status == 1
+    assert len(outcome.err.splitlines()) == 1
+    assert "shortcut Stateful cannot be kept in a checkpoint: TypeError: object" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("grid", [(), ("-m",)])
+def test_a_shortcut_that_ends_the_process_is_a_failed_run(ask, tmp_path, strict_json, stateful, grid):
+    outcome = ask(*grid, *stateful, "+shortcut.kept=exits")
+    assert outcome.status == 1
+    assert "SystemExit: 0" in outcome.err
+    result, _ = read(only(tmp_path / "runs"), strict_json)
+    assert (result["status"], result["reason"]) == ("failed", "SystemExit: 0")
+
+
+def test_a_run_that_fails_at_its_last_line_says_so(ask, tmp_path, strict_json, monkeypatch):
+    def broken(*_):
+        raise ValueError("no room for the weights")
+
+    monkeypatch.setattr("ablate.training.checkpoint.save_weights", broken)
+    assert ask("depth=8", "iterations=2").status == 1
+    result, _ = read(only(tmp_path / "runs"), strict_json)
+    assert (result["status"], result["reason"]) == ("failed", "ValueError: no room for the weights")
+
+
 def test_an_edited_module_is_another_run(tmp_path, monkeypatch, resolve):
     monkeypatch.syspath_prepend(str(tmp_path))
 

@@ -1,5 +1,6 @@
 """A checkpoint comes back as it was, and a broken one is known for broken."""
 
+import hashlib
 import random
 
 import numpy
@@ -105,3 +106,54 @@ def test_a_weights_hash_tells_one_bit():
     with torch.no_grad():
         net.weight.view(torch.int32)[0, 0] ^= 1
     assert checkpoint.weights_sha256(net) != before
+
+
+class Counting(torch.nn.Module):
+    """Every kind of state that a shortcut may keep beside float32."""
+
+    def __init__(self, extra):
+        super().__init__()
+        self.extra = extra
+        self.register_buffer("coarse", torch.tensor([1.0, 2.0], dtype=torch.bfloat16))
+        self.register_buffer("one", torch.tensor(3, dtype=torch.bfloat16))
+        self.register_buffer("turned", torch.tensor([1 + 2j]).conj())
+        self.register_buffer("empty", torch.zeros(0))
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, extra):
+        self.extra = extra
+
+
+def test_a_hash_is_of_the_bytes_in_order_of_their_names():
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 2), torch.nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)
+    expected = hashlib.sha256()
+    for name, tensor in net.state_dict().items():  # what the hashes in records were taken of
+        expected.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    assert checkpoint.weights_sha256(net) == expected.hexdigest()
+
+
+def test_any_state_is_hashed_and_one_bit_of_it_tells():
+    hashes = [checkpoint.weights_sha256(Counting(extra)) for extra in ({"n": [1]}, {"n": [2]}, {"n": torch.ones(2)})]
+    net = Counting({"n": [1]})
+    checkpoint.check(net)
+    assert checkpoint.weights_sha256(net) == hashes[0]
+    net.coarse[1] += 2**-6
+    hashes.append(checkpoint.weights_sha256(net))
+    net.one += 1
+    hashes.append(checkpoint.weights_sha256(net))
+    assert len(set(hashes)) == 5
+
+
+class Bare(torch.nn.Module):
+    """Gives a state that it does not take back."""
+
+    def get_extra_state(self):
+        return 1
+
+
+@pytest.mark.parametrize("net", [Counting(object()), Counting({"device": CPU}), Bare()])
+def test_a_state_that_cannot_be_kept_is_found_before_the_training(net):
+    with pytest.raises((TypeError, RuntimeError)):
+        checkpoint.check(net)

@@ -1,0 +1,57 @@
+"""What is said to a person: no work ends because nobody reads it, or because a terminal lacks a letter."""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line, to the error stream if `error`. Never raises: see `Quiet`."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is not None:  # it is None where the process was started with the stream closed
+        print(text, file=Quiet(stream), flush=True)
+
+
+def console(*, error: bool = False) -> "Console":
+    """Rich's console on one of the streams. Never raises: see `Quiet`."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=Quiet(stream or open(os.devnull, "w")))  # type: ignore[arg-type]
+
+
+class Quiet:
+    """A stream that writes what it can: '?' for a letter that its encoding lacks, nothing once its reader is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self.stream.encoding or "ascii"
+            return self.write(text.encode(encoding, "replace").decode(encoding))
+        except (OSError, ValueError):  # ValueError: it is closed
+            self._hush()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except (OSError, ValueError):
+            self._hush()
+
+    def _hush(self) -> None:
+        """From here on the stream leads nowhere; or Python would try what is left in its buffer again, and complain."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
