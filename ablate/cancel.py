@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from ablate.errors import AblateError, ConfigError
+from ablate.terminal import say
 
 EXAMPLES = """examples:
   python -m ablate.cancel --experiment table1          shows what it would cancel, and asks
@@ -31,10 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return cancel(options.runs, options.experiment, sure=options.yes)
     except AblateError as error:
-        print(f"ablate.cancel: {error}", file=sys.stderr)
+        say(f"ablate.cancel: {error}", error=True)
         return error.exit_status
     except KeyboardInterrupt:
-        print("ablate.cancel: nothing was cancelled", file=sys.stderr)
+        say("ablate.cancel: nothing was cancelled", error=True)
         return 130
 
 
@@ -54,19 +55,19 @@ def cancel(runs: Path, experiment: str, *, sure: bool) -> int:
     for place in found:
         task = place.task
         names = ", ".join(place.submission.runs[task.index])
-        print(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {names}")
+        say(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {names}")
     if not found:
-        print(f"SLURM has nothing of {experiment} queued or running")
+        say(f"SLURM has nothing of {experiment} queued or running")
         return 0
     counts = ", ".join(f"{n} {state.lower()}" for state, n in Counter(place.task.state for place in found).items())
     if not sure:
         if not sys.stdin.isatty():
             raise ConfigError(f"{counts}: add --yes to cancel them, where nobody can be asked")
         if input(f"cancel {counts}? [y/N] ").strip().lower() not in ("y", "yes"):
-            print("nothing was cancelled")
+            say("nothing was cancelled")
             return 0
     slurm.cancel([place.task for place in found])
-    print(f"cancelled {counts}; what was running writes its checkpoint, and the same grid again goes on")
+    say(f"cancelled {counts}; what was running writes its checkpoint, and the same grid again goes on")
     return 0
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ablate.errors import AblateError, ConfigError
+from ablate.terminal import say
 
 EXAMPLES = """examples:
   python -m ablate.power 6.61 6.91 --spread 0.16                 at the spread of ResNet-110 ([A] Table 6: 6.61 ± 0.16)
@@ -37,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=1, help="rows that are compared with the baseline (%(default)s)")
     options = parser.parse_args(arguments)
     try:
-        print(answer(options))
+        say(answer(options))
     except AblateError as error:
-        print(f"ablate.power: {error}", file=sys.stderr)
+        say(f"ablate.power: {error}", error=True)
         return error.exit_status
     return 0
 

@@ -27,7 +27,7 @@ def test_an_experiment_runs_in_parallel_is_reported_and_runs_what_is_left(proces
     report = process("ablate.report", "--experiment", "depth", path=no_torch)
     assert report.status == 0, report
     (missing,) = (line for line in report.out.splitlines() if "none" in line)
-    assert "1 missing" in missing
+    assert "missing 1 of 1" in missing
     (trained,) = (line for line in report.out.splitlines() if "identity" in line)
     assert "missing" not in trained
     assert "0 of 1" in missing

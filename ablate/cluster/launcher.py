@@ -20,6 +20,7 @@ from ablate.launch import RecordLauncher
 from ablate.runs.attempt import Outcome
 from ablate.runs.holder import living
 from ablate.runs.record import Record
+from ablate.terminal import say
 
 LOOK = 15.0
 """Seconds between looks while `wait=true` watches."""
@@ -85,19 +86,19 @@ class SlurmLauncher(RecordLauncher):
             record = Record(config)
             place = taken.get(record.folder.name)
             if place and place.task.state != "COMPLETING":
-                print(f"{record.folder.name}: already {place.task.state.lower()} as {place.task.name}")
+                say(f"{record.folder.name}: already {place.task.state.lower()} as {place.task.name}")
             elif card := living(record.folder):
-                print(f"{record.folder.name}: is being trained on {card['host']}")
+                say(f"{record.folder.name}: is being trained on {card['host']}")
             else:
                 waiting.append(config)
         if waiting:
             self._submit(waiting)
         else:
-            print("nothing to submit: all of it is queued or running")
+            say("nothing to submit: all of it is queued or running")
         name = configs[0].experiment
         which = f"{shlex.quote(str(folder))}" + (f" --experiment {shlex.quote(name)}" if name else "")
-        print(f"its state:  python -m ablate.status {which}")
-        print(f"to end it:  python -m ablate.cancel {which}", flush=True)
+        say(f"its state:  python -m ablate.status {which}")
+        say(f"to end it:  python -m ablate.cancel {which}")
         return self._watch(configs) if self.waits else None
 
     def _submit(self, configs: list[Config]) -> None:
@@ -109,7 +110,7 @@ class SlurmLauncher(RecordLauncher):
             array = self._sbatch(submission)
             submitted(submission, array)
             count = sum(map(len, part))
-            print(
+            say(
                 f"submitted {count} runs as array {array} of {len(part)} tasks; logs in {submission.folder}", flush=True
             )
 
@@ -169,7 +170,7 @@ class SlurmLauncher(RecordLauncher):
             mine = [taken[name].task.state for name in (Record(c).folder.name for c in configs) if name in taken]
             counts = ", ".join(f"{mine.count(state)} {state.lower()}" for state in sorted(set(mine)))
             if counts != before:
-                print(f"{time.strftime('%H:%M:%S')} {counts or 'all tasks have ended'}", flush=True)
+                say(f"{time.strftime('%H:%M:%S')} {counts or 'all tasks have ended'}")
                 before = counts
             if not mine:
                 return [_outcome(Record(config)) for config in configs]

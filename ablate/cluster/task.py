@@ -18,6 +18,7 @@ from typing import Any
 
 from ablate.errors import AblateError
 from ablate.runs.stopping import Stopping
+from ablate.terminal import say
 
 EARLY = 1.0
 """Minutes by which SLURM, which looks at its limits twice a minute, may give its warning early."""
@@ -42,12 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
     with Stopping() as stopping:  # from here on: a warning that nobody heard would end the task for good
         try:
             sitting = os.environ.get("SLURM_RESTART_COUNT", "0")
-            print(
-                f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}", flush=True
-            )
+            say(f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}", flush=True)
             return _carry_out(options, stopping, began)
         except AblateError as error:
-            print(f"ablate: {error}", file=sys.stderr)
+            say(f"ablate: {error}", error=True)
             return error.exit_status
         finally:
             stopping.answered = True
@@ -112,22 +111,22 @@ def _stopped(options: argparse.Namespace, signum: int, began: float) -> int:
     from ablate.cluster.submission import timed_out
 
     if signum != signal.SIGUSR1 or _job() is None:
-        print(f"stopped by {signal.Signals(signum).name}; the same grid again goes on", flush=True)
+        say(f"stopped by {signal.Signals(signum).name}; the same grid again goes on")
         return 128 + signum
     # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
     elapsed = (time.monotonic() - began) / 60
     if options.minutes and elapsed > options.minutes - options.warning / 60 - EARLY:
         count = timed_out(options.submission, options.task)
         if count > options.max_timeouts:
-            print(
+            say(
                 f"ablate: the time limit of {options.minutes:g} minutes was reached {count} times, more than "
                 f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on",
-                file=sys.stderr,
+                error=True,
             )
             return 1
-        print(f"time limit reached {count} times; back into the queue", flush=True)
+        say(f"time limit reached {count} times; back into the queue")
     else:
-        print("asked to make room; back into the queue", flush=True)
+        say("asked to make room; back into the queue")
     slurm.requeue(str(_job()))
     return 0
 

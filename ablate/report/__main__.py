@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ablate.errors import AblateError, ConfigError
+from ablate.terminal import console, say
 
 EXAMPLES = """examples:
   python -m ablate.report                                        all runs in results/runs, as a table
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report(options)
     except AblateError as error:
-        print(f"ablate.report: {error}", file=sys.stderr)
+        say(f"ablate.report: {error}", error=True)
         return error.exit_status
     except KeyboardInterrupt:
         return 130
@@ -49,8 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(options: argparse.Namespace) -> None:
-    from rich.console import Console
-
     from ablate.report import formats, records, tables
     from ablate.report.aggregate import cells
 
@@ -63,26 +62,27 @@ def report(options: argparse.Namespace) -> None:
     if not study.is_baseline.any() and options.baseline != "shortcut=identity":
         raise AblateError(f"--baseline {options.baseline}: no cell is that, so there is nothing to compare with")
     # A pipe has no width: a table that is cut there would be a loss.
-    console = Console(width=None if sys.stdout.isatty() else 260)
-    drawn, spared = formats.terminal(tables.words(study), console.width)
-    console.print(drawn)
+    terminal = console()
+    terminal.width = terminal.width if terminal.is_terminal else 260
+    drawn, spared = formats.terminal(tables.words(study), terminal.width)
+    terminal.print(drawn)
     for line in tables.notes(study):
-        console.print(line, markup=False, highlight=False)
+        terminal.print(line, markup=False, highlight=False)
     if spared:
-        console.print(f"Not shown, for want of width: {', '.join(spared)}; --out FOLDER writes all.", markup=False)
+        terminal.print(f"Not shown, for want of width: {', '.join(spared)}; --out FOLDER writes all.", markup=False)
     pivot = tables.pivot(study, *options.pivot) if options.pivot else None
     if pivot is not None:
-        console.print(formats.terminal(pivot, sys.maxsize)[0])
+        terminal.print(formats.terminal(pivot, sys.maxsize)[0])
     for sentence in read.unread:
-        print(f"ablate.report: {sentence}", file=sys.stderr)
+        say(f"ablate.report: {sentence}", error=True)
     for run in records.every(runs[runs.state == "failed"]):
         reason = (str(run.reason or "").splitlines() or ["no reason given"])[0]
-        print(f"ablate.report: {run.folder} failed: {reason}", file=sys.stderr)
+        say(f"ablate.report: {run.folder} failed: {reason}", error=True)
     if options.out:
         from ablate.report.files import write
 
         page = write(options.out, runs, study, pivot=pivot, experiment=options.experiment, unread=read.unread)
-        console.print(f"Written: {options.out}; open {page}", markup=False, highlight=False, soft_wrap=True)
+        terminal.print(f"Written: {options.out}; open {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

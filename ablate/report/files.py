@@ -16,6 +16,7 @@ from ablate.files import write_whole
 from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
 from ablate.report.page import page
+from ablate.terminal import say
 
 MOST_COMPARISONS = 40
 """Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
@@ -40,7 +41,7 @@ def write(
             folder.write(name, content)
         shown, said = _figures(folder, runs, cells)
         for sentence in said:
-            print(f"ablate.report: {sentence}", file=sys.stderr)
+            say(f"ablate.report: {sentence}", error=True)
         text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *said])
         folder.write("report.html", text.encode())
         folder.settle()

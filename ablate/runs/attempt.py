@@ -1,5 +1,7 @@
 """One run of a grid: whatever happens to it is an answer, and the other runs go on."""
 
+import os
+import traceback
 from dataclasses import dataclass
 
 from ablate.config import Config
@@ -31,6 +33,8 @@ def attempt(config: Config, *, label: str, workers: int, bar: bool) -> Outcome:
     except AblateError as error:
         return Outcome(error.exit_status, str(error))
     except (Exception, SystemExit) as error:  # somebody's own code may end the process
+        if os.environ.get("ABLATE_TRACEBACK"):
+            traceback.print_exc()
         return Outcome(1, one_line(error))
     finally:
         progress.close()

@@ -61,7 +61,8 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     """
     if not path.is_dir():
         raise AblateError(f"{path} is not a folder: name the one that holds the runs")
-    plans = read_plans(path)
+    unread: list[str] = []
+    plans = read_plans(path, unread)
     if experiment is not None and experiment not in plans:
         known = f"known here: {', '.join(plans)}" if plans else "no experiment was run here"
         raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
@@ -69,8 +70,8 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     for name, plan in plans.items():
         if experiment in (None, name):
             asked.update(plan)
-    there = {entry.name: entry for entry in sorted(path.iterdir()) if entry.name[0] not in "_." and entry.is_dir()}
-    found = Runs([], [])
+    there = {entry.name: entry for entry in sorted(path.iterdir()) if not _apart(entry.name) and entry.is_dir()}
+    found = Runs([], unread)
     memory = Memory(path)
     shared: dict[str, dict[str, Any]] = {}  # one configuration a cell: a hundred thousand runs fit in memory
     names = list(dict.fromkeys([*asked, *(there if experiment is None else ())]))
@@ -98,12 +99,20 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     return found
 
 
-def read_plans(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each experiment asks for: its runs' configurations by folder, in its order."""
-    return dict(_plans(path))
+def _apart(name: str) -> bool:
+    """Whether a folder beside the runs is none of them."""
+    return name.startswith(".") or name in (PLANS, "_aside", "_jobs")
 
 
-def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+def read_plans(path: Path, unread: list[str] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+    """What each experiment asks for: its runs' configurations by folder, in its order.
+
+    A sentence for each request that cannot be read is added to `unread`.
+    """
+    return dict(_plans(path, [] if unread is None else unread))
+
+
+def _plans(path: Path, unread: list[str]) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
     for folder in sorted(entry for entry in (path / PLANS).glob("*") if entry.is_dir()):
         asked: dict[str, dict[str, Any]] = {}
         for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns):
@@ -111,7 +120,10 @@ def _plans(path: Path) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
                 runs = json.loads(file.read_text())["runs"]
                 asked |= {str(name): dict(config) for name, config in runs.items() if cell(config)}
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise AblateError(f"{file} cannot be read: remove it and start the experiment again") from error
+                unread.append(
+                    f"{file} cannot be read ({type(error).__name__}), so what it asked for and is missing is not told: "
+                    "give the grid's command again"
+                )
         yield folder.name, asked
 
 
@@ -143,6 +155,8 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
     try:
         result = json.loads(content or (folder / "result.json").read_bytes())
     except FileNotFoundError:  # under way, or killed
+        if not (folder / "config.yaml").exists():
+            raise ValueError("it holds neither a result.json nor a config.yaml") from None
         config = yaml.load((folder / "config.yaml").read_bytes(), Loader=YamlLoader)
         which = _verified(config, folder)
         alive = holder.living(folder, probe=False)

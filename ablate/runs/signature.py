@@ -66,7 +66,10 @@ def label(shortcut: dict[str, Any]) -> str:
     if own.get("option") == "A":
         del own["option"]
     words = (
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={str(value).lower()}" for key, value in own.items()
+        f"{key}={value:g}"
+        if isinstance(value, float)
+        else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in own.items()
     )
     return " ".join([str(shortcut["name"]), *words])
 

@@ -115,7 +115,7 @@ def test_a_requeue_in_mid_run(site, peace):
     ask(site, "scontrol", "requeue", f"{array}_0")
     until(lambda: job(site, f"{array}_0")["JobState"] == "PENDING", 15, "the task back in the queue")
     ask(site, "scontrol", "hold", f"{array}_0")  # it would be back within seconds
-    assert site.states("drill")["A 0"]["state"] == "waiting"
+    until(lambda: site.states("drill")["A 0"]["state"] == "waiting", 15, "status to say that it waits")
     ask(site, "scontrol", "release", f"{array}_0")
     finish(site, "drill")
     assert job(site, f"{array}_0")["Restarts"] == "1"
@@ -219,9 +219,7 @@ def test_two_people_submit_the_same_grid_at_once(site, peace):
     finish(site, "drill")
     assert site.outcomes("drill") == peace()
     for run in site.runs.glob("digits-*"):
-        assert (run / "run.log").read_text().count(" epoch 1 ") + (run / "run.log").read_text().startswith(
-            "epoch 1 "
-        ) == 1
+        assert (run / "run.log").read_text().count("\nepoch 1 ") == 1
 
 
 def test_several_runs_share_a_task(site, peace):
@@ -270,4 +268,4 @@ def test_a_refusal_of_slurm_is_one_sentence(site):
     words = site.experiment("drill")
     said = site(*words, *SLURM, "hydra.launcher.partition=nosuch", status=1)
     assert "SLURM refused: " in said
-    assert "invalid partition" in said
+    assert "nvalid partition" in said
