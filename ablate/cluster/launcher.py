@@ -110,9 +110,7 @@ class SlurmLauncher(RecordLauncher):
             array = self._sbatch(submission)
             submitted(submission, array)
             count = sum(map(len, part))
-            say(
-                f"submitted {count} runs as array {array} of {len(part)} tasks; logs in {submission.folder}", flush=True
-            )
+            say(f"submitted {count} runs as array {array} of {len(part)} tasks; logs in {submission.folder}")
 
     def _sbatch(self, submission: Submission) -> str:
         script = submission.folder / "job.sh"

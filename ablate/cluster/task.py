@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     with Stopping() as stopping:  # from here on: a warning that nobody heard would end the task for good
         try:
             sitting = os.environ.get("SLURM_RESTART_COUNT", "0")
-            say(f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}", flush=True)
+            say(f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}")
             return _carry_out(options, stopping, began)
         except AblateError as error:
             say(f"ablate: {error}", error=True)
