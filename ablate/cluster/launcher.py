@@ -27,12 +27,12 @@ LOOK = 15.0
 QUEUED = ("partition", "account", "qos", "time", "constraint")
 
 SCRIPT = """#!/bin/bash
-# Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: {command} N
+# Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: bash job.sh N
 # Ignored until python listens: a warning that came before would end the task for good.
 trap '' USR1
 cd {here} || exit 1
 {setup}
-exec {command}
+exec {command} "$@"
 """
 
 

@@ -1,0 +1,307 @@
+"""What is submitted and made of SLURM's answers, with stand-ins for its programs; test_slurm.py has the real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ablate.cluster import slurm
+from ablate.cluster.launcher import minutes
+from ablate.cluster.state import places
+from ablate.cluster.submission import read_submissions, task
+from ablate.errors import AblateError, ConfigError
+from ablate.files import write_whole
+from ablate.runs.holder import Holder
+from tests.cluster.conftest import ROOT, Site, until
+
+PROGRAM = """#!{python}
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+name = os.path.basename(__file__)
+with open(os.path.join(here, "calls.jsonl"), "a") as file:
+    file.write(json.dumps([name, *sys.argv[1:]]) + chr(10))
+try:
+    answer = open(os.path.join(here, name + ".answer")).read()
+except FileNotFoundError:
+    sys.exit(0)
+status, _, text = answer.partition(chr(10))
+(sys.stderr if int(status) else sys.stdout).write(text)
+sys.exit(int(status))
+"""
+
+
+class Stand:
+    """Stand-ins for SLURM's programs: `stand.answers("squeue", "...")`, `stand.calls("sbatch")`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        for name in ("sbatch", "squeue", "scontrol", "scancel"):
+            (folder / name).write_text(PROGRAM.format(python=sys.executable))
+            (folder / name).chmod(0o755)
+        self.answers("sbatch", "77\n")
+        self.answers("scontrol", "MaxArraySize            = 1001\n")
+
+    def answers(self, name, text, status=0):
+        (self.folder / f"{name}.answer").write_text(f"{status}\n{text}")
+
+    def calls(self, name):
+        try:
+            lines = (self.folder / "calls.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [words[1:] for words in map(json.loads, lines) if words[0] == name]
+
+
+@pytest.fixture
+def stand(tmp_path, monkeypatch):
+    stand = Stand(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{stand.folder}:{os.environ['PATH']}")
+    return stand
+
+
+@pytest.fixture
+def site(tmp_path, stand):
+    return Site(tmp_path / "site", {})
+
+
+SLURM = "hydra/launcher=slurm"
+
+
+def test_without_slurm_it_is_one_sentence_and_2(tmp_path):
+    place = Site(tmp_path / "site", {"PATH": "/nonexistent"})
+    said = place("-m", SLURM, "seed=0,1", status=2)
+    assert len(said.splitlines()) == 1
+    assert "sbatch was not found" in said
+    assert "hydra/launcher=joblib" in said
+    assert not place.runs.exists()
+
+
+def test_an_array_is_what_was_asked_for(site, stand):
+    words = site.experiment("drill", seeds="0, 1, 2")
+    said = site(*words, SLURM, "cluster=gpu", "hydra.launcher.at_once=2", "hydra.launcher.options=['--exclusive']")
+    (call,) = stand.calls("sbatch")
+    (submission,) = read_submissions(site.runs)
+    assert "submitted 6 runs as array 77 of 6 tasks" in said
+    for word in (
+        *("--parsable", "--job-name=ablate-drill", "--array=0-5%2", "--requeue", "--open-mode=append"),
+        *("--signal=B:USR1@120", "--partition=gpu", "--time=240", "--gres=gpu:1", "--cpus-per-task=4", "--mem=16G"),
+        *(f"--comment={submission.folder}", f"--output={submission.folder}/%a.log", "--exclusive"),
+    ):
+        assert word in call
+    assert call[-1] == str(submission.folder / "job.sh")
+    script = (submission.folder / "job.sh").read_text()
+    assert script.splitlines()[-1] == (
+        f"exec {sys.executable} -m ablate.cluster.task {submission.folder} --side-by-side=1 --max-timeouts=20 "
+        '--minutes=240 --warning=120 "$@"'
+    )
+    assert subprocess.run(["bash", "-n", submission.folder / "job.sh"], check=False).returncode == 0
+
+
+def test_every_task_has_its_runs_and_no_other(site, stand):
+    site(*site.experiment("drill", seeds="0, 1, 2"), SLURM, "hydra.launcher.runs_per_task=4")
+    (submission,) = read_submissions(site.runs)
+    assert [len(names) for names in submission.runs] == [4, 2]
+    seen = [tree for index in range(2) for tree in task(submission.folder, index)]
+    assert sorted((tree["seed"], tree["shortcut"]["option"]) for tree in seen) == [
+        (seed, option) for seed in range(3) for option in "AB"
+    ]
+    for index in (-1, 2):
+        with pytest.raises(AblateError, match="no task"):
+            task(submission.folder, index)
+
+
+def test_a_grid_larger_than_the_largest_array_is_several(site, stand):
+    stand.answers("scontrol", "SelectType = x\nMaxArraySize            = 4\n")
+    site(*site.experiment("drill", seeds="0, 1, 2, 3, 4"), SLURM)
+    arrays = [next(word for word in call if word.startswith("--array")) for call in stand.calls("sbatch")]
+    assert arrays == ["--array=0-3", "--array=0-3", "--array=0-1"]
+    assert sum(len(submission.runs) for submission in read_submissions(site.runs)) == 10
+
+
+def test_what_is_queued_or_running_is_not_submitted_again(site, stand):
+    words = site.experiment("drill", seeds="0, 1")
+    site(*words, SLURM)
+    (submission,) = read_submissions(site.runs)
+    lines = [
+        f"77|0|RUNNING|None|n1|{submission.folder}",
+        f"77|1|PENDING|Priority||{submission.folder}",
+        f"77|2|COMPLETING|None|n1|{submission.folder}",  # it is at its end, whatever that was
+        "80|3|RUNNING|None|n1|/somebody/else's | folder",
+    ]
+    stand.answers("squeue", "\n".join(lines) + "\n")
+    said = site(*words, SLURM)
+    assert said.count(": already ") == 2
+    assert "submitted 2 runs" in said
+    assert set(places(site.runs)) == {name for names in submission.runs[:3] for name in names}
+
+
+def test_status_joins_the_queue_with_the_records(site, stand, monkeypatch):
+    words = site.experiment("drill", seeds="0, 1")
+    site(*words, SLURM)
+    (submission,) = read_submissions(site.runs)
+    stand.answers("squeue", f"77|0|PENDING|Priority||{submission.folder}\n77|1|RUNNING|None|n2|{submission.folder}\n")
+    states = {name: run["state"] for name, run in site.states("drill").items()}
+    assert sorted(states.values()) == ["lost", "lost", "queued", "starting"]
+    said = site("--experiment", "drill", module="ablate.status", COLUMNS="250")
+    assert "77_0, Priority" in said
+    assert "77_1 running on n2" in said
+    assert "SLURM knows nothing of it" in said
+
+
+def test_a_cluster_that_does_not_answer_hides_no_record(site, stand):
+    site(*site.experiment("drill"), SLURM)
+    stand.answers("squeue", "squeue: error: Unable to contact slurm controller\n", 1)
+    said = site("--experiment", "drill", module="ablate.status")
+    assert "what SLURM has is not shown: SLURM refused: Unable to contact slurm controller" in said
+    assert "2 missing" in said
+
+
+def test_an_array_that_was_taken_though_the_answer_came_too_late_is_not_submitted_twice(site, stand):
+    words = site.experiment("drill")
+    stand.answers("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
+    said = site(*words, SLURM, status=1)
+    assert "Socket timed out" in said
+    (submission,) = read_submissions(site.runs)
+    assert submission.array is None
+    # The next one's folder is not known before it is made: the stand-in reads it from the call.
+    (stand.folder / "squeue").write_text(
+        f"#!{sys.executable}\nimport json\n"
+        f"calls = [json.loads(line) for line in open({str(stand.folder / 'calls.jsonl')!r})]\n"
+        "last = [call for call in calls if call[0] == 'sbatch'][-1]\n"
+        "folder = next(word for word in last if word.startswith('--comment=')).removeprefix('--comment=')\n"
+        "print('91|0|PENDING|Priority||' + folder)\n"
+    )
+    stand.answers("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
+    assert "as array 91 of 2 tasks" in site(*site.experiment("second", seeds="5"), SLURM)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra.launcher.runs_per_task=0"],
+        ["hydra.launcher.gpus=one"],
+        ["hydra.launcher.time=soon"],
+        ["hydra.launcher.time=0"],
+        ["cluster=nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_setting_is_one_sentence_and_2(words, site, stand):
+    said = site("-m", SLURM, "seed=0,1", *words, status=2)
+    assert len(said.splitlines()) == 1
+    assert not stand.calls("sbatch")
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [(90, 90), ("90", 90), ("90:30", 90.5), ("04:00:00", 240), ("1-0", 1440), ("2-12:30", 3630), (None, None)],
+)
+def test_a_time_limit_is_read_as_slurm_reads_it(limit, told):
+    assert minutes(limit) == told
+
+
+@pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "-", "0"])
+def test_what_is_no_time_limit(limit):
+    with pytest.raises(ConfigError):
+        minutes(limit)
+
+
+def test_every_cluster_file_submits(site, stand):
+    names = sorted(path.stem for path in (ROOT / "slurm" / "cluster").glob("*.yaml"))
+    assert len(names) >= 4
+    for name in names:
+        site(*site.experiment(name), SLURM, f"cluster={name}")
+    assert len(stand.calls("sbatch")) == len(names)
+
+
+def test_cancel_names_the_tasks_of_one_experiment(site, stand):
+    for name in ("first", "second"):
+        site(*site.experiment(name), SLURM)
+    folders = {submission.experiment: submission.folder for submission in read_submissions(site.runs)}
+    lines = [f"{array}|{task}|PENDING|Priority||{folders[name]}" for array, name in ((5, "first"), (6, "second"))
+             for task in (0, 1)]  # fmt: skip
+    stand.answers("squeue", "\n".join(lines) + "\n")
+    said = site("--experiment", "first", module="ablate.cancel", status=2)
+    assert "2 pending: add --yes" in said
+    assert not stand.calls("scancel")
+    site("--experiment", "first", "--yes", module="ablate.cancel")
+    assert stand.calls("scancel") == [["5_0", "5_1"]]
+    said = site("--experiment", "third", module="ablate.cancel", status=1)
+    assert "submitted were: first, second" in said
+
+
+def test_a_task_waits_for_an_earlier_sitting_of_its_own(site, stand):
+    """SLURM took a node for dead: the new sitting begins while the old one still trains."""
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (name,) = submission.runs[0]
+    (site.runs / name).mkdir(parents=True)
+    os.environ["SLURM_JOB_ID"] = "77"
+    try:
+        old = Holder(site.runs / name)
+        assert old.take() is None
+    finally:
+        del os.environ["SLURM_JOB_ID"]
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
+    time.sleep(8)
+    assert task.poll() is None
+    old.release()
+    said, _ = task.communicate(timeout=60)
+    assert task.returncode == 0, said
+    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+
+
+def test_a_task_leaves_what_somebody_else_trains(site, stand):
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (name,) = submission.runs[0]
+    (site.runs / name).mkdir(parents=True)
+    other = Holder(site.runs / name)
+    assert other.take() is None
+    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
+    other.release()
+    assert not (site.runs / name / "result.json").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 0), (signal.SIGTERM, 143)])
+def test_a_task_that_is_asked_to_stop(number, status, site, stand):
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (name,) = submission.runs[0]
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.1")
+    until(lambda: (site.runs / name / "checkpoint.pt").exists(), 60, "a checkpoint")
+    task.send_signal(number)
+    said, _ = task.communicate(timeout=60)
+    assert task.returncode == status, said
+    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "interrupted"
+    requeued = ["requeue", "77"] in stand.calls("scontrol")
+    assert requeued == (number == signal.SIGUSR1)
+    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0")
+    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+
+
+def test_code_that_changed_since_the_submission_is_not_trained_under_the_old_name(site, stand):
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    write_whole(site.folder / "slow.py", (site.folder / "slow.py").read_bytes() + b"\n# another\n")
+    said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
+    assert "have changed since it was submitted" in said
+    assert not list(site.runs.glob("digits-*"))
+
+
+def test_a_submission_that_was_cut_short_is_none(site, stand):
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (submission.folder / "plan.json").write_text("{")
+    assert list(read_submissions(site.runs)) == []
+
+
+def test_what_slurm_says_in_one_line(stand):
+    stand.answers("scontrol", "slurm_update error: Invalid job id specified\nJob 9 requeue failed\n", 1)
+    with pytest.raises(AblateError, match="SLURM refused: Job 9 requeue failed"):
+        slurm.requeue("9")
