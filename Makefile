@@ -8,7 +8,7 @@ ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test slurm-test drill simulate bench scale lint types clean
+.PHONY: help setup quickstart test slurm-test drill simulate crowd bench scale lint types clean
 
 help:
 	@echo 'make setup        make .venv with all that is needed'
@@ -59,6 +59,11 @@ simulate: $(READY)
 # What checkpoints and records cost, and how status and report grow with the number of records.
 bench: $(READY)
 	$(BIN)/python -m ablate.bench records
+
+crowd: $(READY)
+	@rm -rf build/crowd
+	PYTHONPATH=. $(BIN)/python tests/crowd.py build/crowd --out results/scale.md
+	@rm -rf build/crowd
 
 scale: $(READY)
 	@rm -rf build/scale

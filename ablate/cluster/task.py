@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="the time limit of a sitting")
     parser.add_argument("--warning", type=float, default=120, help="seconds before it that SIGUSR1 comes (%(default)s)")
     parser.add_argument("--max-timeouts", type=int, default=20, help="time limits before it gives up (%(default)s)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # job.sh puts the number last
     if options.task is None:
         if "SLURM_ARRAY_TASK_ID" not in os.environ:
             parser.error("which task? SLURM_ARRAY_TASK_ID is not set: give its number")

@@ -90,6 +90,12 @@ class Holder:
         else:
             self.release()
 
+    def beat(self) -> None:
+        """Say that the holder lives. Raises Lost, or OSError where the file system refuses."""
+        self.check()
+        assert self.path is not None
+        write_whole(self.path, json.dumps(self._card()).encode(), durable=False)
+
     def _card(self) -> dict[str, Any]:
         where = {"host": socket.gethostname(), "machine": _machine()}
         if job := os.environ.get("SLURM_JOB_ID"):
@@ -99,8 +105,7 @@ class Holder:
     def _renew(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                self.check()
-                write_whole(self.path, json.dumps(self._card()).encode(), durable=False)  # type: ignore[arg-type]
+                self.beat()
             except Lost:
                 return  # the training thread finds it out at its next checkpoint
             except OSError:

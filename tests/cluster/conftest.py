@@ -33,8 +33,8 @@ class Bad(Slow):
     steps = 0
 
     def forward(self, x, residual):
-        Bad.steps += self.training
-        if Bad.steps > 60:
+        self.steps += self.training
+        if self.steps > 20:
             raise ValueError("this shortcut has had enough")
         return super().forward(x, residual)
 """
@@ -107,7 +107,13 @@ class Site:
             result = json.loads(path.read_text()) if path.exists() else {}
             lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
             metrics = [tuple(value for key, value in line.items() if key != "seconds") for line in lines]
-            out[run.folder] = (run.state, run.test_error, result.get("weights_sha256"), result.get("reason"), *metrics)
+            out[run.folder] = (
+                run.state,
+                result.get("test_error"),
+                result.get("weights_sha256"),
+                result.get("reason"),
+                *metrics,
+            )
         table = tables.words(cells(found)).drop(columns=["seconds"])
         return {**out, "table": tuple(map(tuple, table.to_numpy().tolist()))}
 

@@ -219,6 +219,13 @@ def test_every_cluster_file_submits(site, stand):
     assert len(stand.calls("sbatch")) == len(names)
 
 
+def test_a_site_file_of_ones_own(site, stand):
+    (site.folder / "my" / "cluster").mkdir()
+    (site.folder / "my" / "cluster" / "mine.yaml").write_text("# @package hydra.launcher\npartition: our own\n")
+    site(*site.experiment("drill"), SLURM, "cluster=mine")
+    assert "--partition=our own" in stand.calls("sbatch")[0]
+
+
 def test_cancel_names_the_tasks_of_one_experiment(site, stand):
     for name in ("first", "second"):
         site(*site.experiment(name), SLURM)
@@ -281,7 +288,10 @@ def test_a_task_that_is_asked_to_stop(number, status, site, stand):
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "interrupted"
     requeued = ["requeue", "77"] in stand.calls("scontrol")
     assert requeued == (number == signal.SIGUSR1)
-    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0")
+    by_hand = subprocess.run(
+        ["bash", submission.folder / "job.sh", "0"], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    assert by_hand.returncode == 0, by_hand.stderr
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
 
 
