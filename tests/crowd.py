@@ -75,7 +75,7 @@ def beats(folder: Path, many: int) -> float:
 
 
 def plan(folder: Path) -> tuple[float, int, float, float]:
-    """A submission of all runs: seconds to write, bytes; seconds for a task to read its line; squeue's answer joined."""
+    """A submission of all runs: seconds to write, bytes; seconds for a task to read its line, and to join squeue's."""
     base = from_overrides("depth=20", f"results={folder}")
     tasks: list[list[Config]] = []
     for number in range(RUNS):
@@ -131,8 +131,8 @@ def main() -> int:
     report, report_again = (scale.measure("ablate.report", str(folder / "study"))[0] for _ in range(2))
     renames = counts["replace"] + counts["rename"]
     lines = [
-        f"| a run of {epochs} epochs and 2 checkpoints | {files} files kept, {size / 2**20:.1f} MiB; {renames} renames, "
-        f"{counts['fsync']} fsyncs, {counts['link']} links, {counts['unlink']} unlinks |",
+        f"| a run of {epochs} epochs and 2 checkpoints | {files} files kept, {size / 2**20:.1f} MiB; "
+        f"{renames} renames, {counts['fsync']} fsyncs, {counts['link']} links, {counts['unlink']} unlinks |",
         f"| heartbeats of {NODES:,} runs | one rename each {holder.BEAT:.0f} s: {NODES / holder.BEAT:.0f} a second; "
         f"this disk takes {per_beat:,.0f} a second from one process |",
         f"| a submission of {RUNS:,} tasks | {writing:.1f} s and {plan_size / 2**20:.0f} MiB in 3 files; a task reads "
