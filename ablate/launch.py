@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from ablate.config import Config
 from ablate.errors import ConfigError
-from ablate.machine import cores
+from ablate.machine import cores, gpus
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.stopping import SIGNALS, Stopping
 
@@ -81,8 +81,10 @@ class ProcessLauncher(RecordLauncher):
         for number in range(len(configs)):
             waiting.put(number)
         with Stopping() as stopping:
+            devices = shared_out(configs, self.slots)
             slots = [
-                _Slot(self.slots, configs, outcomes, waiting, stopping) for _ in range(min(self.slots, len(configs)))
+                _Slot(self.slots, configs, outcomes, waiting, stopping, devices[number])
+                for number in range(min(self.slots, len(configs)))
             ]
             for slot in slots:
                 slot.start()
@@ -104,10 +106,11 @@ class _Slot(threading.Thread):
         outcomes: list[Outcome | None],
         waiting: "queue.SimpleQueue[int]",
         stopping: Stopping,
+        device: str | None,
     ) -> None:
         super().__init__(daemon=True)
         self.workers, self.configs, self.outcomes = workers, configs, outcomes
-        self.waiting, self.stopping = waiting, stopping
+        self.waiting, self.stopping, self.device = waiting, stopping, device
         self.pid: int | None = None
 
     def run(self) -> None:
@@ -119,7 +122,7 @@ class _Slot(threading.Thread):
                 break
             try:
                 if pool is None:
-                    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
+                    pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (self.device,))
                     self.pid = pool.submit(os.getpid).result()
                 label = f"[{number + 1}/{len(self.configs)}] "
                 future: Future[Outcome] = pool.submit(
@@ -148,7 +151,23 @@ def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome
     return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; between runs the parent alone decides. A run takes them itself."""
+def shared_out(configs: list[Config], slots: int) -> list[str | None]:
+    """The GPU of each slot, as CUDA_VISIBLE_DEVICES names it: the slots take turns. None: all that there are.
+
+    A run that names its own, as device=cuda:1, has been shared out by hand.
+    """
+    devices = gpus()
+    if not devices or any(config.device not in ("auto", "cuda") for config in configs):
+        return [None] * slots
+    return [devices[slot % len(devices)] for slot in range(slots)]
+
+
+def _begin(device: str | None) -> None:
+    """What a worker does first: before torch is imported it is given the one GPU that it is to see.
+
+    Ctrl-C reaches every process of a terminal; between runs the parent alone decides. A run takes signals itself.
+    """
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

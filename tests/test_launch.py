@@ -1,0 +1,61 @@
+"""Runs side by side on one machine: what each process is given."""
+
+import json
+
+import pytest
+
+from ablate.launch import shared_out
+from ablate.machine import cores, gpus
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "shares"),
+    [
+        ("0,1", "auto", ["0", "1", "0"]),
+        ("3", "cuda", ["3", "3", "3"]),
+        ("GPU-8a,MIG-1/2/0", "auto", ["GPU-8a", "MIG-1/2/0", "GPU-8a"]),
+        ("0,1", "cuda:1", [None, None, None]),
+        ("0,1", "cpu", [None, None, None]),
+        ("", "auto", [None, None, None]),
+    ],
+)
+def test_slots_take_turns_at_the_devices(visible, device, shares, monkeypatch, resolve):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert shared_out([resolve(f"device={device}")], 3) == shares
+
+
+def test_without_a_word_of_the_environment_the_devices_are_the_machines(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert all(name.isdigit() for name in gpus())
+
+
+def test_cores_are_what_slurm_gave_the_task(monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    assert cores() == 3
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    assert cores() >= 1
+
+
+SEEING = """
+import os
+from ablate.models.shortcuts import Identity
+
+class Seeing(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride, option="A")
+        with open("seen.txt", "a") as file:
+            file.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + " " + str(os.getpid()) + chr(10))
+"""
+
+
+def test_each_process_sees_one_device(process, tmp_path):
+    (tmp_path / "seeing.py").write_text(SEEING)
+    words = ("depth=8", "iterations=2", "threads=1", "seed=0,1", "shortcut._target_=seeing.Seeing")
+    grid = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words)
+    outcome = process("ablate", *grid, path=tmp_path, CUDA_VISIBLE_DEVICES="5,7")
+    assert outcome.status == 0, outcome
+    seen = {tuple(line.split()) for line in (tmp_path / "seen.txt").read_text().splitlines()}
+    assert len({pid for _, pid in seen}) == len(seen)  # one device a process
+    assert {device for device, _ in seen} == {"5", "7"}
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/*/result.json")]
+    assert [record["status"] for record in records] == ["finished", "finished"]
