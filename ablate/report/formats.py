@@ -31,7 +31,7 @@ PAGEFUL = 40
 """Rows that fit on a page of LaTeX."""
 
 PAGES = Environment(
-    loader=PackageLoader("ablate.report", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=PackageLoader("ablate.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
 
 
