@@ -61,10 +61,6 @@ class Record:
         except OSError as error:
             raise self.unwritable(error) from error
 
-    def metrics_before(self, step: int) -> list[dict[str, Any]]:
-        """The evaluations that stand when the run goes on from `step`; one at `step` itself is made anew."""
-        return [line for line in self._metrics() if line["step"] < step]
-
     def start(self, kept: list[dict[str, Any]]) -> None:
         """Make the record one of a run under way, with `kept` for its metrics. Call as the holder."""
         sweep_temporaries(self.folder)
@@ -124,20 +120,6 @@ class Record:
             f"{self.folder / name} cannot be written: {error.strerror}; free some space and give the same command "
             "again, which goes on from the last checkpoint"
         )
-
-    def _metrics(self) -> list[dict[str, Any]]:
-        """The whole lines of metrics.jsonl; a last one that was cut by a kill is left out."""
-        try:
-            text = (self.folder / "metrics.jsonl").read_text()
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break
-        return lines
 
 
 def wanted(record: Record) -> str:
