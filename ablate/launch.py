@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -116,12 +116,10 @@ class _Slot(threading.Thread):
                 break
             try:
                 if pool is None:
-                    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
+                    pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin_worker)
                     self.pid = pool.submit(os.getpid).result()
                 label = f"[{number + 1}/{len(self.configs)}] "
-                future: Future[Outcome] = pool.submit(
-                    attempt, self.configs[number], label=label, workers=self.workers, bar=False
-                )
+                future: Future[Outcome] = pool.submit(_carry_out, self.configs[number], label, self.workers)
                 self.outcomes[number] = future.result()
             except BrokenProcessPool:
                 self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
@@ -145,7 +143,30 @@ def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome
     return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
 
 
-def _ignore_interrupts() -> None:
+_busy = threading.Lock()
+"""In a worker: held while it carries out a run."""
+
+
+def _begin_worker() -> None:
     """Ctrl-C reaches every process of a terminal; between runs the parent alone decides. A run takes them itself."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True, name="orphan").start()
+
+
+def _carry_out(config: Config, label: str, workers: int) -> Outcome:
+    with _busy:
+        return attempt(config, label=label, workers=workers, bar=False)
+
+
+def _outlive_nobody() -> None:
+    """When the parent is gone, killed perhaps, a run under way writes its checkpoint and the process ends.
+
+    It would wait for its next run forever otherwise: nobody closes the queue.
+    """
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    while not _busy.acquire(timeout=1.0):
+        os.kill(os.getpid(), signal.SIGTERM)  # again and again: a run that is just beginning does not listen yet
+    os._exit(1)
