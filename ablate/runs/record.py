@@ -19,6 +19,8 @@ from ablate.files import sweep_temporaries, to_json, write_whole
 from ablate.runs.signature import folder_name
 
 DONE = ("finished", "diverged")
+AGAIN = {"failed": ("failed",), "all": (*DONE, "failed")}
+"""What `rerun` trains afresh: never a run under way, which goes on."""
 ASIDE = "_aside"
 
 
@@ -124,9 +126,8 @@ class Record:
 
 def wanted(record: Record) -> str:
     """What is to be done with a run: 'skip' it, train it 'afresh' with the old folder set aside, or go 'on'."""
-    rerun, result = record.config.rerun, record.read_result()
-    if rerun == "all" and record.folder.exists():
+    result = record.read_result()
+    status = result.get("status") if result else None
+    if status in AGAIN.get(record.config.rerun or "", ()):
         return "afresh"
-    if rerun == "failed" and result and result.get("status") == "failed":
-        return "afresh"
-    return "skip" if result and result.get("status") in DONE else "on"
+    return "skip" if status in DONE else "on"

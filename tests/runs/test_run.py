@@ -169,6 +169,20 @@ def stopped(ask, monkeypatch, step, *overrides):
         assert ask(*overrides, "checkpoint.steps=1").status == 130
 
 
+def test_rerun_all_sets_aside_what_has_ended_and_goes_on_with_what_was_begun(ask, tmp_path, strict_json, monkeypatch):
+    assert ask(*TINY).status == 0
+    whole, _ = read(only(tmp_path / "runs"), strict_json)
+    stopped(ask, monkeypatch, 5, *TINY, "rerun=all")
+    (only(tmp_path / "runs") / "result.json").unlink()  # killed, it says nothing; interrupted, it says so
+    for step in (7, 9):
+        stopped(ask, monkeypatch, step, *TINY, "rerun=all")
+    outcome = ask(*TINY, "rerun=all")
+    assert "from step 9 on" in outcome.out
+    again, _ = read(only(tmp_path / "runs"), strict_json)
+    assert (again["resumed"], again["weights_sha256"]) == (3, whole["weights_sha256"])
+    assert len(list((tmp_path / "runs" / "_aside").iterdir())) == 1
+
+
 SPOIL = {
     "a number": lambda text: re.sub(r'"test_error": [0-9.]+', '"test_error": 0.5', text),
     "a key": lambda text: text.replace("train_loss", "tran_loss"),
