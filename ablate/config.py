@@ -91,7 +91,7 @@ class Config:
     threads: int | None = None
     deterministic: bool = False  # the same bits on a GPU too
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
-    rerun: str | None = None  # failed, all: train these afresh, the old folder kept aside
+    rerun: str | None = None  # failed, all: train these afresh where they have ended, the old folder kept aside
     dry_run: bool = False
     results: str = "results/runs"
     experiment: str | None = None

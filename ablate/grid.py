@@ -122,13 +122,15 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         more = f" and {len(which) - 1} more" if len(which) > 1 else ""
         log = f"; its log: {which[0].folder / 'run.log'}" if which[0].folder.exists() else ""
         say(f"ablate: {which[0].folder.name}{more} failed: {reason}{log}", error=True)
+    # With rerun=all the same command trains anew what has been trained by now.
+    same = "the same command" + (" without rerun=all" if records[0].config.rerun == "all" else " again")
     if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
-        sentence = f"interrupted with {len(stopped)} runs to go; the same command again goes on"
+        sentence = f"interrupted with {len(stopped)} runs to go; {same} goes on"
         raise GridError(sentence, stopped[0].status)
     if failed:
         count = sum(map(len, failed.values()))
         status = max(outcome.status for outcome in outcomes)
-        raise GridError(f"{count} of {len(records)} runs failed; the same command again runs what is left", status)
+        raise GridError(f"{count} of {len(records)} runs failed; {same} runs what is left", status)
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -122,12 +122,10 @@ class _Slot(threading.Thread):
                 break
             try:
                 if pool is None:
-                    pool = ProcessPoolExecutor(1, get_context("spawn"), _begin, (self.device,))
+                    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self.device,))
                     self.pid = pool.submit(os.getpid).result()
                 label = f"[{number + 1}/{len(self.configs)}] "
-                future: Future[Outcome] = pool.submit(
-                    attempt, self.configs[number], label=label, workers=self.workers, bar=False
-                )
+                future: Future[Outcome] = pool.submit(_carry_out, self.configs[number], label, self.workers)
                 self.outcomes[number] = future.result()
             except BrokenProcessPool:
                 self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
@@ -162,6 +160,10 @@ def shared_out(configs: list[Config], slots: int) -> list[str | None]:
     return [devices[slot % len(devices)] for slot in range(slots)]
 
 
+_busy = threading.Lock()
+"""In a worker: held while it carries out a run."""
+
+
 def _begin(device: str | None) -> None:
     """What a worker does first: before torch is imported it is given the one GPU that it is to see.
 
@@ -171,3 +173,22 @@ def _begin(device: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True, name="orphan").start()
+
+
+def _carry_out(config: Config, label: str, workers: int) -> Outcome:
+    with _busy:
+        return attempt(config, label=label, workers=workers, bar=False)
+
+
+def _outlive_nobody() -> None:
+    """When the parent is gone, killed perhaps, a run under way writes its checkpoint and the process ends.
+
+    It would wait for its next run forever otherwise: nobody closes the queue.
+    """
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    while not _busy.acquire(timeout=1.0):
+        os.kill(os.getpid(), signal.SIGTERM)  # again and again: a run that is just beginning does not listen yet
+    os._exit(1)

@@ -3,6 +3,12 @@
 import json
 import shutil
 
+import pytest
+
+from ablate.grid import GridError, _report
+from ablate.runs.attempt import Outcome
+from ablate.runs.record import Record
+
 
 def runs(folder):
     return sorted(path.name.rsplit("-", 1)[0] for path in folder.iterdir() if not path.name.startswith(("_", ".")))
@@ -72,3 +78,11 @@ def test_the_experiments_that_are_to_run_in_parallel_do(process):
     for experiment in ("quickstart", "depth"):
         shown = process("ablate", f"+experiment={experiment}", "-c", "hydra", "--package", "hydra.launcher")
         assert "ProcessLauncher" in shown.out, shown
+
+
+@pytest.mark.parametrize(("words", "promise"), [((), "command again"), (("rerun=all",), "command without rerun=all")])
+def test_no_grid_promises_that_rerun_all_goes_on(resolve, words, promise):
+    record = Record(resolve(*words))
+    for outcome, what in ((Outcome(130, interrupted=True), "goes on"), (Outcome(1, "broken"), "runs what is left")):
+        with pytest.raises(GridError, match=f"the same {promise} {what}$"):
+            _report([record], [outcome], 1.0)

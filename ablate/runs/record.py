@@ -19,6 +19,8 @@ from ablate.files import sweep_temporaries, to_json, write_whole
 from ablate.runs.signature import folder_name
 
 DONE = ("finished", "diverged")
+AGAIN = {"failed": ("failed",), "all": (*DONE, "failed")}
+"""What `rerun` trains afresh: never a run under way, which goes on."""
 ASIDE = "_aside"
 
 
@@ -60,10 +62,6 @@ class Record:
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise self.unwritable(error) from error
-
-    def metrics_before(self, step: int) -> list[dict[str, Any]]:
-        """The evaluations that stand when the run goes on from `step`; one at `step` itself is made anew."""
-        return [line for line in self._metrics() if line["step"] < step]
 
     def start(self, kept: list[dict[str, Any]]) -> None:
         """Make the record one of a run under way, with `kept` for its metrics. Call as the holder."""
@@ -125,26 +123,11 @@ class Record:
             "again, which goes on from the last checkpoint"
         )
 
-    def _metrics(self) -> list[dict[str, Any]]:
-        """The whole lines of metrics.jsonl; a last one that was cut by a kill is left out."""
-        try:
-            text = (self.folder / "metrics.jsonl").read_text()
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break
-        return lines
-
 
 def wanted(record: Record) -> str:
     """What is to be done with a run: 'skip' it, train it 'afresh' with the old folder set aside, or go 'on'."""
-    rerun, result = record.config.rerun, record.read_result()
-    if rerun == "all" and record.folder.exists():
+    result = record.read_result()
+    status = result.get("status") if result else None
+    if status in AGAIN.get(record.config.rerun or "", ()):
         return "afresh"
-    if rerun == "failed" and result and result.get("status") == "failed":
-        return "afresh"
-    return "skip" if result and result.get("status") in DONE else "on"
+    return "skip" if status in DONE else "on"

@@ -161,7 +161,8 @@ class _Observer:
         self.saved, self.saved_step = time.monotonic(), self.now
         kept = True
         try:
-            checkpoint.save(self.record.folder, {**state, "sittings": self.sittings})
+            kept_too = {"sittings": self.sittings, "evaluations": [asdict(e) for e in self.evaluations]}
+            checkpoint.save(self.record.folder, {**state, **kept_too})
         except OSError as error:
             kept = False
             self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the one before stays, the next try follows")
@@ -183,14 +184,14 @@ def _carry_out(
 ) -> None:
     config, progress = record.config, observer.progress
     precision = pick_precision(config.precision, device)
-    resume, kept = _resume(record, observer, device, precision, len(pictures.train_y) // config.recipe.batch)
+    resume = _resume(record, observer, device, precision)
     if resume:  # the same bits need the same sums: as it began, so it goes on
         observer.sittings, threads = resume["sittings"], resume["sittings"][0]["threads"]
     torch.set_num_threads(threads)
     start = resume["step"] if resume else 0
     observer.sittings = [*observer.sittings, _sitting(start, device, precision, threads)]
     observer.begin(start, resume["seconds"] if resume else 0.0)
-    observer.evaluations = [Evaluation(**line) for line in kept]
+    observer.evaluations = [Evaluation(**line) for line in resume["evaluations"]] if resume else []
     facts = {
         "schema": SCHEMA,
         "signature": signature(record.tree),
@@ -208,7 +209,7 @@ def _carry_out(
         "sittings": observer.sittings,
         "config": record.tree,
     }
-    record.start(kept)
+    record.start([asdict(evaluation) for evaluation in observer.evaluations])
     record.log(progress.started(record, observer.steps, facts, start))
     _save_diff(record, observer)
 
@@ -253,10 +254,8 @@ def _carry_out(
     record.log(progress.ended(record, record.read_result() or {}))
 
 
-def _resume(
-    record: Record, observer: _Observer, device: torch.device, precision: torch.dtype, per_epoch: int
-) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """The checkpoint to go on from, if there is one, and the metrics that stand.
+def _resume(record: Record, observer: _Observer, device: torch.device, precision: torch.dtype) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if there is one.
 
     Raises AblateError where the run was begun on another kind of device or in another precision: half of each is
     neither's result.
@@ -265,22 +264,16 @@ def _resume(
     for sentence in warnings:
         observer.warn(sentence)
     if state is None:
-        return None, []
+        return None
     began = state["sittings"][0]
     now = {"device_type": device.type, "precision": _name(precision)}
     for key, value in now.items():
         if began[key] != value:
             raise AblateError(
                 f"{record.folder} was begun with {key.partition('_')[0]} {began[key]} and would go on with {value}: "
-                f"go on where it was begun, or add rerun=all to train it afresh"
+                f"go on where it was begun, or remove that folder to train it afresh"
             )
-    kept = record.metrics_before(state["step"])
-    if len(kept) != (state["step"] - 1) // per_epoch:
-        observer.warn(
-            f"metrics.jsonl is not what the checkpoint at step {state['step']} was written with: from step 0 again"
-        )
-        return None, []
-    return state, kept
+    return state
 
 
 def _sitting(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:

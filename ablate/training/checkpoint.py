@@ -18,7 +18,8 @@ from ablate.files import write_whole
 
 NEW, OLD = "checkpoint.pt", "checkpoint.old.pt"
 MARK = b"\nablate-sha256:"
-SCHEMA = 1
+SCHEMA = 2
+"""Raised when a checkpoint comes to hold something else; one of before is not gone on from."""
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -66,7 +67,7 @@ def load(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         except Exception as error:  # whatever a torn or foreign file makes torch raise
             aside = path.with_suffix(".pt.broken")
             path.replace(aside)
-            warnings.append(f"{path} is broken ({error}): set aside as {aside.name}, going on from the one before")
+            warnings.append(f"{path} is broken ({error}): set aside as {aside.name}, going on from what was before it")
     return None, warnings
 
 

@@ -119,7 +119,7 @@ def test_what_is_remembered_was_verified(study, write, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(memory, "WORTHWHILE", 1)
     good = write(*GATE, test_error=1.0)
-    bad = write(*GATE, "seed=2", test_error="1")
+    bad = write(*GATE, "seed=2", test_error=1.0, seconds="ten")
     for _ in range(2):
         found = read_runs(study)
         assert good in [run.folder for run in found.runs]

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 DRILL = Path(__file__).parents[1] / "drill.py"
@@ -22,8 +23,8 @@ def drill(*words):
     return json.loads(answer.stdout)
 
 
-def start(folder, *overrides, **options):
-    command = [sys.executable, "-m", "ablate", *TINY, f"results={folder}", *overrides]
+def start(folder, *overrides, grid=False, **options):
+    command = [sys.executable, "-m", "ablate", *(["-m"] if grid else []), *TINY, f"results={folder}", *overrides]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -218,3 +219,19 @@ def test_rerun_keeps_the_old_folder_aside(tmp_path, undisturbed):
     (aside,) = (tmp_path / "_aside").iterdir()
     assert (aside / "mark").read_text() == "old"
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def test_no_process_outlives_the_grid_that_started_it(tmp_path):
+    """Killed, the parent tells nobody; the runs under way keep what they have computed."""
+    process = start(tmp_path, "epochs=200", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", grid=True)
+    until(lambda: list(tmp_path.glob("*/metrics.jsonl")), process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    for worker in alive:
+        worker.kill()
+    process.communicate()
+    assert not alive
+    assert list(tmp_path.glob("*/checkpoint.pt"))
+    assert not list(tmp_path.glob("*/holder-*"))

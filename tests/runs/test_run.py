@@ -11,6 +11,7 @@ import yaml
 
 from ablate.config import Config
 from ablate.runs.signature import signature
+from ablate.training import checkpoint
 
 RESULT = {
     *("schema", "signature", "status", "test_error", "best_test_error", "train_loss", "train_error", "parameters"),
@@ -153,6 +154,70 @@ def test_an_interrupted_run_says_so_and_is_trained_when_asked_again(ask, tmp_pat
     result, metrics = read(folder, strict_json)
     assert (result["status"], len(metrics)) == ("finished", 1)
     assert "reason" not in result
+
+
+def stopped(ask, monkeypatch, step, *overrides):
+    """Begin a run that ends with its checkpoint at `step`."""
+
+    def save(folder, state, save=checkpoint.save):
+        save(folder, state)
+        if state["step"] == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save)
+        assert ask(*overrides, "checkpoint.steps=1").status == 130
+
+
+def test_rerun_all_sets_aside_what_has_ended_and_goes_on_with_what_was_begun(ask, tmp_path, strict_json, monkeypatch):
+    assert ask(*TINY).status == 0
+    whole, _ = read(only(tmp_path / "runs"), strict_json)
+    stopped(ask, monkeypatch, 5, *TINY, "rerun=all")
+    (only(tmp_path / "runs") / "result.json").unlink()  # killed, it says nothing; interrupted, it says so
+    for step in (7, 9):
+        stopped(ask, monkeypatch, step, *TINY, "rerun=all")
+    outcome = ask(*TINY, "rerun=all")
+    assert "from step 9 on" in outcome.out
+    again, _ = read(only(tmp_path / "runs"), strict_json)
+    assert (again["resumed"], again["weights_sha256"]) == (3, whole["weights_sha256"])
+    assert len(list((tmp_path / "runs" / "_aside").iterdir())) == 1
+
+
+SPOIL = {
+    "a number": lambda text: re.sub(r'"test_error": [0-9.]+', '"test_error": 0.5', text),
+    "a key": lambda text: text.replace("train_loss", "tran_loss"),
+    "no line": lambda text: "",
+    "no JSON": lambda text: "oops\n[1]\n",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOIL.values(), ids=SPOIL)
+def test_the_evaluations_of_a_resumed_run_come_from_its_checkpoint(ask, tmp_path, strict_json, monkeypatch, spoil):
+    assert ask(*TINY, f"results={tmp_path / 'whole'}").status == 0
+    result, metrics = read(only(tmp_path / "whole"), strict_json)
+    stopped(ask, monkeypatch, 21, *TINY)  # an epoch is of 20 steps: one evaluation stands
+    file = only(tmp_path / "runs") / "metrics.jsonl"
+    before = file.read_text()
+    assert before.count("\n") == 1
+    file.write_text(spoil(before))
+    assert file.read_text() != before
+    outcome = ask(*TINY)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "from step 21 on" in outcome.out
+    again, lines = read(only(tmp_path / "runs"), strict_json)
+    assert without_seconds(lines) == without_seconds(metrics)
+    for key in ("test_error", "best_test_error", "train_loss", "weights_sha256"):
+        assert again[key] == result[key]
+
+
+def test_a_checkpoint_of_an_older_kind_is_not_gone_on_from(ask, tmp_path, strict_json, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA - 1)
+        stopped(ask, monkeypatch, 2, *TINY)
+    outcome = ask(*TINY)
+    assert outcome.status == 0
+    assert f"schema {checkpoint.SCHEMA - 1}, where this version reads {checkpoint.SCHEMA}" in outcome.err
+    assert read(only(tmp_path / "runs"), strict_json)[0]["resumed"] == 0
 
 
 REZERO = """
