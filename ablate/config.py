@@ -161,9 +161,8 @@ def explain(error: Exception) -> str:
         return f"{cause.full_key}: {_first_line(cause)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
-    if group := re.match(r"Could not override '(\w+)'", _first_line(error)):
-        options = ", ".join(known(group[1]))
-        return f"a file of {group[1]} is named with a plus: +{group[1]}=NAME. Known: {options}"
+    if plus := re.match(r"Could not override '(\w+)'", _first_line(error)):
+        return f"a file of {plus[1]} is named with a plus: +{plus[1]}=NAME. Known: {', '.join(known(plus[1]))}"
     return _first_line(error)
 
 
