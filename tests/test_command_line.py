@@ -40,6 +40,7 @@ def pictures(tmp_path, monkeypatch):
 
 
 WRONG = {
+    ("experiment=quickstart",): ("+experiment=NAME", "quickstart"),
     ("depth=111",): ["ablate: depth 111 is not 6n+2; nearest: 110, 116"],
     ("depth=abc",): ["depth", "abc"],
     ("shortcut=gat",): ["'gat' is unknown", "did you mean 'gate'", "exclusive_gate", "dropout"],
