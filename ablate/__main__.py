@@ -10,6 +10,7 @@ import os
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -31,6 +32,7 @@ grid.register()
 @hydra.main(version_base="1.3", config_path=str(configuration.conf_folder()), config_name="config")
 def entry(composed: DictConfig) -> None:
     try:
+        configuration.stay_put(HydraConfig.get().job.chdir)
         _run(configuration.resolve(composed))
     except Exception as error:  # raised on, Hydra would put the overrides before it on stderr
         sys.exit(_report(error))
@@ -70,6 +72,7 @@ def main() -> int:
         os.environ["ABLATE_TRACEBACK"] = "1"
     os.environ[FULL] = "1"
     try:
+        configuration.check_words(sys.argv[1:])
         entry()
     except (HydraException, OmegaConfBaseException) as error:
         return _report(ConfigError(configuration.explain(error)))

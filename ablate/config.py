@@ -21,7 +21,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
-from ablate.errors import ConfigError, one_line
+from ablate.errors import AblateError, ConfigError, one_line
 from ablate.source import digest, find
 
 BUILT_IN = "ablate.models.shortcuts."
@@ -148,6 +148,11 @@ def keys() -> list[str]:
 def explain(error: Exception) -> str:
     """One sentence for an error of Hydra's or OmegaConf's while it composed the configuration."""
     cause = error.__cause__ or error
+    if isinstance(cause, AblateError):  # from a launcher's constructor
+        return str(cause)
+    if _first_line(error).startswith("Ambiguous value for argument "):
+        asked = _first_line(error).partition("'")[2].rstrip("'")
+        return f"{asked} is a list: add -m for a run of each, as in python -m ablate -m {asked}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = [option for option in error.options or [] if not option.startswith("_")]
@@ -168,6 +173,19 @@ def explain(error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise ConfigError for a word of the command line that has no key, on which Hydra stumbles."""
+    for word in words:
+        if word.lstrip("+~").startswith("="):
+            raise ConfigError(f"{word!r} has no key: write KEY=VALUE")
+
+
+def stay_put(change_folder: object) -> None:
+    """Raise ConfigError where Hydra is asked to change the working directory."""
+    if change_folder:
+        raise ConfigError("hydra.job.chdir=true would move results, data and own modules elsewhere: leave it out")
 
 
 def resolve(composed: DictConfig) -> Config:
@@ -230,8 +248,11 @@ def check(config: Config) -> None:
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
+    _require(bool(config.results.strip()), "results", config.results, "a folder")
     _check_shortcut(config.shortcut)
     _check_target("unit", config.unit)
+    for group in ("shortcut", "unit"):
+        _check_finite(group, getattr(config, group))
     if data.name == "folder":
         _check_folder(data)
 
@@ -252,11 +273,17 @@ def _names_class(target: object) -> TypeGuard[str]:
     return isinstance(target, str) and "." in target and all(part.isidentifier() for part in target.split("."))
 
 
+def _check_finite(key: str, value: object) -> None:
+    """Neither JSON nor a signature has a number that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value} is not a finite number")
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in pairs:
+        _check_finite(f"{key}.{name}", item)
+
+
 def _check_shortcut(shortcut: Mapping[str, Any]) -> None:
     target = _check_target("shortcut", shortcut)
-    for key, value in shortcut.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"shortcut.{key}={value} is not a finite number")
     if not target.startswith(BUILT_IN):
         return
     for key, value in shortcut.items():

@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ablate.cluster.launcher import SlurmLauncher
-from ablate.config import Config, known, resolve, sites_folder
+from ablate.config import Config, known, resolve, sites_folder, stay_put
 from ablate.errors import AblateError, ConfigError
 from ablate.files import to_json, write_whole
 from ablate.launch import ProcessLauncher, RecordLauncher, SerialLauncher
@@ -56,6 +56,7 @@ class GridSweeper(Sweeper):
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        stay_put(config.hydra.job.chdir)
         self.grid, self.loader = config, hydra_context.config_loader
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config

@@ -70,8 +70,10 @@ class ProcessLauncher(RecordLauncher):
     __module__ = "hydra_plugins.ablate"
 
     def __init__(self, n_jobs: int = -1) -> None:
-        if n_jobs < 1 and n_jobs != -1:
-            raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: 1 or more, or -1 for all cores")
+        if type(n_jobs) is not int or (n_jobs < 1 and n_jobs != -1):
+            raise ConfigError(
+                f"hydra.launcher.n_jobs={n_jobs} is no number of runs: give 1 or more, or -1 for all cores"
+            )
         # Not fewer where fewer runs are left: threads follow from this, and the bits of a run follow from its threads.
         self.slots = cores() if n_jobs == -1 else n_jobs
 

@@ -60,6 +60,20 @@ WRONG = {
     ("shortcut._target_=H",): ["shortcut._target_=H", "MODULE.CLASS"],
     ("depth",): ["depth"],
     ("depth=[",): ["'depth=['"],
+    ("=3",): ["'=3' has no key"],
+    ("+=3",): ["'+=3' has no key"],
+    ("+shortcut.xs=[1,nan]",): ["shortcut.xs.1=nan is not a finite number"],
+    ("+unit.xs={a:[1,-inf]}",): ["unit.xs.a.1=-inf is not a finite number"],
+    ("-m", "+unit.x=1,nan"): ["unit.x=nan is not a finite number"],
+    ("results=",): ["results= ", "a folder"],
+    ("seed=1,2",): ["seed=1,2 is a list: add -m"],
+    ("hydra.job.chdir=true",): ["hydra.job.chdir=true"],
+    ("-m", "seed=1", "hydra.job.chdir=true"): ["hydra.job.chdir=true"],
+    ("data.shift=8", *SHORT): ["data.shift=8", "8x8"],
+    **{
+        ("-m", "seed=1", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n}"): [f"hydra.launcher.n_jobs={said} "]
+        for n, said in {"abc": "abc", "1.5": "1.5", "0": "0", "true": "True", "null": "None"}.items()
+    },
     ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
     ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
     ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],

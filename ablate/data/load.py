@@ -29,4 +29,8 @@ def load(data: Data) -> Pictures:
     height, width = pictures.train_x.shape[2:]
     if min(height, width) < SMALLEST:
         raise ConfigError(f"the pictures are {height}x{width}: the net needs {SMALLEST}x{SMALLEST} or more")
+    if data.shift >= min(height, width):
+        raise ConfigError(
+            f"data.shift={data.shift} can leave nothing of a picture of {height}x{width}: it must be below its side"
+        )
     return hold_out(pictures, data.validation)
