@@ -40,6 +40,8 @@ def pictures(tmp_path, monkeypatch):
 
 
 WRONG = {
+    ("-m", "cluster=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
+    ("-m", "hydra/launcher=joblib", "+hydra.launcher.partition=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
     ("experiment=quickstart",): ("+experiment=NAME", "quickstart"),
     ("depth=111",): ["ablate: depth 111 is not 6n+2; nearest: 110, 116"],
     ("depth=abc",): ["depth", "abc"],
