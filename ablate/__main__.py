@@ -6,8 +6,21 @@
 torch is imported only after the configuration stands, so that help and a mistake answer at once.
 """
 
+# ruff: noqa: E402  what answers Ctrl-C stands before the imports that take a second
+
 import os
+import signal
 import sys
+
+
+def _leave(*_: object) -> None:
+    os.write(2, b"ablate: interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # First of all, and until a run listens itself: a KeyboardInterrupt amid imports comes out as anything.
+    signal.signal(signal.SIGINT, _leave)
 
 import hydra
 from hydra.core.hydra_config import HydraConfig

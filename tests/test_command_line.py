@@ -1,11 +1,17 @@
 """What a wrong request gets: an exit status and one line, and no folder that looks like a run."""
 
+import os
+import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy
 import pytest
 import torch
 from PIL import Image
+
+import ablate
 
 SHORT = ("depth=8", "iterations=2")
 
@@ -104,6 +110,28 @@ def test_help_never_waits_for_torch_and_names_groups_and_keys(process, no_torch)
     assert (outcome.status, outcome.err) == (0, "")
     for word in ("shortcut: ", "exclusive_gate", "experiment: ", "quickstart", "depth: 20", "seed: 0", "-m"):
         assert word in outcome.out
+
+
+@pytest.mark.parametrize("module", ["hydra", "torch"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text(
+        "import time\n"
+        "try:\n    print('here', flush=True)\n    time.sleep(60)\n"
+        "except BaseException as error:\n    raise RecursionError from error\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(ablate.__file__).parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ablate", *SHORT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "ablate: interrupted\n")
 
 
 def test_the_poison_works(process, no_torch):
