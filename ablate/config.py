@@ -167,7 +167,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
     if isinstance(cause, TypeError) and "hydra_plugins.ablate." in str(error):
-        return "cluster=NAME and hydra.launcher.KEY do not go with this launcher: add hydra/launcher=slurm, or leave them out"
+        return "cluster=NAME and hydra.launcher's keys do not go with this launcher: add hydra/launcher=slurm"
     if plus := re.match(r"Could not override '(\w+)'", _first_line(error)):
         return f"a file of {plus[1]} is named with a plus: +{plus[1]}=NAME. Known: {', '.join(known(plus[1]))}"
     return _first_line(error)
