@@ -31,6 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ablate import config as configuration
 from ablate import grid
 from ablate.errors import AblateError, ConfigError, one_line
+from ablate.explain import check_words, explain
 from ablate.runs.planning import dry_run
 from ablate.runs.record import Record
 from ablate.runs.stopping import Interrupted
@@ -85,10 +86,10 @@ def main() -> int:
         os.environ["ABLATE_TRACEBACK"] = "1"
     os.environ[FULL] = "1"
     try:
-        configuration.check_words(sys.argv[1:])
+        check_words(sys.argv[1:])
         entry()
     except (HydraException, OmegaConfBaseException) as error:
-        return _report(ConfigError(configuration.explain(error)))
+        return _report(ConfigError(explain(error)))
     except Exception as error:
         return _report(error)
     except Interrupted as error:

@@ -5,7 +5,6 @@ logarithmic axis where rows that train stand beside rows that fail.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -13,57 +12,29 @@ import matplotlib
 import numpy
 import pandas
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ablate.report.aggregate import SETTINGS
 from ablate.report.curves import band, thin
+from ablate.report.drawing import (
+    COLOURS,
+    DASHES,
+    GREY,
+    MARKERS,
+    STYLE,
+    TICKS,
+    TRAINING,
+    Drawing,
+    blank,
+    legend_above,
+    log_axis,
+    short,
+)
 from ablate.report.published import FAIL, TABLE_6
 from ablate.report.records import every, said
 from ablate.report.tables import between, error, number
 
-# Okabe and Ito's palette, which the colour-blind can tell apart; black first, for the baseline.
-COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)), (0, (8, 3)))
-TRAINING = ("--", ":")
-GREY = "#767676"
-TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-MOST_ROWS, MOST_LINES, HOVERED, LONGEST = 40, 8, 60, 44
-STYLE: Any = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#7f7f7f",
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ablate",
-    "savefig.bbox": "tight",
-    # A dollar sign in somebody's own name is a dollar sign, and not the start of a formula.
-    "text.parse_math": False,
-}
-
-
-@dataclass
-class Drawing:
-    """A figure, what it says in words, and `tips`: for each of its groups of marks, the words of each mark."""
-
-    figure: Figure
-    title: str
-    caption: str
-    tips: dict[str, list[str]] = field(default_factory=dict)
-
-    def points(self, axes: Axes, x: Any, y: Any, words: list[str], **style: Any) -> None:
-        """Marks that the page shows `words` for; with no style they are there for that alone."""
-        style = style or {"s": 60, "alpha": 0.0}
-        name = f"tip{len(self.tips)}"
-        axes.scatter(x, y, gid=name, **style)
-        self.tips[name] = words
+MOST_ROWS, MOST_LINES, HOVERED = 40, 8, 60
 
 
 def draw(cells: pandas.DataFrame, runs: pandas.DataFrame, curves: pandas.DataFrame) -> Iterator[tuple[str, Drawing]]:
@@ -108,14 +79,9 @@ def name(cell: Any, cells: pandas.DataFrame, *without: str, label: str | None = 
     return ", ".join([label or cell.label, *(f"{key} {getattr(cell, key)}" for key in vary)])
 
 
-def short(text: str) -> str:
-    """A name that leaves a figure its room; the words of its marks have it whole."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
 def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame, cells: pandas.DataFrame) -> Drawing:
     """Training and test error against iterations, a cell and its baseline, as in [B] Fig. 3."""
-    figure, axes = _axes(5.2, 3.4)
+    figure, axes = blank(5.2, 3.4)
     title = f"{name(cell, cells)} against {base.label}"
     several, word = max(cell.n, base.n) > 1, cell.evaluated_on
     last = max(ours.test_error.iloc[-1], its.test_error.iloc[-1])
@@ -146,7 +112,7 @@ def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame
             ]
             drawing.points(axes, points.step, points[key], words)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _legend_above(axes, 2)
+    legend_above(axes, 2)
     return drawing
 
 
@@ -155,11 +121,11 @@ def by_shortcut(cells: pandas.DataFrame, runs: pandas.DataFrame) -> Drawing | No
     if len(cells) < 2 or not cells.n.any():
         return None
     shown = cells.iloc[:MOST_ROWS]
-    figure, axes = _axes(6.2, 0.8 + 0.27 * len(shown))
+    figure, axes = blank(6.2, 0.8 + 0.27 * len(shown))
     drawing = Drawing(figure, "Error by shortcut", _shortcuts_caption(cells, shown))
     errors = runs[runs.state == "finished"].groupby("cell").test_error.apply(list).to_dict()
     finite = [value for cell in shown.cell for value in errors.get(cell, [])]
-    bottom, top = _log_axis(axes, "x", [*finite, *shown.published[numpy.isfinite(shown.published)]])
+    bottom, top = log_axis(axes, "x", [*finite, *shown.published[numpy.isfinite(shown.published)]])
     for y, cell in enumerate(every(shown)):
         own = numpy.clip(errors.get(cell.cell, []), bottom, None)
         axes.plot(own, [y] * len(own), "|", color=COLOURS[2], ms=8, mew=1)
@@ -205,14 +171,7 @@ def _key(axes: Axes, cells: pandas.DataFrame) -> None:
     if cells.published.notna().any():
         axes.scatter([], [], s=34, marker="D", facecolors="none", edgecolors=COLOURS[1], label="published")
         axes.scatter([], [], s=34, marker=">", facecolors="none", edgecolors=COLOURS[1], label="published: fail")
-    _legend_above(axes, 5)
-
-
-def _legend_above(axes: Axes, columns: int) -> None:
-    """Where it hides no data."""
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, handletextpad=0.4, columnspacing=1.2
-    )
+    legend_above(axes, 5)
 
 
 def by_depth(cells: pandas.DataFrame) -> Drawing | None:
@@ -220,7 +179,7 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
     lines = _lines(cells, "depth", lambda cell: name(cell, cells, "depth"))
     if not lines:
         return None
-    figure, axes = _axes(5.2, 3.6)
+    figure, axes = blank(5.2, 3.6)
     drawing = Drawing(figure, "Error against depth", _lines_caption(cells))
     depths = sorted({int(cell.depth) for line in lines.values() for cell in line})
     values = _draw_lines(drawing, axes, lines, lambda cell: float(cell.depth), "depth")
@@ -234,7 +193,7 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
     axes.xaxis.set_major_locator(FixedLocator(depths))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-    _log_axis(axes, "y", values)
+    log_axis(axes, "y", values)
     axes.set(xlabel="layers", ylabel=f"{_evaluated(cells)} error, last epoch (%)")
     axes.legend(fontsize=8)
     return drawing
@@ -246,14 +205,14 @@ def by_bias(cells: pandas.DataFrame) -> Drawing | None:
     lines = _lines(gated, "shortcut.bias_init", lambda cell: name(cell, gated, label=cell.shortcut))
     if not lines:
         return None
-    figure, axes = _axes(5.2, 3.4)
+    figure, axes = blank(5.2, 3.4)
     drawing = Drawing(figure, "Error against the gate's initial bias", _lines_caption(gated))
     values = _draw_lines(drawing, axes, lines, lambda cell: _bias(cell.config), "b_g", first=1)
     levels = cells[cells.cell.isin(set(gated.baseline_cell)) & numpy.isfinite(cells["median"])]
     for level in every(levels):
         axes.axhline(level.median, color=COLOURS[0], lw=1.2, ls="--", label=name(level, levels))
         values.append(level.median)
-    _log_axis(axes, "y", values)
+    log_axis(axes, "y", values)
     axes.set(xlabel="initial bias b_g of the gate (left: open; right: half shut)",
              ylabel=f"{_evaluated(cells)} error, last epoch (%)")  # fmt: skip
     axes.legend(fontsize=8)
@@ -271,7 +230,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
     shown = cells[numpy.isfinite(cells["median"]) & cells.multiply_adds.notna()]
     if not len(shown) or shown.multiply_adds.max() < 1.25 * shown.multiply_adds.min():
         return None
-    figure, axes = _axes(5.6, 3.8)
+    figure, axes = blank(5.6, 3.8)
     drawing = Drawing(
         figure,
         "Error against operations",
@@ -304,7 +263,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
     if high / low < 10:
         axes.xaxis.set_major_locator(FixedLocator(list(numpy.unique(_round(numpy.geomspace(low, high, 4))))))
     axes.margins(0.12)
-    _log_axis(axes, "y", list(shown["median"]))
+    log_axis(axes, "y", list(shown["median"]))
     axes.set(xlabel="multiply-adds of one picture (millions)", ylabel=f"{_evaluated(cells)} error, last epoch (%)")
     axes.legend(fontsize=8, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     return drawing
@@ -354,24 +313,6 @@ def _draw_lines(
 
 def _lines_caption(cells: pandas.DataFrame) -> str:
     return "Median over seeds" + ("; bars from the best seed to the worst." if (cells.n > 1).any() else ", one seed.")
-
-
-def _log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]:
-    """Make axis x or y a logarithmic one of percents that holds all of `values`, with round ticks; gives its ends."""
-    finite = [value for value in values if numpy.isfinite(value)] or [1.0, 100.0]
-    bottom = max(TICKS[0], min(finite) / 1.4)
-    top = min(115.0, max(1.4 * max(finite), 4 * bottom))
-    axes.set(**{f"{which}scale": "log", f"{which}lim": (bottom, top)})
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator([tick for tick in TICKS if bottom <= tick <= top]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    return bottom, top
-
-
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
 
 
 def _seeds(*rows: Any) -> str:

@@ -15,6 +15,7 @@ from ablate.errors import AblateError
 from ablate.files import write_whole
 from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
+from ablate.report.drawing import STYLE, Drawing
 from ablate.report.page import page
 from ablate.terminal import say
 
@@ -134,11 +135,11 @@ def _tables(
     yield "runs.csv", formats.runs_csv(runs).encode()
 
 
-def _saved(drawing: figures.Drawing, kind: str) -> bytes:
+def _saved(drawing: Drawing, kind: str) -> bytes:
     file = io.BytesIO()
     # No dates: the same records give the same files.
     metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}[kind]
-    with matplotlib.rc_context(figures.STYLE):
+    with matplotlib.rc_context(STYLE):
         drawing.figure.savefig(file, format=kind, dpi=160, metadata=metadata)
     return file.getvalue()
 

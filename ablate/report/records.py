@@ -71,7 +71,7 @@ def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
             raise AblateError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
         found = [said(config, key) for config in runs.config]
         if all(word is None for word in found):
-            from ablate.config import near
+            from ablate.explain import near
 
             known = sorted({key for config in runs.config for key in (*config, *flatten(config))})
             raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, known)}")

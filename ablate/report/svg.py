@@ -4,7 +4,7 @@ import io
 import re
 from xml.etree import ElementTree
 
-from ablate.report.figures import COLOURS, STYLE, Drawing
+from ablate.report.drawing import COLOURS, STYLE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)

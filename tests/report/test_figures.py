@@ -9,6 +9,7 @@ import pytest
 
 from ablate.report import curves, figures, records, svg
 from ablate.report.aggregate import cells
+from ablate.report.drawing import COLOURS, DASHES, MARKERS
 from ablate.report.page import page
 
 MARK = f"{{{svg.SVG}}}use"
@@ -99,7 +100,7 @@ def test_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
 
 
 def test_each_line_has_a_shape_of_its_own_beside_its_colour():
-    assert len({*figures.COLOURS}) == len({*figures.MARKERS}) == len({*map(str, figures.DASHES)}) == 8
+    assert len({*COLOURS}) == len({*MARKERS}) == len({*map(str, DASHES)}) == 8
 
 
 def test_a_name_is_text_and_never_a_formula_or_an_element(write, draw, tmp_path, resolve):
