@@ -99,7 +99,13 @@ class SlurmLauncher(RecordLauncher):
         which = f"{shlex.quote(str(folder))}" + (f" --experiment {shlex.quote(name)}" if name else "")
         say(f"its state:  python -m ablate.status {which}")
         say(f"to end it:  python -m ablate.cancel {which}")
-        return self._watch(configs) if self.waits else None
+        if not self.waits:
+            return None
+        try:
+            return self._watch(configs)
+        except KeyboardInterrupt:
+            say("no longer watching; what is queued and running goes on")
+            return None
 
     def _submit(self, configs: list[Config]) -> None:
         each, most = self.asked["runs_per_task"], slurm.largest_array()

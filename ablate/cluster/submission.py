@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def create(tasks: list[list[Config]]) -> Submission:
     except OSError as error:
         raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
     submission = Submission(folder.resolve(), names)
-    _save(submission, offsets)
+    _save(submission, datetime.now(UTC).isoformat(timespec="seconds"), offsets)
     return submission
 
 
@@ -84,19 +85,22 @@ def submitted(submission: Submission, array: str) -> Submission:
     """The submission with the id that SLURM has given it, written down."""
     plan = json.loads((submission.folder / "plan.json").read_bytes())
     known = Submission(submission.folder, submission.runs, array)
-    _save(known, plan["offsets"])
+    _save(known, plan["when"], plan["offsets"])
     return known
 
 
-def task(folder: Path, index: int) -> list[dict[str, Any]]:
-    """The configurations of the runs of task `index`. Raises AblateError where there is no such task."""
+def task(folder: Path, index: int) -> tuple[str, list[dict[str, Any]]]:
+    """When it was submitted (UTC), and the configurations of the runs of task `index`.
+
+    Raises AblateError where there is no such task.
+    """
     try:
         plan = json.loads((folder / "plan.json").read_bytes())
         if plan["schema"] != SCHEMA:
             raise AblateError(f"{folder} was submitted by another version of this package: submit the grid again")
         with open(folder / "tasks.jsonl", "rb") as file:
             file.seek(plan["offsets"][index] if index >= 0 else -1)
-            return list(json.loads(file.readline()))
+            return str(plan["when"]), list(json.loads(file.readline()))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
 
@@ -124,6 +128,6 @@ def timed_out(folder: Path, index: int) -> int:
     return timeouts(folder, index)
 
 
-def _save(submission: Submission, offsets: list[int]) -> None:
-    plan = {"schema": SCHEMA, "array": submission.array, "offsets": offsets, "runs": submission.runs}
+def _save(submission: Submission, when: str, offsets: list[int]) -> None:
+    plan = {"schema": SCHEMA, "when": when, "array": submission.array, "offsets": offsets, "runs": submission.runs}
     write_whole(submission.folder / "plan.json", json.dumps(plan).encode())

@@ -59,7 +59,8 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) ->
     from ablate.runs.record import Record, wanted
 
     os.environ["ABLATE_TRACEBACK"] = "1"  # the task's log is where a person looks
-    left = [_config(tree) for tree in task(options.submission, options.task)]
+    when, trees = task(options.submission, options.task)
+    left = [_config(tree, when) for tree in trees]
     place = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
     status = 0
     while True:
@@ -76,19 +77,26 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) ->
             for outcome in outcomes:
                 if outcome.interrupted:
                     return _stopped(options, outcome.status - 128, began)
-            tried = {id(config) for config in ready}
-            left = [config for config in left if id(config) not in tried]
+            for config in ready:
+                config.rerun = None  # it has been trained afresh by now, or has failed at it
+            # Without a fault and not finished, a run was taken by another just now, perhaps an earlier sitting.
+            failed = {id(config) for config, outcome in zip(ready, outcomes, strict=True) if outcome.status}
+            left = [config for config in left if id(config) not in failed]
         elif ours:
             time.sleep(LOOK)
         else:
             return status
 
 
-def _config(tree: dict[str, Any]) -> Any:
-    """The run as it was submitted. Raises AblateError where its code or its pictures have changed since."""
+def _config(tree: dict[str, Any], when: str) -> Any:
+    """The run as it was submitted. Raises AblateError where its code or its pictures have changed since.
+
+    What rerun asks for is done once: a run that was begun since the submission goes on, in later sittings.
+    """
     from omegaconf import OmegaConf
 
     from ablate.config import Config, settle
+    from ablate.runs.record import Record
     from ablate.runs.signature import folder_name
 
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), tree))
@@ -98,6 +106,8 @@ def _config(tree: dict[str, Any]) -> Any:
             f"{folder_name(tree)} is {name} by now: its code or its pictures have changed since it was submitted; "
             "submit the grid again"
         )
+    if str((Record(config).read_result() or {}).get("started", "")) >= when:
+        config.rerun = None
     return config
 
 

@@ -106,7 +106,7 @@ def test_every_task_has_its_runs_and_no_other(site, stand):
     site(*site.experiment("drill", seeds="0, 1, 2"), SLURM, "hydra.launcher.runs_per_task=4")
     (submission,) = read_submissions(site.runs)
     assert [len(names) for names in submission.runs] == [4, 2]
-    seen = [tree for index in range(2) for tree in task(submission.folder, index)]
+    seen = [tree for index in range(2) for tree in task(submission.folder, index)[1]]
     assert sorted((tree["seed"], tree["shortcut"]["option"]) for tree in seen) == [
         (seed, option) for seed in range(3) for option in "AB"
     ]
@@ -261,6 +261,22 @@ def test_a_task_waits_for_an_earlier_sitting_of_its_own(site, stand):
     said, _ = task.communicate(timeout=60)
     assert task.returncode == 0, said
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+
+
+def test_rerun_is_done_once_however_often_the_task_is_stopped(site, stand):
+    words = site.experiment("drill")
+    site(*words, "threads=1")
+    before = {path.parent.name: json.loads(path.read_text())["started"] for path in site.runs.glob("*/result.json")}
+    time.sleep(1.1)  # times are told in whole seconds
+    site(*words, SLURM, "hydra.launcher.runs_per_task=2", "rerun=all")
+    (submission,) = read_submissions(site.runs)
+    sitting = (str(submission.folder), "0")
+    for _ in range(2):
+        site(*sitting, module="ablate.cluster.task", SLURM_JOB_ID="77")
+    aside = sorted(path.name.rpartition(".")[0] for path in (site.runs / "_aside").iterdir())
+    assert aside == sorted(before)  # each once
+    for path in site.runs.glob("digits-*/result.json"):
+        assert json.loads(path.read_text())["started"] > before[path.parent.name]
 
 
 def test_a_task_leaves_what_somebody_else_trains(site, stand):
