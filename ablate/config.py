@@ -72,6 +72,16 @@ class Checkpoint:
 
 
 @dataclass
+class Tracker:
+    """Where a run is shown beside its record. `run` is its name there; a grid's sweeper gives telling ones."""
+
+    name: str = "none"
+    project: str = "ablate"
+    entity: str | None = None
+    run: str | None = None
+
+
+@dataclass
 class Config:
     """One run. `experiment` is the grid it was first asked for by; it does not change the result."""
 
@@ -87,7 +97,9 @@ class Config:
     precision: str = "auto"
     threads: int | None = None
     deterministic: bool = False  # the same bits on a GPU too
+    probes: bool = False  # measure gates and gradients inside the net as well
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    tracker: Tracker = field(default_factory=Tracker)
     rerun: str | None = None  # failed, all: train these afresh where they have ended, the old folder kept aside
     dry_run: bool = False
     results: str = "results/runs"
@@ -193,6 +205,7 @@ def check(config: Config) -> None:
     every = config.checkpoint
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
+    _check_tracker(config.tracker)
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _require(bool(config.results.strip()), "results", config.results, "a folder")
     _check_shortcut(config.shortcut)
@@ -201,6 +214,14 @@ def check(config: Config) -> None:
         _check_finite(group, getattr(config, group))
     if data.name == "folder":
         _check_folder(data)
+
+
+def _check_tracker(tracker: Tracker) -> None:
+    if tracker.name not in ("none", "wandb"):
+        raise ConfigError(f"tracker.name={tracker.name} is not one of none, wandb")
+    for key, name in (("project", tracker.project), ("entity", tracker.entity)):
+        if name is not None and (not name.strip() or len(name) > 128 or set(name) & set("/\\#?%:")):
+            raise ConfigError(f"tracker.{key}={name} is no name for W&B: 1 to 128 letters, none of them / \\ # ? % :")
 
 
 def _require(holds: bool, key: str, value: object, wanted: str) -> None:

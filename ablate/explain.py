@@ -8,7 +8,7 @@ from dataclasses import fields
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, ValidationError
 
-from ablate.config import PARAMETER_TYPES, Checkpoint, Config, Data, Recipe, known
+from ablate.config import PARAMETER_TYPES, Checkpoint, Config, Data, Recipe, Tracker, known
 from ablate.errors import AblateError, ConfigError
 
 
@@ -20,7 +20,7 @@ def near(name: str, choices: Sequence[str]) -> str:
 
 def keys() -> list[str]:
     """Every key that a run has, dotted."""
-    nested = {"data": Data, "recipe": Recipe, "checkpoint": Checkpoint}
+    nested = {"data": Data, "recipe": Recipe, "checkpoint": Checkpoint, "tracker": Tracker}
     own = [f.name for f in fields(Config)]
     inner = [f"{group}.{f.name}" for group, node in nested.items() for f in fields(node)]
     return own + inner + [f"shortcut.{name}" for name in PARAMETER_TYPES]

@@ -8,6 +8,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +34,7 @@ from ablate.runs.reading import PLANS
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import SCHEMA
 from ablate.terminal import say
+from ablate.tracking.facts import names
 
 SET = ("seed", "depth")
 """Keys whose value changes no other: they are set on a composed configuration."""
@@ -73,8 +75,10 @@ class GridSweeper(Sweeper):
         asked = [f"{key}={value}" for key, value in self.params.items()] + arguments
         parser = OverridesParser.create(config_loader=self.loader)
         records: dict[Path, Record] = {}  # cells that say the same thing are one run
-        for cell in expand(parser.parse_overrides(asked)):
-            record = Record(self._compose(cell))
+        configs = [self._compose(cell) for cell in expand(parser.parse_overrides(asked))]
+        for config, name in zip(configs, names([asdict(config) for config in configs]), strict=True):
+            config.tracker.run = config.tracker.run or name
+            record = Record(config)
             records.setdefault(record.folder, record)
         if any(record.config.dry_run for record in records.values()):
             dry_run(list(records.values()))

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from ablate.config import BUILT_IN, Config, settle
 from ablate.errors import AblateError, ConfigError
-from ablate.runs.reading import read_run
+from ablate.runs.reading import TIMES, read_run
 from ablate.runs.stopping import Interrupted
 from ablate.terminal import say
 
@@ -94,7 +94,7 @@ def compare(
     """A line for each number that differs between two results and their metrics; times are no numbers of the run."""
     lines = [f"{key} was {old.get(key)}, is {new.get(key)}" for key in SAME if old.get(key) != new.get(key)]
     for before, after in zip(old_metrics, new_metrics, strict=False):
-        keys = [key for key in before if key != "seconds" and before[key] != after.get(key)]
+        keys = [key for key in before if key not in TIMES and before[key] != after.get(key)]
         if keys:
             lines.append(f"from step {before['step']} on: {keys[0]} was {before[keys[0]]}, is {after.get(keys[0])}")
             break

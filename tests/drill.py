@@ -22,6 +22,7 @@ import torch
 
 from ablate.config import Config, from_overrides
 from ablate.runs.attempt import attempt
+from ablate.runs.reading import TIMES
 
 torch.set_num_threads(1)
 for module in (
@@ -58,7 +59,8 @@ def ended(results: Path) -> tuple[dict, list[dict]]:
     (folder,) = (path for path in results.iterdir() if path.name[0] not in "_.")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        del line["seconds"]
+        for key in TIMES:
+            del line[key]
     return json.loads((folder / "result.json").read_text()), lines
 
 

@@ -29,6 +29,8 @@ NUMBERS = (
     "steps",
 )
 """What a result says in numbers; one that it does not have is null."""
+TIMES = ("seconds", "images_per_second")
+"""What an evaluation says of the clock: all else of it is the same whenever the run is run again."""
 READERS, BATCH = 16, 2000
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

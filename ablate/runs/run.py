@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-from torch import nn
 
 from ablate.config import Config
 from ablate.data.load import load
@@ -20,15 +19,18 @@ from ablate.files import write_whole
 from ablate.machine import cores
 from ablate.models import build
 from ablate.models.cost import multiply_adds, parameters
+from ablate.models.resnet import ResNet
 from ablate.runs.holder import Holder, Lost, living
 from ablate.runs.progress import Progress
 from ablate.runs.provenance import git, git_diff, versions
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import SCHEMA, signature
 from ablate.runs.stopping import Interrupted, Stopping
+from ablate.tracking.follower import follower
 from ablate.training import checkpoint
 from ablate.training.device import make_deterministic, pick_device, pick_precision
 from ablate.training.loop import Ending, Evaluation, total_steps, train
+from ablate.training.probes import Probes
 
 OUT_OF_MEMORY = (
     "the GPU's memory ran out: put fewer runs on it at once, or use precision=bfloat16 or a smaller recipe.batch"
@@ -45,6 +47,9 @@ def run(config: Config, progress: Progress, *, workers: int = 1) -> Record:
     record = Record(config)
     if wanted(record) == "skip":
         progress.skipped(record)
+        tracker = follower(config)  # it may have been trained without one
+        tracker.follow(record.folder)
+        tracker.ended(record.folder)
         return record
     if other := living(record.folder):
         progress.busy(record, other)
@@ -145,7 +150,7 @@ class _Observer:
     def evaluation(self, evaluation: Evaluation) -> None:
         self.holder.check()
         self.evaluations.append(evaluation)
-        self.record.metric(asdict(evaluation))
+        self.record.metric(line(evaluation))
         self.record.log(self.progress.evaluation(evaluation))
 
     def wants_checkpoint(self) -> bool:
@@ -176,7 +181,7 @@ class _Observer:
 def _carry_out(
     record: Record,
     observer: _Observer,
-    net: nn.Module,
+    net: ResNet,
     pictures: Pictures,
     device: torch.device,
     cost: dict[str, int],
@@ -209,8 +214,10 @@ def _carry_out(
         "sittings": observer.sittings,
         "config": record.tree,
     }
-    record.start([asdict(evaluation) for evaluation in observer.evaluations])
+    record.start([line(evaluation) for evaluation in observer.evaluations])
     record.log(progress.started(record, observer.steps, facts, start))
+    tracker = follower(config)
+    tracker.follow(record.folder)
     _save_diff(record, observer)
 
     def end(status: str, ending: Ending | None, **more: Any) -> None:
@@ -230,6 +237,7 @@ def _carry_out(
             precision=precision,
             observer=observer,
             resume=resume,
+            probes=Probes(net) if config.probes else None,
         )
         if ending.diverged_at is None:
             checkpoint.save_weights(record.folder, net)
@@ -250,6 +258,8 @@ def _carry_out(
         if memory or isinstance(error, SystemExit):
             raise AblateError(reason) from error
         raise
+    finally:
+        tracker.ended(record.folder)
     checkpoint.remove(record.folder)
     record.log(progress.ended(record, record.read_result() or {}))
 
@@ -300,6 +310,11 @@ def _save_diff(record: Record, observer: _Observer) -> None:
             write_whole(record.folder / name, diff.encode())
         except OSError as error:
             observer.warn(f"what the source has that its commit has not was not saved: {error.strerror}")
+
+
+def line(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as a line of metrics.jsonl."""
+    return {key: value for key, value in asdict(evaluation).items() if value is not None}
 
 
 def _name(precision: torch.dtype) -> str:

@@ -13,6 +13,7 @@ EXCLUDED = {
     "experiment": "one run may belong to several grids",
     "data.root": "where pictures lie; what they are is in data.name, and in data.fingerprint for a folder",
     "data.download": "how pictures came to lie there",
+    "tracker": "who else is shown the run",
     "checkpoint": "a resumed run ends in the same bits, wherever it was cut",
     "rerun": "whether to train again, not what",
     "dry_run": "whether to train at all",
@@ -31,6 +32,8 @@ def identity(tree: dict[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node[parent]
         node.pop(leaf, None)
+    if not tree.get("probes"):  # a key of later: without it a run is what it was before there was one
+        tree.pop("probes", None)
     tree["device"] = tree["device"].split(":")[0]  # which of several alike GPUs
     return {"schema": SCHEMA, **tree}
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
 from ablate.seeds import derive
 from ablate.training.checkpoint import generators, restore_generators, seed_generators
+from ablate.training.probes import Probes
 from ablate.training.schedule import learning_rate
 
 EVALUATION_BATCH = 1000
@@ -23,7 +25,10 @@ EVALUATION_BATCH = 1000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known at the end of an epoch. Errors in percent; train_* are means over the epoch's own batches."""
+    """What is known at the end of an epoch. Errors in percent; train_* are means over the epoch's own batches.
+
+    `images_per_second` is of the training so far, without evaluations; `probes` is what they measured, if they are on.
+    """
 
     step: int
     epoch: int
@@ -33,6 +38,8 @@ class Evaluation:
     test_loss: float
     test_error: float
     seconds: float
+    images_per_second: float | None = None  # None: from a checkpoint of before it was noted
+    probes: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ def train(
     precision: torch.dtype,
     observer: Observer,
     resume: dict[str, Any] | None = None,
+    probes: Probes | None = None,
 ) -> Ending:
     """Train `net` in place on the device that `net` and `pictures` are on, from the start or from a checkpoint.
 
@@ -103,6 +111,8 @@ def train(
         wrong.copy_(resume["wrong"])
         start, seconds_before, training_seconds = resume["step"], resume["seconds"], resume["training_seconds"]
         restore_generators(resume["generators"], device)
+        if probes:
+            probes.norms = resume["gradients"]
     else:
         seed_generators(derive(seed, "training"))
     started = mark = time.perf_counter()
@@ -121,6 +131,7 @@ def train(
                     "seconds": seconds_before + now - started,
                     "training_seconds": training_seconds + (now - mark) * net.training,
                     "generators": generators(device),
+                    **({"gradients": probes.norms} if probes else {}),
                 }
             )
 
@@ -140,7 +151,8 @@ def train(
             )
             if ending.diverged_at is not None:
                 return ending
-            test_loss, test_error = evaluate(net, pictures.test_x, pictures.test_y, mean, precision, pause=look)
+            with probes.watch() if probes else nullcontext() as measured:
+                test_loss, test_error = evaluate(net, pictures.test_x, pictures.test_y, mean, precision, pause=look)
             observer.evaluation(
                 Evaluation(
                     step=step,
@@ -151,6 +163,8 @@ def train(
                     test_loss=test_loss,
                     test_error=test_error,
                     seconds=seconds_before + time.perf_counter() - started,
+                    images_per_second=ending.images_per_second,
+                    probes=measured,
                 )
             )
             if step == total:  # no training loss has judged the last step
@@ -180,6 +194,8 @@ def train(
         losses[index] = loss.detach()
         wrong += (logits.detach().argmax(1) != y).sum()
         step += 1
+        if probes and (index == per_epoch - 1 or step == total):
+            probes.gradients()
         observer.step(step)
         look()
 

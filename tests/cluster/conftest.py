@@ -12,6 +12,7 @@ import pytest
 
 from ablate.report import records, tables
 from ablate.report.aggregate import cells
+from ablate.runs.reading import TIMES
 
 ROOT = Path(__file__).parents[2]
 SLOW = """
@@ -106,7 +107,7 @@ class Site:
             path = run.path / "result.json"
             result = json.loads(path.read_text()) if path.exists() else {}
             lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-            metrics = [tuple(value for key, value in line.items() if key != "seconds") for line in lines]
+            metrics = [tuple(value for key, value in line.items() if key not in TIMES) for line in lines]
             out[run.folder] = (
                 run.state,
                 result.get("test_error"),

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ablate.runs.reading import TIMES
+
 DRILL = Path(__file__).parents[1] / "drill.py"
 TINY = ("depth=8", "threads=1", "shortcut=dropout", "epochs=3")
 
@@ -44,7 +46,7 @@ def result(folder):
 
 def metrics(folder):
     lines = [json.loads(line) for line in (only(folder) / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
 def until(condition, process):

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from ablate.config import Config
+from ablate.runs.reading import TIMES
 from ablate.runs.signature import signature
 from ablate.training import checkpoint
 
@@ -17,7 +18,7 @@ RESULT = {
     *("schema", "signature", "status", "test_error", "best_test_error", "train_loss", "train_error", "parameters"),
     *("multiply_adds", "seconds", "images_per_second", "seed", "device", "versions", "git"),
 }
-METRIC = ["step", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error", "seconds"]
+METRIC = ["step", "epoch", "lr", "train_loss", "train_error", "test_loss", "test_error", *TIMES]
 # Two epochs, of 20 steps and of 2, with dropout, which draws from the seed in every step.
 TINY = ("shortcut=dropout", "depth=8", "iterations=22", "seed=3", "device=cpu")
 
@@ -86,7 +87,7 @@ def test_a_run_leaves_its_record_trains_once_and_repeats_itself(ask, tmp_path, s
 
 
 def without_seconds(metrics):
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in metrics]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in metrics]
 
 
 def test_another_seed_is_another_run(ask, tmp_path, strict_json):

@@ -1,0 +1,118 @@
+"""How a training process has its runs shown on W&B: by a process that reads their records. No wandb here, no waiting.
+
+Whatever becomes of that process or of its server, the training goes on; at its very end up to `PATIENCE` seconds are
+given for the last rows, and then it is ended.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from ablate.config import Config
+from ablate.terminal import say
+
+PATIENCE = 12.0
+"""Seconds at the end of a process for what W&B lacks; begun at the first run's end at the earliest."""
+
+
+class Follower:
+    """Tells the reading process which runs begin and end; starts it at the first. Never raises, never waits."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.broken = False
+
+    def follow(self, folder: Path) -> None:
+        """A record is there: its config.yaml and metrics.jsonl are this run's."""
+        if self.process is None and not self.broken:
+            self._start()
+        self._tell("follow", folder)
+
+    def ended(self, folder: Path) -> None:
+        """Nothing more is written there."""
+        self._tell("ended", folder)
+
+    def close(self, patience: float = PATIENCE) -> None:
+        """Wait for the last rows, but not longer than `patience` seconds."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        with contextlib.suppress(OSError):
+            assert process.stdin is not None
+            process.stdin.close()
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            say(
+                f"ablate: warning: W&B was not done within {patience:.0f} s; python -m ablate.sync sends the rest",
+                error=True,
+            )
+            _kill(process)
+        self.voice.join(1.0)
+
+    def _start(self) -> None:
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "ablate.tracking.reader"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # wandb speaks to developers there; what matters comes on the output
+                start_new_session=True,  # Ctrl-C is for the training, which ends this process in its own time
+                text=True,
+            )
+        except OSError as error:
+            self.broken = True
+            say(f"ablate: warning: W&B is not shown: no process for it: {error.strerror}", error=True)
+            return
+        self.voice = threading.Thread(target=_pass_on, args=(self.process,), daemon=True)
+        self.voice.start()
+        atexit.register(self.close)
+
+    def _tell(self, what: str, folder: Path) -> None:
+        if self.process is None:
+            return
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps({what: str(folder.absolute())}) + "\n")
+            self.process.stdin.flush()
+        except (OSError, ValueError):
+            if not self.broken:
+                self.broken = True
+                say("ablate: warning: W&B's process has ended; python -m ablate.sync sends what it missed", error=True)
+            self.process = None
+
+
+class Nobody(Follower):
+    """tracker=none."""
+
+    def follow(self, folder: Path) -> None: ...
+
+    def ended(self, folder: Path) -> None: ...
+
+
+_followers = {"none": Nobody(), "wandb": Follower()}
+
+
+def follower(config: Config) -> Follower:
+    """The one of this process for what the configuration asks for."""
+    return _followers[config.tracker.name]
+
+
+def _pass_on(process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    with contextlib.suppress(OSError, ValueError):
+        for line in process.stdout:
+            say(f"ablate: {line.rstrip()}", error=True)
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """The process and what it has started; it leads a session of its own."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,116 @@
+"""The process that reads records and feeds them to W&B, one after another, for the process that trains them.
+
+It is told by lines of JSON on its input, {"follow": FOLDER} and {"ended": FOLDER}; the end of its input means that
+nothing more comes, or that who trained is gone. What a person should know it says on its output.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ablate.errors import one_line
+from ablate.tracking.session import Session, Unreachable, delivered, wanted_mode
+
+LOOK = 2.0
+"""Seconds between looks at a record that is under way."""
+AGAIN = 60.0
+"""Seconds for which a server that could not be had is not asked again."""
+SYNC = "python -m ablate.sync sends it later"
+
+
+class Orders:
+    """What the training process wants, in its order, and which runs have ended."""
+
+    def __init__(self) -> None:
+        self.waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self.ended: dict[Path, threading.Event] = {}
+        self.closed = False
+
+    def listen(self) -> None:
+        for line in sys.stdin:
+            for what, name in json.loads(line).items():
+                folder = Path(name)
+                if what == "follow":
+                    self.ended[folder] = threading.Event()
+                    self.waiting.put(folder)
+                elif folder in self.ended:
+                    self.ended[folder].set()
+        self.closed = True
+        for event in list(self.ended.values()):
+            event.set()
+        self.waiting.put(None)
+
+
+class Reader:
+    """Feeds each record to a session of its own: online if a server can be had, offline otherwise."""
+
+    def __init__(self) -> None:
+        self.offline_until = 0.0
+
+    def follow(self, folder: Path, ended: threading.Event) -> None:
+        if delivered(folder):
+            return
+        session = self._begin(folder)
+        seen = None
+        while not ended.wait(LOOK):
+            if (now := _size(folder / "metrics.jsonl")) != seen:
+                seen = now
+                session.update()
+        if not session.finish() and session.online:
+            self.offline_until = time.monotonic() + AGAIN
+            _say(f"W&B has not confirmed all of {folder.name}: {SYNC}")
+
+    def _begin(self, folder: Path) -> Session:
+        why = "WANDB_MODE=offline" if wanted_mode() == "offline" else None
+        if why is None and time.monotonic() < self.offline_until:
+            why = "as before"
+        if why is None:
+            try:
+                session = Session(folder, online=True)
+                _say(f"W&B: {session.url}")
+                return session
+            except Unreachable as error:
+                why = str(error)
+                self.offline_until = time.monotonic() + AGAIN
+        _say(f"W&B is offline ({why}): {folder.name} is kept beside its record, and {SYNC}")
+        return Session(folder, online=False)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more; the record is still to be sent
+        print(sentence, flush=True)
+
+
+def main() -> int:
+    if hasattr(os, "nice"):
+        os.nice(10)  # the training comes first
+    orders, reader = Orders(), Reader()
+    threading.Thread(target=orders.listen, daemon=True).start()
+    if wanted_mode() == "disabled":
+        _say("W&B is switched off by WANDB_MODE")
+    while (folder := orders.waiting.get()) is not None:
+        if wanted_mode() == "disabled":
+            continue
+        try:
+            reader.follow(folder, orders.ended[folder])
+        except Exception as error:  # one record's trouble is not the next one's
+            _say(f"W&B does not show {folder.name}: {one_line(error)}; {SYNC}")
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # wandb's own goodbye may wait for a server

@@ -1,0 +1,322 @@
+"""What W&B shows of runs, by the real client against a server on the loopback: it is the record, whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ablate.runs.reading import TIMES
+from tests.tracking.wandb_server import SILENT, Server
+
+TINY = ("depth=8", "threads=1", "epochs=3", "tracker=wandb")
+FINAL = ("test_error", "best_test_error", "train_loss", "train_error", "parameters", "multiply_adds", "seconds")
+LIMIT = 15.0
+"""Seconds that a server may cost a run."""
+
+
+@pytest.fixture
+def ablate(tmp_path):
+    """`python -m MODULE WORDS` in an empty folder, against `server` if one is given; without one there is no key."""
+    (tmp_path / "home").mkdir()
+
+    def run(*words, server=None, module="ablate", **environment):
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        return subprocess.run(
+            [sys.executable, "-m", module, *words],
+            cwd=tmp_path,
+            env={
+                **kept,
+                "HOME": str(tmp_path / "home"),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "WANDB_BASE_URL": "http://127.0.0.1:9",  # where nobody listens
+                **(server.environment if server else {}),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+
+    return run
+
+
+@pytest.fixture
+def record(tmp_path):
+    """The one record there is, or the named one."""
+
+    def find(runs="runs", word=""):
+        (folder,) = (path for path in (tmp_path / runs).iterdir() if path.name[0] not in "_." and word in path.name)
+        return folder
+
+    return find
+
+
+def metrics(folder, without=()):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in without} for line in lines]
+
+
+def result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def own(row):
+    """A row of a history without what wandb adds."""
+    return {key: value for key, value in row.items() if key[0] != "_"}
+
+
+def shown(run):
+    """A run's history as the server has it."""
+    return [own(row) for row in run.history]
+
+
+def test_an_online_run_is_the_record(ablate, record):
+    with Server() as server:
+        done = ablate(*TINY, "+experiment=depth", "results=runs", "shortcut=gate", "probes=true", server=server)
+        assert done.returncode == 0, done.stderr
+    assert server.unknown == []
+    folder = record()
+    (run,) = server.runs.values()
+    assert run.id == folder.name.rpartition("-")[2]
+    flat = [line.pop("probes") | line for line in metrics(folder)]
+    assert shown(run) == flat
+    assert [row["_step"] for row in run.history] == [row["step"] for row in flat] == [20, 40, 60]
+    ended = result(folder)
+    assert {key: run.summary[key] for key in FINAL} == {key: ended[key] for key in FINAL}
+    assert run.summary["status"] == "finished"
+    assert run.state == "finished"
+    assert run.asked["groupName"] == "depth"
+    assert run.asked["tags"] == ["gate", "digits", "depth 8"]
+    assert {key: run.config[key] for key in ("shortcut", "depth", "unit", "seed", "data", "recipe")} == {
+        **{"shortcut": "gate bias_init=-6", "depth": 8, "unit": "basic"},
+        **{"seed": 0, "data": "digits", "recipe": "digits"},
+    }
+    assert run.config["config"]["shortcut"] == ended["config"]["shortcut"]
+    assert f"/runs/{run.id}" in done.stderr
+
+
+def test_a_grid_in_one_process_gives_a_run_each(ablate, record):
+    with Server() as server:
+        words = ("shortcut=identity,gate", "seed=0,1", "results=runs")
+        assert ablate("-m", *TINY, *words, server=server).returncode == 0
+    assert {run.asked["displayName"] for run in server.runs.values()} == {
+        "identity s0", "identity s1", "gate bias_init=-6 s0", "gate bias_init=-6 s1"
+    }  # fmt: skip
+    for run in server.runs.values():
+        assert shown(run) == metrics(record(word=run.id))
+        assert run.config["seed"] == result(record(word=run.id))["seed"]
+        assert run.state == "finished"
+
+
+def test_processes_of_a_grid_give_a_run_each(ablate):
+    with Server() as server:
+        words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1,2", "results=runs")
+        assert ablate("-m", *TINY, *words, server=server).returncode == 0
+    assert sorted(run.config["seed"] for run in server.runs.values()) == [0, 1, 2]
+    assert {run.state for run in server.runs.values()} == {"finished"}
+
+
+def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, record, tmp_path):
+    words = ("depth=20", "epochs=60", "checkpoint.steps=30", "results=runs")
+    with Server() as server:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ablate", *TINY, *words],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), **server.environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Killed between two checkpoints, so that the second sitting repeats what the server has already.
+        while not any(run.last_step >= 60 for run in server.runs.values()):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = len(metrics(record()))
+        assert 0 < before < 60
+        assert ablate(*TINY, *words, server=server).returncode == 0
+    (run,) = server.runs.values()
+    assert server.sittings == {run.id: 2}
+    assert [row["step"] for row in run.history] == list(range(20, 1201, 20))
+    assert [row["test_error"] for row in run.history] == [line["test_error"] for line in metrics(record())]
+    assert run.state == "finished"
+
+
+def test_a_run_trained_afresh_is_another_run(ablate):
+    with Server() as server:
+        for words in ((), ("rerun=all",)):
+            assert ablate(*TINY, "results=runs", *words, server=server).returncode == 0
+    first, second = server.runs.values()
+    assert second.id == f"{first.id}-2"
+    assert [row["test_error"] for row in first.history] == [row["test_error"] for row in second.history]
+
+
+def test_a_failed_run_is_failed_there_and_a_diverged_one_a_result(ablate, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from ablate.models.shortcuts import Identity\n"
+        "class Raises(Identity):\n"
+        "    def forward(self, x, residual):\n"
+        "        if len(x) > 1 and self.training: raise RuntimeError('no more')\n"
+        "        return super().forward(x, residual)\n"
+    )
+    with Server() as server:
+        path = os.pathsep.join([str(tmp_path), *sys.path])
+        failed = ablate(*TINY, "results=runs", "shortcut._target_=own.Raises", server=server, PYTHONPATH=path)
+        diverged = ablate(*TINY, "results=runs", "recipe.learning_rate=1e30", server=server)
+    assert (failed.returncode, diverged.returncode) == (1, 0)
+    states = {run.summary["status"]: run for run in server.runs.values()}
+    assert states["failed"].state == "failed"
+    assert "no more" in states["failed"].summary["reason"]
+    assert states["diverged"].state == "finished"
+    assert states["diverged"].summary["test_error"] == "NaN"
+
+
+@pytest.fixture(scope="module")
+def untracked(tmp_path_factory):
+    """The same run with tracker=none: its weights, its metrics, and how long the command took."""
+    folder = tmp_path_factory.mktemp("untracked")
+    began = time.monotonic()
+    words = ["depth=8", "threads=1", "epochs=3", "results=runs"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-m", "ablate", *words], cwd=folder, env=environment, check=True)
+    (record,) = (folder / "runs").iterdir()
+    return result(record)["weights_sha256"], metrics(record, TIMES), time.monotonic() - began
+
+
+def nobody(path, operation):
+    return None
+
+
+def refuses_uploads(path, operation):
+    return 401 if "file_stream" in path else None
+
+
+def fails_on_uploads(path, operation):
+    return 500 if "file_stream" in path else None
+
+
+MOODS = {
+    "answers 500": lambda path, operation: 500,
+    "answers 401": lambda path, operation: 401,
+    "silent": lambda path, operation: SILENT,
+    "falls silent in the middle": lambda path, operation: SILENT if "file_stream" in path else None,
+    "fails in the middle": fails_on_uploads,
+    "refuses in the middle": refuses_uploads,
+}
+
+
+@pytest.mark.parametrize("mood", [*MOODS, "down", "dies in the middle"])
+def test_a_server_out_of_sorts_costs_seconds_and_no_bit(ablate, record, untracked, mood):
+    began = time.monotonic()
+    if mood == "down":
+        done = ablate(*TINY, "results=runs")
+    else:
+        with Server(MOODS.get(mood, nobody)) as server:
+            if mood == "dies in the middle":
+                server.mood = lambda path, operation: server.hang_up() if "file_stream" in path else None
+            done = ablate(*TINY, "results=runs", server=server)
+    took = time.monotonic() - began
+    sha, lines, undisturbed = untracked
+    assert done.returncode == 0, done.stderr
+    assert result(record())["weights_sha256"] == sha
+    assert metrics(record(), TIMES) == lines
+    assert "ablate.sync" in done.stderr
+    assert took < undisturbed + LIMIT
+    # Once the server is well again, the record is sent.
+    with Server() as server:
+        sent = ablate("runs", server=server, module="ablate.sync")
+        assert sent.returncode == 0, sent.stderr
+        (run,) = server.runs.values()
+        assert shown(run) == metrics(record())
+        assert run.state == "finished"
+
+
+def test_offline_runs_say_the_same_on_disk(ablate, record):
+    assert ablate(*TINY, "results=runs", WANDB_MODE="offline").returncode == 0
+    (kept,) = (record() / "wandb").glob("offline-run-*")
+    whole = on_disk(kept)
+    assert [{key: value for key, value in row.items() if key[0] != "_"} for row in whole["history"]] == metrics(
+        record()
+    )
+    ended = result(record())
+    assert {key: whole["summary"][key] for key in FINAL} == {key: ended[key] for key in FINAL}
+    assert whole["config"]["shortcut"] == "identity"
+    assert whole["run"] == record().name.rpartition("-")[2]
+
+
+def test_stopped_offline_and_resumed_one_folder_has_all(ablate, record, tmp_path):
+    words = ("epochs=30", "checkpoint.steps=30", "results=runs")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "WANDB_MODE": "offline"}
+    process = subprocess.Popen([sys.executable, "-m", "ablate", *TINY, *words], cwd=tmp_path, env=environment)
+    while not list((tmp_path / "runs").glob("*/wandb/offline-run-*")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert ablate(*TINY, *words, WANDB_MODE="offline").returncode == 0
+    (kept,) = (record() / "wandb").glob("offline-run-*")
+    assert [row["step"] for row in on_disk(kept)["history"]] == list(range(20, 601, 20))
+
+
+def on_disk(folder):
+    """What wandb's own reader finds in the folder of an offline run."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", folder], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    found = {"history": [], "summary": {}}
+    for record in map(json.loads, answer.stdout.splitlines()):
+        if record["type"] == "history":
+            found["history"].append(record["history"]["item"])
+        elif record["type"] == "summary":
+            found["summary"] |= record["summary"]["update"]
+        elif record["type"] == "run":
+            found |= {"run": record["run"]["run_id"], "config": record["run"]["config"]["update"]}
+    return found
+
+
+def test_what_was_never_tracked_is_sent_once(ablate, record):
+    assert ablate("depth=8", "threads=1", "epochs=2", "results=runs").returncode == 0
+    with Server() as server:
+        words = ("runs", "--project", "later")
+        planned = ablate(*words, "--dry-run", server=server, module="ablate.sync")
+        assert "1 to send" in planned.stdout
+        assert server.runs == {}
+        for count in (1, 0):
+            done = ablate(*words, server=server, module="ablate.sync")
+            assert done.returncode == 0, done.stderr
+            assert f"{count} to send" in done.stdout
+    (run,) = server.runs.values()
+    assert run.project == "later"
+    assert server.sittings == {run.id: 1}
+    assert shown(run) == metrics(record())
+    assert run.summary["test_error"] == result(record())["test_error"]
+
+
+def test_sync_says_in_a_sentence_that_there_is_no_server(ablate):
+    assert ablate("depth=8", "threads=1", "epochs=1", "results=runs").returncode == 0
+    done = ablate("runs", module="ablate.sync")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ablate.sync: W&B cannot be had: 127.0.0.1 cannot be reached")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_tracker_wandb_is_not_imported(process, tmp_path):
+    poison = tmp_path / "poison" / "wandb"
+    poison.mkdir(parents=True)
+    (poison / "__init__.py").write_text("import os\nos._exit(99)\n")
+    assert process("ablate", "depth=8", "epochs=1", "results=runs", path=poison.parent).status == 0
+
+
+def test_a_tracker_that_cannot_start_costs_a_warning(process, tmp_path):
+    poison = tmp_path / "poison" / "wandb"
+    poison.mkdir(parents=True)
+    (poison / "__init__.py").write_text("raise ImportError('none here')\n")
+    done = process("ablate", *TINY, "results=runs", path=poison.parent)
+    assert done.status == 0
+    assert "W&B does not show digits-identity-d8" in done.err
