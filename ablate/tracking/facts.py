@@ -1,7 +1,6 @@
 """What a record is on W&B: its id, its names, its numbers. Needs no wandb."""
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -161,6 +160,6 @@ FINAL = (
 
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
-    """The final numbers. One that the result does not have is not a number there: wandb leaves out a null, and the last
-    evaluation of a run that diverged would pass for its error."""
-    return {key: math.nan if result[key] is None else result[key] for key in FINAL if key in result}
+    """The final numbers. None, where the result has none, takes away there what the last evaluation left: it would pass
+    for the error of a run that diverged."""
+    return {key: result[key] for key in FINAL if key in result}
