@@ -21,9 +21,6 @@ class Draw:
     offsets: Tensor
     flips: Tensor
 
-    def to(self, device: torch.device) -> "Draw":
-        return Draw(self.order.to(device), self.offsets.to(device), self.flips.to(device))
-
 
 def draw(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -> Draw:
     """The order, crops and flips of one epoch over `count` pictures."""

@@ -18,7 +18,7 @@ from ablate.files import write_whole
 
 NEW, OLD = "checkpoint.pt", "checkpoint.old.pt"
 MARK = b"\nablate-sha256:"
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a checkpoint comes to hold something else; one of before is not gone on from."""
 
 

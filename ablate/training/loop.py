@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ablate.config import Recipe
-from ablate.data.augment import crop_and_flip, draw
+from ablate.data.augment import draw
 from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
 from ablate.seeds import derive
 from ablate.training.checkpoint import generators, restore_generators, seed_generators
 from ablate.training.probes import Probes
 from ablate.training.schedule import learning_rate
+from ablate.training.step import Step, prepare
 
 EVALUATION_BATCH = 1000
 
@@ -96,19 +97,11 @@ def train(
     """
     device, count = pictures.train_x.device, len(pictures.train_y)
     per_epoch, total = count // recipe.batch, total_steps(recipe, count)
-    # Weight decay acts on every parameter, gates and batch normalisation included, as in the papers' code.
-    optimizer = torch.optim.SGD(
-        net.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
     mean = per_pixel_mean(pictures.train_x)
-    losses = torch.zeros(per_epoch, device=device)  # of the epoch under way
-    wrong = torch.zeros((), dtype=torch.int64, device=device)
+    take_step = Step(net, pictures, recipe, mean, shift=shift, precision=precision)
     start, seconds_before, training_seconds = 0, 0.0, 0.0
     if resume:
-        net.load_state_dict(resume["net"])
-        optimizer.load_state_dict(resume["optimizer"])
-        losses.copy_(resume["losses"])
-        wrong.copy_(resume["wrong"])
+        take_step.load_state_dict(resume)
         start, seconds_before, training_seconds = resume["step"], resume["seconds"], resume["training_seconds"]
         restore_generators(resume["generators"], device)
         if probes:
@@ -116,17 +109,14 @@ def train(
     else:
         seed_generators(derive(seed, "training"))
     started = mark = time.perf_counter()
-    chances, step = None, start
+    step, begun = start, False
 
     def look() -> None:
         if observer.wants_checkpoint():
             now = time.perf_counter()
             observer.checkpoint(
                 {
-                    "net": net.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "losses": losses,
-                    "wrong": wrong,
+                    **take_step.state_dict(),
                     "step": step,
                     "seconds": seconds_before + now - started,
                     "training_seconds": training_seconds + (now - mark) * net.training,
@@ -139,14 +129,14 @@ def train(
         epoch, index = divmod(step, per_epoch)
         if step and (index == 0 or step == total):  # an epoch is over, or the run is
             batches = index or per_epoch
-            seen = losses[:batches].cpu()  # waits for the device, once an epoch
+            seen = take_step.losses[:batches].cpu()  # waits for the device, once an epoch
             now = time.perf_counter()
             training_seconds, mark = training_seconds + now - mark, now
             finite = torch.isfinite(seen)
             ending = Ending(
                 diverged_at=None if finite.all() else step - batches + int((~finite).nonzero()[0]),
                 train_loss=seen.double().mean().item(),
-                train_error=100 * wrong.item() / (batches * recipe.batch),
+                train_error=100 * take_step.wrong.item() / (batches * recipe.batch),
                 images_per_second=step * recipe.batch / training_seconds,
             )
             if ending.diverged_at is not None:
@@ -171,28 +161,13 @@ def train(
                 return ending if math.isfinite(test_loss) else replace(ending, diverged_at=step - 1)
             mark = time.perf_counter()
         if index == 0:
-            wrong.zero_()
-        if index == 0 or chances is None:
-            chances = draw(seed, epoch, count, shift=shift, flip=flip).to(device)
+            take_step.wrong.zero_()
+        if index == 0 or not begun:
+            take_step.begin_epoch(draw(seed, epoch, count, shift=shift, flip=flip), index)
             net.train()
-        at = slice(index * recipe.batch, (index + 1) * recipe.batch)
-        chosen = chances.order[at]
-        x = prepare(pictures.train_x[chosen], mean)
-        x = crop_and_flip(x, chances.offsets[at], chances.flips[at], shift=shift)
-        y = pictures.train_y[chosen]
-
-        rate = learning_rate(step, total, recipe)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32):
-            logits = net(x)
-        loss = functional.cross_entropy(logits.float(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-        losses[index] = loss.detach()
-        wrong += (logits.detach().argmax(1) != y).sum()
+            begun = True
+        take_step.rate.fill_(learning_rate(step, total, recipe))
+        take_step()
         step += 1
         if probes and (index == per_epoch - 1 or step == total):
             probes.gradients()
@@ -227,8 +202,3 @@ def per_pixel_mean(x: Tensor) -> Tensor:
     for part in x.split(5000):
         total += part.sum(0, dtype=torch.int64)  # whole numbers: the same mean on every device
     return (total.to(torch.float32) / (255 * len(x)))[None]
-
-
-def prepare(batch: Tensor, mean: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) to float32 less the mean, channels-last, the layout in which convolutions are fastest."""
-    return (batch.float().div_(255) - mean).contiguous(memory_format=torch.channels_last)

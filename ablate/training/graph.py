@@ -1,0 +1,96 @@
+"""A whole training step as one CUDA graph: a GPU is told once of a thousand small kernels, and then only "again".
+
+At 110 layers the telling takes longer than the work. A graph repeats what it has seen: Python in somebody's own shortcut
+is not run again, and what a driver makes of it is not in our hands. So before it is used it is held against plain steps.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ablate.errors import one_line
+from ablate.training.checkpoint import generators, restore_generators
+from ablate.training.step import Step
+
+STEPS = 3
+"""Steps that are compared. Plain ones warm up what a capture must find ready, too."""
+TOLERANCE = 1e-3
+"""Relative difference of a loss; a GPU's sums come in another order each time."""
+
+Capture = Callable[[Step], Callable[[], None]]
+
+
+def capture(step: Step) -> Callable[[], None]:
+    """The step as a graph that is replayed. Raises whatever CUDA objects to."""
+    graph = torch.cuda.CUDAGraph()
+    step.optimizer.zero_grad()  # the graph's gradients lie in memory of its own
+    with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+        step()
+    return graph.replay
+
+
+def graphed(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
+    """`step` as a graph if that is to be had and computes the same, else `step` itself, and a warning that says why.
+
+    The step has begun an epoch with at least `STEPS` batches to go; it is given back as it was.
+    """
+    restore = _remember(step)
+    try:
+        with _aside(step.device):
+            plain = _losses(step, step)
+            restore()
+            again = capture(step)
+        restore()
+        repeated = _losses(step, again)
+    except Exception as error:
+        restore()
+        warn(f"no CUDA graph, so steps are taken kernel by kernel: {one_line(error)}")
+        return step
+    restore()
+    if not all(math.isclose(a, b, rel_tol=TOLERANCE) or a != a != b != b for a, b in zip(plain, repeated, strict=True)):
+        warn(f"no CUDA graph: it gives losses of {repeated} where plain steps give {plain}")
+        return step
+    return again
+
+
+def _losses(step: Step, take: Callable[[], None]) -> list[float]:
+    first = int(step.index.item())
+    for _ in range(STEPS):
+        take()
+    return step.losses[first : first + STEPS].tolist()
+
+
+@contextmanager
+def _aside(device: torch.device) -> Iterator[None]:
+    """A stream beside the usual one, where CUDA wants a capture, and what warms up for it, to happen."""
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+def _remember(step: Step) -> Callable[[], None]:
+    """Gives what puts back everything that a step changes, into the same places."""
+    places = [*step.net.parameters(), *step.net.buffers(), step.losses, step.wrong, step.index]
+    values = [place.detach().clone() for place in places]
+    momenta = {parameter: momentum.clone() for parameter, momentum in step.momenta()}
+    random = generators(step.device)
+
+    @torch.no_grad()
+    def restore() -> None:
+        for place, value in zip(places, values, strict=True):
+            place.copy_(value)
+        for parameter, momentum in step.momenta():
+            if parameter in momenta:
+                momentum.copy_(momenta[parameter])
+            else:
+                momentum.zero_()  # as good as none: the first step adds its gradient to nothing
+        restore_generators(random, step.device)
+
+    return restore
