@@ -45,8 +45,9 @@ def bootstrap_interval(values: Array, rng: numpy.random.Generator) -> tuple[Arra
     for at in numpy.ndindex(mean.shape):  # one study at a time: each has resamples of its own
         drawn = values[at][rng.integers(0, n, (RESAMPLES, n))]
         centred = drawn.mean(-1) - mean[at]
-        with numpy.errstate(divide="ignore", invalid="ignore"):  # a resample of one seed n times has no spread
-            t = centred / (drawn.std(-1, ddof=1) / numpy.sqrt(n))
+        centred = numpy.where(numpy.abs(centred) > GRAIN, centred, 0.0)
+        with numpy.errstate(divide="ignore", invalid="ignore"):  # one value n times shows no spread: t is infinite
+            t = centred / numpy.nan_to_num(_standard_error(drawn))
         t = numpy.sort(numpy.where(numpy.isnan(t), 0.0, t))
         tail = int(RESAMPLES * (1 - CONFIDENCE) / 2)
         ends = mean[at] - t[RESAMPLES - 1 - tail] * error[at], mean[at] - t[tail] * error[at]

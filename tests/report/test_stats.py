@@ -108,6 +108,19 @@ def test_the_bootstrap_nears_students_t_where_errors_are_normal_and_seeds_many()
     assert numpy.abs(ours - theirs).max() < 0.15 * (theirs[1] - theirs[0])
 
 
+@pytest.mark.parametrize("values", [[3.2] * 6 + [4.0], [2.2] * 5 + [2.6], [6.61] * 4 + [6.9]])
+def test_a_bootstrap_of_one_value_many_times_is_no_interval(values):
+    # Often a resample is one value n times: its spread is nothing, or the rounding of its mean, and its t has no end.
+    assert numpy.isnan(stats.bootstrap_interval(numpy.array(values), numpy.random.default_rng(0))).all()
+
+
+def test_a_resample_of_one_value_that_is_the_mean_has_a_t_of_zero():
+    values = numpy.array([2.9, 3.3, 3.3, 3.3, 3.3, 3.3, 3.7])
+    assert 0 < abs(values.mean() - 3.3) < 1e-12  # one resample in ten is 3.3 seven times, off the mean by rounding
+    low, high = map(float, stats.bootstrap_interval(values, numpy.random.default_rng(0)))
+    assert 3.0 < low < 3.3 < high < 3.6
+
+
 def test_the_bootstrap_leans_with_the_skew():
     low, high = stats.bootstrap_interval(
         numpy.array([1.0, 1.1, 1.2, 1.4, 1.9, 3.5, 1.0, 1.2]), numpy.random.default_rng(0)
