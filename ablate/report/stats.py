@@ -95,11 +95,10 @@ def power(difference: float, spread: float, seeds: int, rows: int = 1) -> float:
     df = seeds - 1
     shift = abs(difference) / (spread * numpy.sqrt(2)) * numpy.sqrt(seeds)
     critical = stats.t.ppf(1 - (1 - CONFIDENCE) / rows / 2, df)
-    # Where the shift is so large that scipy's noncentral t gives up, the chance is 1.
-    if shift - critical > 30:
-        return 1.0
-    # The far tail underflows to NaN.
-    return float(stats.nct.sf(critical, df, shift) + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
+    told = stats.nct.sf(critical, df, shift)
+    # scipy's noncentral t gives NaN far out alone, where the chance is 0 or 1; the other side's tail underflows to it.
+    told = float(shift > critical) if numpy.isnan(told) else told
+    return float(told + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
 
 
 def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: int = 1, most: int = 100_000) -> int:

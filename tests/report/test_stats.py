@@ -148,6 +148,22 @@ def test_power_with_rows_is_at_the_corrected_level():
     assert stats.power(0.3, 0.2, 7, rows=10) == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.parametrize(("ratio", "rows", "told"), [(61, 100, 0.939), (142, 1000, 0.780)])
+def test_power_of_a_large_difference_at_a_strict_level_and_few_seeds(ratio, rows, told):
+    n, draws = 3, 400_000  # the definition, drawn: a mean of n normal differences over its standard error
+    rng = numpy.random.default_rng(0)
+    mean = rng.normal(ratio / math.sqrt(2), 1 / math.sqrt(n), draws)
+    error = numpy.sqrt(rng.chisquare(n - 1, draws) / (n - 1) / n)
+    drawn = (mean / error > scipy_stats.t.isf(0.05 / rows / 2, n - 1)).mean()
+    assert stats.power(ratio, 1.0, n, rows) == pytest.approx(told, abs=0.001)
+    assert stats.power(ratio, 1.0, n, rows) == pytest.approx(drawn, abs=0.002)
+
+
+@pytest.mark.parametrize("n", [3, 100, 100_000])
+def test_power_of_a_difference_beyond_all_spread_is_certain(n):
+    assert stats.power(100.0, 1e-6, n) == pytest.approx(1.0, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("difference", "chance", "rows"), [(0.3, 0.8, 1), (0.1, 0.8, 1), (0.3, 0.95, 10), (5.0, 0.8, 1)]
 )
