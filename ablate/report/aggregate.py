@@ -27,7 +27,7 @@ def cells(
     """One row a cell, in the papers' order. Errors in percent.
 
     A diverged run counts as the worst error there is, so it can move a median and never vanishes; where one is,
-    there is no mean, and so no interval and no difference.
+    there is no mean, and so no interval and no difference, whichever seeds its baseline has.
 
     | column | what |
     |---|---|
@@ -142,7 +142,8 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
             seeds = sorted(own.keys() & its.keys())
             found["common"] = len(seeds)
             a, b = (numpy.array([errors[seed] for seed in seeds]) for errors in (own, its))
-            if seeds and numpy.isfinite(a).all() and numpy.isfinite(b).all():
+            # Also on a seed that is not common: what is left after the runs that diverged is chosen by the outcome.
+            if seeds and math.inf not in (*own.values(), *its.values()):
                 names = ("difference", "difference_low", "difference_high", "p")
                 found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
         rows.append(found)
@@ -173,7 +174,7 @@ def _verdict(row: Any) -> str:
     if not row.common:
         return "no seed in common with the baseline"
     if numpy.isnan(row.difference):
-        return "not tested: diverged"
+        return "not tested: diverged" if row.maximum == math.inf else "not tested: the baseline diverged"
     if row.common < stats.STUDENT_FROM:
         return f"{row.common} seed{'s' * (row.common > 1)}: too few to say"
     if numpy.isnan(row.p):

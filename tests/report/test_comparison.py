@@ -83,6 +83,20 @@ def test_verdicts_never_say_more_than_the_seeds_bear(study):
     assert frame.loc["none", "maximum"] == math.inf
 
 
+@pytest.mark.parametrize(
+    ("identity", "gate", "verdict"),
+    [
+        ([6.0, 7.0, 8.0], [5.0, 6.1, 6.9, None, None], "not tested: diverged"),
+        ([6.0, 7.0, 8.0, None], [5.0, 6.1, 6.9], "not tested: the baseline diverged"),
+        ([6.0, 7.0, 8.0, None], [5.0, 6.1, 6.9, 6.0, None], "not tested: diverged"),
+    ],
+)
+def test_a_run_that_diverged_on_a_seed_of_one_row_alone_still_counts(identity, gate, verdict, study):
+    row = study({"shortcut=identity": identity, "shortcut=gate": gate}).loc["gate bias_init=-6"]
+    assert row.verdict == verdict
+    assert numpy.isnan([row.difference, row.difference_low, row.p, row.p_holm]).all()
+
+
 def test_only_seeds_that_both_have_are_paired(study):
     frame = study({"shortcut=identity": IDENTITY[:3], "shortcut=gate": [7.0, 7.5, 9.5, 1.0, 1.0]})
     row = frame.loc["gate bias_init=-6"]
