@@ -12,8 +12,8 @@ import pandas
 from ablate.errors import AblateError
 from ablate.report import stats
 from ablate.report.published import FAIL, find, own_depth, same_setting
-from ablate.report.records import every, flatten, said
-from ablate.runs.signature import EXCLUDED, identity
+from ablate.report.records import every, flatten, plain, said
+from ablate.runs.signature import EXCLUDED, identity, label
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 NOT_OF_A_CELL = ("seed", *EXCLUDED)
@@ -31,7 +31,7 @@ def cells(
 
     | column | what |
     |---|---|
-    | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell |
+    | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell; label is of `labels` |
     | n, seeds | runs that ended; runs that there are or should be |
     | median, mean, std, minimum, maximum | of the last epoch's error over seeds; std of the sample, n - 1 |
     | low, high | Student's 95 % interval of the mean, from 3 seeds |
@@ -56,7 +56,7 @@ def cells(
         groups.setdefault(run.cell, []).append(run)
     depths = own_depth([group[0].config for group in groups.values()])
     frame = pandas.DataFrame([_cell(group, depths, rng) for group in groups.values()])
-    frame["label"] = _tell_apart(frame, [identity(config) for config in frame.config])
+    frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
     return _compare(frame, groups, baseline)
 
@@ -71,7 +71,7 @@ def _cell(group: list[Any], depths: bool, rng: numpy.random.Generator) -> dict[s
     bootstrap_low, bootstrap_high = stats.bootstrap_interval(errors, rng) if whole else (none, none)
     published, place = find(first.config, own_depth=depths)
     return {
-        **{key: getattr(first, key) for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
+        **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "n": len(ended),
         "seeds": len(group),
         "median": _median(errors),
@@ -184,17 +184,30 @@ def _verdict(row: Any) -> str:
     return "worse" if row.difference > 0 else "better"
 
 
-def _tell_apart(frame: pandas.DataFrame, identities: list[dict[str, Any]]) -> list[str]:
-    """Labels that differ where cells differ: where label and settings are alike, the keys that are not are added."""
-    labels = list(frame.label)
-    for rows in frame.groupby(["label", *SETTINGS], sort=False).indices.values():
-        if len(rows) > 1:
-            flat = {row: flatten(identities[row]) for row in rows}
-            keys = sorted(set().union(*flat.values()) - {"seed"})
-            differ = [key for key in keys if len({str(flat[row].get(key)) for row in rows}) > 1]
-            for row in rows:
-                labels[row] = " ".join([labels[row], *(f"{key}={flat[row].get(key)}" for key in differ)])
-    return labels
+def labels(cells: pandas.DataFrame, *less: str) -> list[str]:
+    """The shortcut of each row in words, and each key that tells rows apart and that nothing else says.
+
+    A row says its shortcut's parameters and the names of `SETTINGS`; where rows that are alike in that differ in a
+    key below, as two recipes of one name in recipe.epochs, the key is added. Of the keys `less` nothing is said.
+    """
+    configs = list(cells.config)
+    words = [
+        label({key: value for key, value in config["shortcut"].items() if f"shortcut.{key}" not in less})
+        for config in configs
+    ]
+    flat = [flatten(identity(config)) for config in configs]
+    out = words
+    for key in sorted(set().union(*flat) - {"seed", *less}):
+        group = key.split(".")[0]
+        of = words if group == "shortcut" else [said(config, group) if group in SETTINGS else "" for config in configs]
+        values: dict[str | None, set[str]] = {}
+        for name, row in zip(of, flat, strict=True):
+            values.setdefault(name, set()).add(str(row.get(key)))
+        out = [
+            f"{text} {key}={row.get(key)}" if len(values[name]) > 1 else text
+            for text, name, row in zip(out, of, flat, strict=True)
+        ]
+    return [plain(text) for text in out]
 
 
 def _median(values: Sequence[float] | numpy.ndarray) -> float:

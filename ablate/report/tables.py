@@ -1,5 +1,6 @@
 """The tables of a study, as text that a person reads: data frames of words whose columns are the headings."""
 
+import json
 import math
 from typing import Any
 
@@ -7,9 +8,10 @@ import pandas
 
 from ablate.errors import AblateError
 from ablate.report import stats
-from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, without
+from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, labels, without
 from ablate.report.published import LAYOUTS, Layout, Published, is_row, same_setting
 from ablate.report.records import every, said
+from ablate.runs.signature import identity
 
 NONE = "–"
 PIVOT = "Median error over seeds, percent, last epoch."
@@ -57,8 +59,7 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
 
 def notes(cells: pandas.DataFrame) -> list[str]:
     """What must stand under the table for its numbers to be read rightly."""
-    first = cells.iloc[0]
-    shared = ", ".join(f"{key} {first[key]}" for key in SETTINGS if cells[key].nunique() == 1)
+    shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
     lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
     if cells.low.notna().any():
         lines.append(
@@ -93,6 +94,12 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     if (cells.evaluated_on != "test").any():
         lines.append("Some rows were evaluated on pictures held out of the training set, not on the test set.")
     return lines
+
+
+def _shared(cells: pandas.DataFrame, key: str) -> str:
+    """A setting that has one name in all rows, and whether it is the same below that name."""
+    whole = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
+    return f"{key} {cells[key].iloc[0]}" + (" but for what their names say" if len(whole) > 1 else "")
 
 
 def paper(cells: pandas.DataFrame, layout: Layout) -> tuple[pandas.DataFrame, str] | None:
@@ -172,8 +179,8 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
                 f"--pivot: {key} is not what tells rows apart: name another key, as shortcut or recipe.batch"
             )
     found: dict[tuple[Any, ...], Any] = {}
-    for cell in every(cells):
-        at = tuple(cell.label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
+    for label, cell in zip(labels(cells, rows, columns), every(cells), strict=True):
+        at = tuple(label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
         for key, value in zip((rows, columns), at, strict=True):
             if value is None:
                 raise AblateError(

@@ -187,6 +187,14 @@ def test_a_pivot_is_any_grid_by_two_keys(study):
         tables.pivot(frame, "shortcut", "data")
 
 
+def test_a_pivot_by_a_key_of_the_recipe_has_one_row_a_shortcut(study):
+    frame = study(
+        {f"shortcut={name} recipe.batch={batch}": [batch / 10] for name in ("identity", "none") for batch in (32, 64)}
+    ).reset_index()
+    table = tables.pivot(frame, "shortcut", "recipe.batch")
+    assert table.to_numpy().tolist() == [["identity", "3.20", "6.40"], ["none", "3.20", "6.40"]]
+
+
 def test_a_papers_table_has_all_its_rows_in_its_order(study):
     frame = study({"shortcut=gate": [6.0], "shortcut=identity": [5.0], "shortcut=none": [70.0]}).reset_index()
     (made,) = tables.papers(frame).values()

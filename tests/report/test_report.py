@@ -346,6 +346,28 @@ def test_cells_that_differ_never_look_alike(write, report):
     ]
 
 
+def test_rows_that_differ_in_more_than_their_shortcut_say_in_what(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    write("shortcut=gate", "recipe.epochs=1", test_error=60.0)
+    write("shortcut=none", "recipe.learning_rate=5", "device=cpu", test_error=70.0)
+    words, _, _ = report()
+    assert [row["shortcut"] for row in words] == [
+        "identity device=auto recipe.epochs=20 recipe.learning_rate=0.02",
+        "none device=cpu recipe.epochs=20 recipe.learning_rate=5",
+        "gate bias_init=-6 device=auto recipe.epochs=1 recipe.learning_rate=0.02",
+    ]
+    said = (tmp_path / "out" / "table.md").read_text()
+    assert "All rows: data digits, recipe digits but for what their names say, unit basic, depth 20." in said
+
+
+def test_what_the_name_of_a_recipe_or_a_data_set_says_is_not_said_again(write, report):
+    for data in ("digits", "cifar10"):
+        write(f"data={data}", test_error=5.0)
+        write(f"data={data}", "shortcut=gate", test_error=6.0)
+    words, _, _ = report()
+    assert {row["shortcut"] for row in words} == {"identity", "gate bias_init=-6"}
+
+
 def test_a_copied_record_is_not_another_seed(write, report):
     folder = write("seed=0", test_error=5.0)
     shutil.copytree(folder, folder.parent / "copy")
