@@ -176,6 +176,43 @@ def test_bars_span_the_seeds_and_areas_are_the_parameters(write, draw):
     assert numpy.asarray(marks.get_offsets()).tolist() == [[20e6, 6.0], [56e6, 5.5]]
 
 
+def labels_of(drawing):
+    return [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+
+
+def test_no_line_along_depth_joins_two_recipes(write, draw):
+    write("depth=20", "recipe.learning_rate=0.1", test_error=5.0)
+    write("depth=56", "recipe.learning_rate=0.5", test_error=6.0)
+    assert "depth" not in draw()[0]
+    write("depth=56", "recipe.learning_rate=0.1", test_error=7.0)
+    drawing = draw()[0]["depth"]
+    assert labels_of(drawing) == ["identity recipe.learning_rate=0.1"]
+    assert [words.split(": ")[1] for words in drawing.tips["tip0"]] == ["5.00, n = 1", "7.00, n = 1"]
+
+
+def test_no_line_along_the_bias_joins_two_configurations(write, draw):
+    for rate in (0.1, 0.2):
+        for option in "AB":
+            for bias in (0, -6):
+                write("shortcut=gate", f"shortcut.bias_init={bias}", f"shortcut.option={option}",
+                      f"recipe.learning_rate={rate}", test_error=5.0 + rate - bias)  # fmt: skip
+    assert labels_of(draw()[0]["bias"]) == [
+        "gate recipe.learning_rate=0.1",
+        "gate recipe.learning_rate=0.2",
+        "gate option=B recipe.learning_rate=0.1",
+        "gate option=B recipe.learning_rate=0.2",
+    ]
+
+
+def test_each_level_has_a_dash_of_its_own(write, draw):
+    for rate in (0.1, 0.2):
+        for shortcut in ("identity", "gate", "gate_b0"):
+            write(f"shortcut={shortcut}", f"recipe.learning_rate={rate}", test_error=5.0 + rate)
+    lines = {line.get_label(): line for line in draw()[0]["bias"].figure.axes[0].lines}
+    levels = [lines[f"identity recipe.learning_rate={rate}"] for rate in (0.1, 0.2)]
+    assert len({line.get_linestyle() for line in levels}) == 2
+
+
 def test_marks_beyond_the_axis_leave_the_others_their_words(write, draw):
     for shortcut in ("identity", "gate"):
         learn(write(f"shortcut={shortcut}", test_error=5.0), 80.0, 30.0, 15.0, 5.0)
