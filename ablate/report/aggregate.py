@@ -38,7 +38,8 @@ def cells(
     | bootstrap_low, bootstrap_high | the bootstrap-t's, from 5 seeds, resampling seeds alone |
     | best_epoch | the median of each run's lowest error, which flatters |
     | outcome | fail or diverged, as [B] Table 1 has it, by the median; empty for a net that trained |
-    | baseline, baseline_cell, is_baseline | the cell it is compared with, all else being alike; whether it is it |
+    | baseline, baseline_cell | the cell it is compared with: all else is alike, of several the one of its option |
+    | is_baseline | whether it is that itself |
     | common, difference, difference_low, difference_high, p | paired over the seeds that both have; Student's t |
     | p_holm, verdict | p corrected for the number of rows that are compared here; what follows, in words |
     | published, source, same_setting | the published error and whether this is the setting it was measured in |
@@ -122,14 +123,15 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
     by_seed = {
         cell: {run.seed: last_error(run) for run in group if run.state in ENDED} for cell, group in groups.items()
     }
-    others = [without(config, key) for config in frame.config]
-    against: dict[str, int] = {}
-    for row, rest in enumerate(others):  # of several, the first in the papers' order: option A before B
-        if said(frame.config[row], key) == value:
-            against.setdefault(rest, row)
+    configs = list(frame.config)
+    others = [without(config, key) for config in configs]
+    against: dict[str, list[int]] = {}
+    for row, rest in enumerate(others):
+        if said(configs[row], key) == value:
+            against.setdefault(rest, []).append(row)
     rows = []
     for row, rest in enumerate(others):
-        base = against.get(rest)
+        base = _nearest(configs, row, against.get(rest, []), key)
         found: dict[str, Any] = dict.fromkeys(("difference", "difference_low", "difference_high", "p"), numpy.nan)
         found |= {"common": 0, "is_baseline": base == row}
         found |= (
@@ -152,6 +154,17 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     frame["verdict"] = [_verdict(row) for row in every(frame)]
     return frame
+
+
+def _nearest(configs: list[dict[str, Any]], row: int, bases: list[int], key: str) -> int | None:
+    """Of `bases`, in the papers' order, the one with most of the row's own parameters below `key`: its option.
+
+    A row that is a base itself goes with the first, so that option B of the identity is compared with option A.
+    """
+    if row in bases or not isinstance(configs[row].get(key), dict):
+        return next(iter(bases), None)
+    own = configs[row][key].items()
+    return max(bases, key=lambda base: sum(item in own for item in configs[base][key].items()), default=None)
 
 
 def without(config: dict[str, Any], *keys: str) -> str:

@@ -71,6 +71,10 @@ def notes(cells: pandas.DataFrame) -> list[str]:
             f"Differences and verdicts: paired t-test over common seeds, p corrected for {tested} rows (Holm); "
             "'not separable' says that these seeds do not tell the two apart, not that they are the same."
         )
+    if len(several := sorted(set(cells.baseline) - {""})) > 1:
+        lines.append(
+            f"Rows have different baselines, all else being alike: {', '.join(several)}; the CSV has each row's."
+        )
     if len(cells) > 1 and (alone := cells[cells.baseline == ""].label.tolist()):
         key, value = cells.attrs["key"], cells.attrs["baseline"]
         which = "No row is" if len(alone) == len(cells) else f"For {len(alone)} of {len(cells)} rows no row is"

@@ -119,6 +119,32 @@ def test_the_baseline_is_of_the_same_depth_data_and_recipe(study):
     assert none.loc[44].verdict == ""
 
 
+def test_of_several_baselines_the_one_of_the_rows_own_option_is_taken(study):
+    frame = study(
+        {
+            "shortcut=identity": [2.0, 2.2, 2.1],
+            "shortcut=identity shortcut.option=B": [3.0, 3.3, 3.1],
+            "shortcut=gate": [4.0, 4.1, 4.3],
+            "shortcut=gate shortcut.option=B": [5.0, 5.2, 5.4],
+            "shortcut=gate shortcut.option=C": [6.0, 6.1, 6.3],
+            "shortcut=none": [9.0, 9.1, 9.3],
+        }
+    )
+    assert frame.baseline.to_dict() == {
+        "identity": "identity",
+        "identity option=B": "identity",
+        "gate bias_init=-6": "identity",
+        "gate bias_init=-6 option=B": "identity option=B",
+        "gate bias_init=-6 option=C": "identity",
+        "none": "identity",
+    }
+    assert frame.loc["gate bias_init=-6 option=B", "difference"] == pytest.approx((2.0 + 1.9 + 2.3) / 3)
+    assert list(frame.index[frame.is_baseline]) == ["identity"]
+    assert any(
+        "different baselines" in note and "identity option=B" in note for note in tables.notes(frame.reset_index())
+    )
+
+
 def test_another_baseline_can_be_named(study):
     frame = study(
         {"recipe.learning_rate=0.1": [2.0, 2.2, 2.1], "recipe.learning_rate=0.2": [3.0, 3.3, 3.2]},
