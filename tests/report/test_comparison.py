@@ -261,6 +261,20 @@ def test_table_2_of_b_goes_by_the_unit(study):
     assert table["ours (median)"][0] == "6.50"
 
 
+def test_the_164_layers_of_table_2_project_where_the_shape_changes(study):
+    bottleneck = "data=cifar10 depth=164 unit.name=bottleneck_full_preactivation shortcut.option="
+    frame = study(
+        {"data=cifar10 depth=110 unit.name=full_preactivation": [6.3], f"{bottleneck}A": [9.9], f"{bottleneck}B": [5.5]}
+    ).reset_index()
+    table, _ = tables.papers(frame)["table2"]
+    assert list(table["ours (median)"]) == [*["not run"] * 4, "6.30", *["not run"] * 4, "5.50"]
+    assert list(table["less published"])[4::5] == ["-0.07", "+0.04"]
+    assert frame[frame.depth == 164].set_index("label").published.fillna(-1).to_dict() == {
+        "identity": -1,
+        "identity option=B": 5.46,
+    }
+
+
 def test_a_papers_table_takes_the_published_setting_and_its_depth_before_others(study):
     short = {f"data=cifar10 depth=110 iterations=2000 shortcut={name}": [15.0] for name in ("identity", "gate", "none")}
     long = {f"data=cifar10 depth=110 shortcut={name}": [6.6] for name in ("identity", "gate")}
