@@ -238,6 +238,19 @@ def test_marks_of_markdown_and_csv_in_a_name_are_only_text(write, report, resolv
     assert numbers["published"] == ""
 
 
+def test_marks_of_the_terminal_in_a_name_are_only_text(write, resolve, capsys, tmp_path):
+    for seed, name in enumerate((r"a\[/b]", ":x: y")):
+        tree = copy.deepcopy(asdict(resolve(f"seed={seed}")))
+        tree["shortcut"] = {"name": name, "_target_": "mine.H"}
+        tree["data"]["name"] = ":x:"
+        write(tree=tree, test_error=5.0)
+    assert main([str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    assert r"a\[/b]" in said
+    assert ":x: y" in said
+    assert "All rows: data :x:" in said
+
+
 def test_numbers_in_csv_are_whole_and_finite(write, report):
     write("seed=0", test_error=1 / 3)
     write("shortcut=none", status="diverged", reason="step 1")
