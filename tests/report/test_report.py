@@ -491,6 +491,25 @@ def test_a_wrong_option_is_one_sentence(arguments, words, write, capsys, tmp_pat
     assert len(said.splitlines()) == 1
 
 
+def test_a_column_with_no_number_to_show_is_still_sorted_as_numbers(write, report, tmp_path):
+    for shortcut, error in (("identity", 6.0), ("gate", 6.9), ("none", 70.0)):  # [B] has none as 'fail', no number
+        write("data=cifar10", "depth=110", f"shortcut={shortcut}", test_error=error)
+    write("data=cifar10", "depth=110", "shortcut=conv1x1", status="diverged", reason="step 3")
+    words, _, _ = report()
+    assert [row["less published"] for row in words] == ["-0.61", "–", "-0.01", "–"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    cells = [re.findall(r'data-key="([^"]*)"', row) for row in page.split('<tr class="cell">')[1:]]
+    at = list(words[0]).index("less published")
+    assert [float(row[at]) for row in cells] == pytest.approx([-0.61, 1e9, -0.01, 1e9])
+    assert not {"inf", "-inf", "nan"} & {key for row in cells for key in row}
+
+
+def test_the_page_replays_a_run_where_it_lies(write, report, tmp_path):
+    folder = write(test_error=5.0)
+    report()
+    assert f"python -m ablate.replay {folder}</pre>" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_record_with_a_field_of_the_wrong_kind_is_named_and_the_rest_is_reported(write, report):
     write("seed=0", test_error=5.0)
     odd = [
