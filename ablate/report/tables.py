@@ -69,7 +69,9 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     if tested := int(cells.p_holm.notna().sum()):
         lines.append(
             f"Differences and verdicts: paired t-test over common seeds, p corrected for {tested} rows (Holm); "
-            "'not separable' says that these seeds do not tell the two apart, not that they are the same."
+            "'not separable' says that these seeds do not tell the two apart, not that they are the same. "
+            "A difference's interval is at 95 % for its row alone, so it may leave out 0 where the verdict, which "
+            "answers for all rows at once, does not tell them apart."
         )
     if len(several := sorted(set(cells.baseline) - {""})) > 1:
         lines.append(

@@ -162,6 +162,8 @@ def test_one_comparison_of_many_needs_a_smaller_p(study):
     rest = {f"shortcut=gate shortcut.bias_init={b}": [6.4 + b / 10, 7.6, 8.3, 6.9, 7.6] for b in range(1, 9)}
     among = study(rest)
     assert among.loc["gate bias_init=-6"].verdict == "not separable with 5 seeds"
+    assert among.loc["gate bias_init=-6"].difference_low > 0  # which the notes must explain
+    assert any("interval is at 95 % for its row alone" in note for note in tables.notes(among.reset_index()))
 
 
 def test_load_gives_one_row_a_run_with_the_documented_columns(write, tmp_path):
