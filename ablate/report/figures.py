@@ -4,6 +4,7 @@ Each function gives a Drawing, or None where the records have nothing for it to 
 logarithmic axis where rows that train stand beside rows that fail.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -89,6 +90,7 @@ def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame
     caption = [
         f"Solid: {word} error; thin and broken: training error, with augmentation, mean over the epoch.",
         f"Median of {_seeds(cell, base)}; bands from the best seed to the worst." if several else "One seed.",
+        "A curve ends where the first of its runs diverged." if math.inf in (cell.maximum, base.maximum) else "",
         f"The axis ends at {top:g} %." if top < 100 else "",
     ]
     drawing = Drawing(figure, title, " ".join(sentence for sentence in caption if sentence))

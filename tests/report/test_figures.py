@@ -97,6 +97,21 @@ def test_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
     ]
     assert [(box.ymin, box.ymax) for box in bands] == [(4.0, 52.0), (5.0, 53.0), (7.0, 52.0), (8.0, 53.0)]
     assert "gate bias_init=-6, iteration 40: test error 8.00 % (7.00 to 9.00)" in drawing.tips["tip2"]
+    assert "diverged" not in drawing.caption
+
+
+def test_a_curve_never_goes_on_with_the_survivors(write, draw):
+    for seed in range(5):
+        learn(write(f"seed={seed}", test_error=5.0), 50.0, 40.0, 5.0)
+        how = {"test_error": 6.0} if seed < 3 else {"status": "diverged", "reason": "step 50"}
+        ends = (60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)
+        learn(write("shortcut=gate", f"seed={seed}", **how), *ends)
+    drawing = draw()[0]["curves-01"]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.figure.axes[0].lines}
+    assert lines["gate bias_init=-6, test"] == [[20.0, 60.0], [40.0, 50.0]]
+    assert len(lines["identity, test"]) == 3
+    assert "Median of 5 seeds" in drawing.caption
+    assert "A curve ends where the first of its runs diverged." in drawing.caption
 
 
 def test_each_line_has_a_shape_of_its_own_beside_its_colour():
