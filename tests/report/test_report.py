@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -461,6 +462,37 @@ def test_a_file_of_somebody_else_is_neither_replaced_nor_removed(name, edited, w
     theirs.unlink()
     report()
     assert (theirs.parent / "table2.tex").read_text() == "mine"
+
+
+def test_files_of_somebody_else_cost_the_report_those_files_alone(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    out = tmp_path / "out"
+    report()
+    whole = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    mine = (out / "table.csv").read_bytes()
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (out / "runs.csv").mkdir()
+    (out / "table.csv").write_text("mine")
+    said = report(status=1)
+    assert len(said.splitlines()) == 1
+    assert f"not touched: {out / 'table.csv'}, {out / 'runs.csv'}; all else is written" in said
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} | {Path("runs.csv")} == whole
+    (out / "runs.csv").rmdir()
+    (out / "table.csv").unlink()
+    report()
+    assert (out / "table.csv").read_bytes() == mine
+
+
+def test_a_file_that_was_edited_and_put_back_is_this_commands_again(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    report()
+    table = tmp_path / "out" / "table.csv"
+    before = table.read_bytes()
+    table.write_text("mine")
+    report(status=1)
+    table.write_bytes(before)
+    report()
 
 
 def test_a_report_of_a_smaller_study_leaves_no_figure_of_a_larger_one(write, report, tmp_path):
