@@ -181,6 +181,13 @@ def test_load_gives_one_row_a_run_with_the_documented_columns(write, tmp_path):
     assert runs[runs.state == "finished"].test_error.item() == 5.0
 
 
+def test_the_notes_say_for_which_errors_an_interval_keeps_its_promise(study):
+    notes = tables.notes(study({"shortcut=identity": IDENTITY}).reset_index())
+    (interval,) = (line for line in notes if line.startswith("Interval"))
+    assert "95 times in 100 where errors are near normal over seeds" in interval
+    assert "where now and then a run goes badly, 93 times or less" in interval
+
+
 def test_where_keeps_the_runs_that_say_so_and_names_what_it_does_not_know(write, tmp_path):
     write("depth=20", test_error=5.0)
     write("depth=32", "shortcut=gate", test_error=6.0)
