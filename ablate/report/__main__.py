@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(options: argparse.Namespace) -> None:
+    from rich.text import Text
+
     from ablate.report import formats, records, tables
     from ablate.report.aggregate import cells
 
@@ -67,7 +69,7 @@ def report(options: argparse.Namespace) -> None:
     drawn, spared = formats.terminal(tables.words(study), terminal.width)
     terminal.print(drawn)
     for line in tables.notes(study):
-        terminal.print(line, markup=False, highlight=False)
+        terminal.print(Text(line))
     if spared:
         terminal.print(f"Not shown, for want of width: {', '.join(spared)}; --out FOLDER writes all.", markup=False)
     pivot = tables.pivot(study, *options.pivot) if options.pivot else None
@@ -82,7 +84,7 @@ def report(options: argparse.Namespace) -> None:
         from ablate.report.files import write
 
         page = write(options.out, runs, study, pivot=pivot, experiment=options.experiment, unread=read.unread)
-        terminal.print(f"Written: {options.out}; open {page}", markup=False, highlight=False, soft_wrap=True)
+        terminal.print(Text(f"Written: {options.out}; open {page}"), soft_wrap=True)
 
 
 if __name__ == "__main__":

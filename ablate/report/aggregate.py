@@ -12,8 +12,8 @@ import pandas
 from ablate.errors import AblateError
 from ablate.report import stats
 from ablate.report.published import FAIL, find, own_depth, same_setting
-from ablate.report.records import every, flatten, said
-from ablate.runs.signature import EXCLUDED, identity
+from ablate.report.records import every, flatten, plain, said
+from ablate.runs.signature import EXCLUDED, identity, label
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 NOT_OF_A_CELL = ("seed", *EXCLUDED)
@@ -27,18 +27,19 @@ def cells(
     """One row a cell, in the papers' order. Errors in percent.
 
     A diverged run counts as the worst error there is, so it can move a median and never vanishes; where one is,
-    there is no mean, and so no interval and no difference.
+    there is no mean, and so no interval and no difference, whichever seeds its baseline has.
 
     | column | what |
     |---|---|
-    | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell |
+    | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell; label is of `labels` |
     | n, seeds | runs that ended; runs that there are or should be |
     | median, mean, std, minimum, maximum | of the last epoch's error over seeds; std of the sample, n - 1 |
     | low, high | Student's 95 % interval of the mean, from 3 seeds |
     | bootstrap_low, bootstrap_high | the bootstrap-t's, from 5 seeds, resampling seeds alone |
     | best_epoch | the median of each run's lowest error, which flatters |
     | outcome | fail or diverged, as [B] Table 1 has it, by the median; empty for a net that trained |
-    | baseline, baseline_cell, is_baseline | the cell it is compared with, all else being alike; whether it is it |
+    | baseline, baseline_cell | the cell it is compared with: all else is alike, of several the one of its option |
+    | is_baseline | whether it is that itself |
     | common, difference, difference_low, difference_high, p | paired over the seeds that both have; Student's t |
     | p_holm, verdict | p corrected for the number of rows that are compared here; what follows, in words |
     | published, source, same_setting | the published error and whether this is the setting it was measured in |
@@ -56,7 +57,7 @@ def cells(
         groups.setdefault(run.cell, []).append(run)
     depths = own_depth([group[0].config for group in groups.values()])
     frame = pandas.DataFrame([_cell(group, depths, rng) for group in groups.values()])
-    frame["label"] = _tell_apart(frame, [identity(config) for config in frame.config])
+    frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
     return _compare(frame, groups, baseline)
 
@@ -71,7 +72,7 @@ def _cell(group: list[Any], depths: bool, rng: numpy.random.Generator) -> dict[s
     bootstrap_low, bootstrap_high = stats.bootstrap_interval(errors, rng) if whole else (none, none)
     published, place = find(first.config, own_depth=depths)
     return {
-        **{key: getattr(first, key) for key in ("label", "shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
+        **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "n": len(ended),
         "seeds": len(group),
         "median": _median(errors),
@@ -122,14 +123,15 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
     by_seed = {
         cell: {run.seed: last_error(run) for run in group if run.state in ENDED} for cell, group in groups.items()
     }
-    others = [without(config, key) for config in frame.config]
-    against: dict[str, int] = {}
-    for row, rest in enumerate(others):  # of several, the first in the papers' order: option A before B
-        if said(frame.config[row], key) == value:
-            against.setdefault(rest, row)
+    configs = list(frame.config)
+    others = [without(config, key) for config in configs]
+    against: dict[str, list[int]] = {}
+    for row, rest in enumerate(others):
+        if said(configs[row], key) == value:
+            against.setdefault(rest, []).append(row)
     rows = []
     for row, rest in enumerate(others):
-        base = against.get(rest)
+        base = _nearest(configs, row, against.get(rest, []), key)
         found: dict[str, Any] = dict.fromkeys(("difference", "difference_low", "difference_high", "p"), numpy.nan)
         found |= {"common": 0, "is_baseline": base == row}
         found |= (
@@ -142,7 +144,8 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
             seeds = sorted(own.keys() & its.keys())
             found["common"] = len(seeds)
             a, b = (numpy.array([errors[seed] for seed in seeds]) for errors in (own, its))
-            if seeds and numpy.isfinite(a).all() and numpy.isfinite(b).all():
+            # Also on a seed that is not common: what is left after the runs that diverged is chosen by the outcome.
+            if seeds and math.inf not in (*own.values(), *its.values()):
                 names = ("difference", "difference_low", "difference_high", "p")
                 found |= zip(names, map(float, stats.paired_difference(a, b)), strict=True)
         rows.append(found)
@@ -151,6 +154,17 @@ def _compare(frame: pandas.DataFrame, groups: dict[str, list[Any]], baseline: tu
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     frame["verdict"] = [_verdict(row) for row in every(frame)]
     return frame
+
+
+def _nearest(configs: list[dict[str, Any]], row: int, bases: list[int], key: str) -> int | None:
+    """Of `bases`, in the papers' order, the one with most of the row's own parameters below `key`: its option.
+
+    A row that is a base itself goes with the first, so that option B of the identity is compared with option A.
+    """
+    if row in bases or not isinstance(configs[row].get(key), dict):
+        return next(iter(bases), None)
+    own = configs[row][key].items()
+    return max(bases, key=lambda base: sum(item in own for item in configs[base][key].items()), default=None)
 
 
 def without(config: dict[str, Any], *keys: str) -> str:
@@ -173,7 +187,7 @@ def _verdict(row: Any) -> str:
     if not row.common:
         return "no seed in common with the baseline"
     if numpy.isnan(row.difference):
-        return "not tested: diverged"
+        return "not tested: diverged" if row.maximum == math.inf else "not tested: the baseline diverged"
     if row.common < stats.STUDENT_FROM:
         return f"{row.common} seed{'s' * (row.common > 1)}: too few to say"
     if numpy.isnan(row.p):
@@ -183,17 +197,30 @@ def _verdict(row: Any) -> str:
     return "worse" if row.difference > 0 else "better"
 
 
-def _tell_apart(frame: pandas.DataFrame, identities: list[dict[str, Any]]) -> list[str]:
-    """Labels that differ where cells differ: where label and settings are alike, the keys that are not are added."""
-    labels = list(frame.label)
-    for rows in frame.groupby(["label", *SETTINGS], sort=False).indices.values():
-        if len(rows) > 1:
-            flat = {row: flatten(identities[row]) for row in rows}
-            keys = sorted(set().union(*flat.values()) - {"seed"})
-            differ = [key for key in keys if len({str(flat[row].get(key)) for row in rows}) > 1]
-            for row in rows:
-                labels[row] = " ".join([labels[row], *(f"{key}={flat[row].get(key)}" for key in differ)])
-    return labels
+def labels(cells: pandas.DataFrame, *less: str) -> list[str]:
+    """The shortcut of each row in words, and each key that tells rows apart and that nothing else says.
+
+    A row says its shortcut's parameters and the names of `SETTINGS`; where rows that are alike in that differ in a
+    key below, as two recipes of one name in recipe.epochs, the key is added. Of the keys `less` nothing is said.
+    """
+    configs = list(cells.config)
+    words = [
+        label({key: value for key, value in config["shortcut"].items() if f"shortcut.{key}" not in less})
+        for config in configs
+    ]
+    flat = [flatten(identity(config)) for config in configs]
+    out = words
+    for key in sorted(set().union(*flat) - {"seed", *less}):
+        group = key.split(".")[0]
+        of = words if group == "shortcut" else [said(config, group) if group in SETTINGS else "" for config in configs]
+        values: dict[str | None, set[str]] = {}
+        for name, row in zip(of, flat, strict=True):
+            values.setdefault(name, set()).add(str(row.get(key)))
+        out = [
+            f"{text} {key}={row.get(key)}" if len(values[name]) > 1 else text
+            for text, name, row in zip(out, of, flat, strict=True)
+        ]
+    return [plain(text) for text in out]
 
 
 def _median(values: Sequence[float] | numpy.ndarray) -> float:

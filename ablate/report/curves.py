@@ -48,15 +48,15 @@ def _evaluation(line: bytes) -> dict[str, float]:
 def band(curves: pandas.DataFrame, folders: Iterable[str]) -> pandas.DataFrame:
     """Of the runs in `folders`, step by step: median, low and high (the extremes) of each error, and n.
 
-    Columns step, n, then train_error, train_error_low, train_error_high and so on. Where runs of a cell ended early,
-    a step that fewer than half of them reached is left out.
+    Columns step, n, then train_error, train_error_low, train_error_high and so on. It ends where the first run ended:
+    beyond it would be the median of the runs that went well.
     """
-    chosen = curves[curves.folder.isin(list(folders))]
-    grouped = chosen.groupby("step")
-    out = pandas.DataFrame({"n": grouped.size()})
+    names = set(folders)
+    grouped = curves[curves.folder.isin(names)].groupby("step")
+    out = pandas.DataFrame({"n": grouped.folder.nunique()})
     for key in ERRORS:
         out[key], out[f"{key}_low"], out[f"{key}_high"] = grouped[key].median(), grouped[key].min(), grouped[key].max()
-    return out[out.n * 2 >= chosen.folder.nunique()].reset_index()
+    return out[out.n == len(names)].reset_index()
 
 
 def thin(frame: pandas.DataFrame, most: int) -> Iterator[int]:

@@ -4,6 +4,7 @@ Each function gives a Drawing, or None where the records have nothing for it to 
 logarithmic axis where rows that train stand beside rows that fail.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -14,7 +15,7 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ablate.report.aggregate import SETTINGS
+from ablate.report.aggregate import SETTINGS, labels
 from ablate.report.curves import band, thin
 from ablate.report.drawing import (
     COLOURS,
@@ -89,6 +90,7 @@ def compared(cell: Any, ours: pandas.DataFrame, base: Any, its: pandas.DataFrame
     caption = [
         f"Solid: {word} error; thin and broken: training error, with augmentation, mean over the epoch.",
         f"Median of {_seeds(cell, base)}; bands from the best seed to the worst." if several else "One seed.",
+        "A curve ends where the first of its runs diverged." if math.inf in (cell.maximum, base.maximum) else "",
         f"The axis ends at {top:g} %." if top < 100 else "",
     ]
     drawing = Drawing(figure, title, " ".join(sentence for sentence in caption if sentence))
@@ -202,15 +204,16 @@ def by_depth(cells: pandas.DataFrame) -> Drawing | None:
 def by_bias(cells: pandas.DataFrame) -> Drawing | None:
     """Error against the gates' initial bias, each gate a line; the identity, where it was run, a level."""
     gated = cells[[_bias(config) is not None for config in cells.config]]
-    lines = _lines(gated, "shortcut.bias_init", lambda cell: name(cell, gated, label=cell.shortcut))
+    own = dict(zip(gated.cell, labels(gated, "shortcut.bias_init"), strict=True))
+    lines = _lines(gated, "shortcut.bias_init", lambda cell: name(cell, gated, label=own[cell.cell]))
     if not lines:
         return None
     figure, axes = blank(5.2, 3.4)
     drawing = Drawing(figure, "Error against the gate's initial bias", _lines_caption(gated))
     values = _draw_lines(drawing, axes, lines, lambda cell: _bias(cell.config), "b_g", first=1)
     levels = cells[cells.cell.isin(set(gated.baseline_cell)) & numpy.isfinite(cells["median"])]
-    for level in every(levels):
-        axes.axhline(level.median, color=COLOURS[0], lw=1.2, ls="--", label=name(level, levels))
+    for at, level in enumerate(every(levels), 1):
+        axes.axhline(level.median, color=COLOURS[0], lw=1.2, ls=DASHES[at % 8], label=name(level, levels))
         values.append(level.median)
     log_axis(axes, "y", values)
     axes.set(xlabel="initial bias b_g of the gate (left: open; right: half shut)",

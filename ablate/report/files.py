@@ -34,7 +34,8 @@ def write(
 ) -> Path:
     """Write all that `out` is to hold and give the page's path.
 
-    Raises AblateError where it cannot be written, or where a file of these names is not this command's own.
+    Raises AblateError where it cannot be written, and, once all else is, where a file of these names is not this
+    command's own.
     """
     try:
         folder = _Folder(out)
@@ -62,6 +63,7 @@ class _Folder:
         self.out, self.memory = out, out / "written.json"
         (out / "figures").mkdir(parents=True, exist_ok=True)
         self.now: dict[str, str] = {}
+        self.foreign: list[str] = []
         try:
             self.before: dict[str, str] = dict(json.loads(self.memory.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -70,26 +72,36 @@ class _Folder:
     def write(self, name: str, content: bytes) -> None:
         path = self.out / name
         if path.exists() and not self._own(name):
-            raise AblateError(
-                f"{path} is not as this command left it, and was not touched: move it away, or name another folder "
-                "with --out"
-            )
+            self.foreign.append(name)
+            return
         write_whole(path, content)
         self.now[name] = _hash(content)
         write_whole(self.memory, json.dumps({**self.before, **self.now}, indent=1).encode(), durable=False)
 
     def settle(self) -> None:
-        """Remove what an earlier report of another study left, so that nothing stands beside what it is not of."""
+        """Remove what an earlier report of another study left, so that nothing stands beside what it is not of.
+
+        Raises AblateError where something was left as it is.
+        """
         for name in self.before.keys() - self.now.keys():
             if self._own(name):
                 (self.out / name).unlink(missing_ok=True)
-        write_whole(self.memory, json.dumps(self.now, indent=1).encode())
+        edited = {name: self.before[name] for name in self.foreign if name in self.before}
+        write_whole(self.memory, json.dumps({**edited, **self.now}, indent=1).encode())
+        if self.foreign:
+            names = ", ".join(str(self.out / name) for name in self.foreign)
+            raise AblateError(
+                f"not as this command left it, and so not touched: {names}; all else is written; move it away, or name "
+                "another folder with --out"
+            )
 
     def _own(self, name: str) -> bool:
         try:
             return self.before.get(name) == _hash((self.out / name).read_bytes())
         except FileNotFoundError:
             return True
+        except IsADirectoryError:
+            return False
 
 
 def _hash(content: bytes) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 import pandas
 from jinja2 import Environment, PackageLoader
 from rich.table import Table
+from rich.text import Text
 
 from ablate.report.tables import BEST
 
@@ -46,9 +47,9 @@ def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:
             table = table.drop(columns=name)
     drawn = Table()
     for name in table.columns:
-        drawn.add_column(str(name).replace("[", "\\["), justify="left" if name in LEFT else "right")
+        drawn.add_column(Text(str(name)), justify="left" if name in LEFT else "right")
     for row in table.itertuples(index=False):
-        drawn.add_row(*(str(value).replace("[", "\\[") for value in row))
+        drawn.add_row(*(Text(str(value)) for value in row))
     return drawn, spared
 
 

@@ -1,9 +1,10 @@
 """One page that shows a study: a single HTML file that opens from disk and asks nobody for anything."""
 
+import math
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy
 import pandas
 from markupsafe import Markup
 
@@ -50,7 +51,7 @@ def page(
         unread=unread,
         provenance=_provenance(runs),
         commands=_commands(runs),
-        example=next(iter(runs[runs.state == "finished"].folder), None),
+        example=next((shlex.quote(str(path)) for path in runs[runs.state == "finished"].path), None),
     )
 
 
@@ -101,7 +102,11 @@ def _setup(runs: pandas.DataFrame, cells: pandas.DataFrame) -> list[tuple[str, s
 
 
 def _keys(cell: Any, columns: Any) -> list[str]:
-    """By what each column sorts: numbers as such, a diverged row last, a row without the number after that."""
+    """By what each column sorts: numbers as such, a diverged row last, a row without the number after that.
+
+    All are finite: a word among them, as -inf, and the page sorts the whole column as text.
+    """
+    less = cell.median - cell.published
     numbers = {
         "n": cell.n,
         "mean ± std": cell.mean,
@@ -109,7 +114,7 @@ def _keys(cell: Any, columns: Any) -> list[str]:
         "p (Holm)": cell.p_holm,
         tables.BEST: cell.best_epoch,
         "published": cell.published,
-        "less published": cell.median - cell.published if cell.same_setting else numpy.nan,
+        "less published": less if cell.same_setting and math.isfinite(less) else math.nan,
         "depth": cell.depth,
         "parameters": cell.parameters,
         "seconds": cell.seconds,
@@ -118,7 +123,7 @@ def _keys(cell: Any, columns: Any) -> list[str]:
     for name in columns:
         value = cell.difference if name.startswith("less ") else cell.median if tables.LAST in name else None
         value = numbers.get(name, value)
-        keys.append("" if value is None else "1e9" if numpy.isnan(value) else f"{min(value, 1e8):.12g}")
+        keys.append("" if value is None else "1e9" if math.isnan(value) else f"{min(value, 1e8):.12g}")
     return keys
 
 

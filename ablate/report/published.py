@@ -14,7 +14,8 @@ FAIL = 20.0
 
 @dataclass(frozen=True)
 class Published:
-    """One published row: `error` in percent, infinite for 'fail'. `parameters` are those that the row fixes.
+    """One published row: `error` in percent, infinite for 'fail'. `parameters` are those that the row fixes,
+    `option` what it does where the shape changes.
 
     `printed` is what the paper's table says before the error, column by column.
     """
@@ -24,6 +25,7 @@ class Published:
     parameters: dict[str, float | bool] = field(default_factory=dict)
     depth: int = 110
     unit: str = "basic"
+    option: str = "A"
     source: str = "[B] Table 1"
     printed: tuple[str, ...] = ()
 
@@ -73,9 +75,10 @@ ORDERS = {
 
 
 def _order(unit: str, case: str, figure: str, depth: int, error: float) -> Published:
-    return Published(
-        "identity", error, depth=depth, unit=unit, source="[B] Table 2", printed=(case, figure, str(depth))
-    )
+    # [B]'s release projects where the shape of a bottleneck unit changes.
+    option = "B" if unit.startswith("bottleneck") else "A"
+    printed = (case, figure, str(depth))
+    return Published("identity", error, depth=depth, unit=unit, option=option, source="[B] Table 2", printed=printed)
 
 
 TABLE_2 = [_order(unit, case, figure, 110, error) for unit, (case, figure, error, _) in ORDERS.items()]
@@ -103,7 +106,13 @@ LAYOUTS = [
         TABLE_1,
         ("shortcut",),
     ),
-    Layout("table2", "[B] Table 2: activation orders, CIFAR-10", ("case", "Fig.", "depth"), TABLE_2, ("unit", "depth")),
+    Layout(
+        "table2",
+        "[B] Table 2: activation orders, CIFAR-10",
+        ("case", "Fig.", "depth"),
+        TABLE_2,
+        ("unit", "depth", "shortcut.option"),
+    ),
     Layout("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6, ("depth",)),
 ]
 
@@ -113,7 +122,7 @@ def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -
     shortcut, unit = config["shortcut"], config["unit"]
     return (
         all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
-        and shortcut.get("option", "A") == "A"
+        and shortcut.get("option", row.option) == row.option
         and (shortcut["name"], unit["name"]) == (row.shortcut, row.unit)
         and all(shortcut.get(key) == value for key, value in row.parameters.items())
         and (any_depth or config["depth"] == row.depth)

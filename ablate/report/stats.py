@@ -45,8 +45,9 @@ def bootstrap_interval(values: Array, rng: numpy.random.Generator) -> tuple[Arra
     for at in numpy.ndindex(mean.shape):  # one study at a time: each has resamples of its own
         drawn = values[at][rng.integers(0, n, (RESAMPLES, n))]
         centred = drawn.mean(-1) - mean[at]
-        with numpy.errstate(divide="ignore", invalid="ignore"):  # a resample of one seed n times has no spread
-            t = centred / (drawn.std(-1, ddof=1) / numpy.sqrt(n))
+        centred = numpy.where(numpy.abs(centred) > GRAIN, centred, 0.0)
+        with numpy.errstate(divide="ignore", invalid="ignore"):  # one value n times shows no spread: t is infinite
+            t = centred / numpy.nan_to_num(_standard_error(drawn))
         t = numpy.sort(numpy.where(numpy.isnan(t), 0.0, t))
         tail = int(RESAMPLES * (1 - CONFIDENCE) / 2)
         ends = mean[at] - t[RESAMPLES - 1 - tail] * error[at], mean[at] - t[tail] * error[at]
@@ -94,11 +95,10 @@ def power(difference: float, spread: float, seeds: int, rows: int = 1) -> float:
     df = seeds - 1
     shift = abs(difference) / (spread * numpy.sqrt(2)) * numpy.sqrt(seeds)
     critical = stats.t.ppf(1 - (1 - CONFIDENCE) / rows / 2, df)
-    # Where the shift is so large that scipy's noncentral t gives up, the chance is 1.
-    if shift - critical > 30:
-        return 1.0
-    # The far tail underflows to NaN.
-    return float(stats.nct.sf(critical, df, shift) + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
+    told = stats.nct.sf(critical, df, shift)
+    # scipy's noncentral t gives NaN far out alone, where the chance is 0 or 1; the other side's tail underflows to it.
+    told = float(shift > critical) if numpy.isnan(told) else told
+    return float(told + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
 
 
 def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: int = 1, most: int = 100_000) -> int:

@@ -1,5 +1,6 @@
 """The tables of a study, as text that a person reads: data frames of words whose columns are the headings."""
 
+import json
 import math
 from typing import Any
 
@@ -7,9 +8,10 @@ import pandas
 
 from ablate.errors import AblateError
 from ablate.report import stats
-from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, without
+from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, labels, without
 from ablate.report.published import LAYOUTS, Layout, Published, is_row, same_setting
 from ablate.report.records import every, said
+from ablate.runs.signature import identity
 
 NONE = "–"
 PIVOT = "Median error over seeds, percent, last epoch."
@@ -57,18 +59,24 @@ def words(cells: pandas.DataFrame) -> pandas.DataFrame:
 
 def notes(cells: pandas.DataFrame) -> list[str]:
     """What must stand under the table for its numbers to be read rightly."""
-    first = cells.iloc[0]
-    shared = ", ".join(f"{key} {first[key]}" for key in SETTINGS if cells[key].nunique() == 1)
+    shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
     lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
     if cells.low.notna().any():
         lines.append(
-            f"Interval: Student's t over seeds, which takes errors to be near normal, from {stats.STUDENT_FROM} seeds; "
-            f"fewer are too few. The bootstrap's (bootstrap-t, from {stats.BOOTSTRAP_FROM} seeds) stands in the CSV."
+            f"Interval: Student's t over seeds, from {stats.STUDENT_FROM} seeds; fewer are too few. It holds the mean "
+            "95 times in 100 where errors are near normal over seeds; where now and then a run goes badly, 93 times or "
+            f"less. The bootstrap's (bootstrap-t, from {stats.BOOTSTRAP_FROM} seeds) stands in the CSV."
         )
     if tested := int(cells.p_holm.notna().sum()):
         lines.append(
             f"Differences and verdicts: paired t-test over common seeds, p corrected for {tested} rows (Holm); "
-            "'not separable' says that these seeds do not tell the two apart, not that they are the same."
+            "'not separable' says that these seeds do not tell the two apart, not that they are the same. "
+            "A difference's interval is at 95 % for its row alone, so it may leave out 0 where the verdict, which "
+            "answers for all rows at once, does not tell them apart."
+        )
+    if len(several := sorted(set(cells.baseline) - {""})) > 1:
+        lines.append(
+            f"Rows have different baselines, all else being alike: {', '.join(several)}; the CSV has each row's."
         )
     if len(cells) > 1 and (alone := cells[cells.baseline == ""].label.tolist()):
         key, value = cells.attrs["key"], cells.attrs["baseline"]
@@ -93,6 +101,12 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     if (cells.evaluated_on != "test").any():
         lines.append("Some rows were evaluated on pictures held out of the training set, not on the test set.")
     return lines
+
+
+def _shared(cells: pandas.DataFrame, key: str) -> str:
+    """A setting that has one name in all rows, and whether it is the same below that name."""
+    whole = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
+    return f"{key} {cells[key].iloc[0]}" + (" but for what their names say" if len(whole) > 1 else "")
 
 
 def paper(cells: pandas.DataFrame, layout: Layout) -> tuple[pandas.DataFrame, str] | None:
@@ -172,8 +186,8 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
                 f"--pivot: {key} is not what tells rows apart: name another key, as shortcut or recipe.batch"
             )
     found: dict[tuple[Any, ...], Any] = {}
-    for cell in every(cells):
-        at = tuple(cell.label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
+    for label, cell in zip(labels(cells, rows, columns), every(cells), strict=True):
+        at = tuple(label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
         for key, value in zip((rows, columns), at, strict=True):
             if value is None:
                 raise AblateError(

@@ -83,6 +83,20 @@ def test_verdicts_never_say_more_than_the_seeds_bear(study):
     assert frame.loc["none", "maximum"] == math.inf
 
 
+@pytest.mark.parametrize(
+    ("identity", "gate", "verdict"),
+    [
+        ([6.0, 7.0, 8.0], [5.0, 6.1, 6.9, None, None], "not tested: diverged"),
+        ([6.0, 7.0, 8.0, None], [5.0, 6.1, 6.9], "not tested: the baseline diverged"),
+        ([6.0, 7.0, 8.0, None], [5.0, 6.1, 6.9, 6.0, None], "not tested: diverged"),
+    ],
+)
+def test_a_run_that_diverged_on_a_seed_of_one_row_alone_still_counts(identity, gate, verdict, study):
+    row = study({"shortcut=identity": identity, "shortcut=gate": gate}).loc["gate bias_init=-6"]
+    assert row.verdict == verdict
+    assert numpy.isnan([row.difference, row.difference_low, row.p, row.p_holm]).all()
+
+
 def test_only_seeds_that_both_have_are_paired(study):
     frame = study({"shortcut=identity": IDENTITY[:3], "shortcut=gate": [7.0, 7.5, 9.5, 1.0, 1.0]})
     row = frame.loc["gate bias_init=-6"]
@@ -105,6 +119,32 @@ def test_the_baseline_is_of_the_same_depth_data_and_recipe(study):
     assert none.loc[44].verdict == ""
 
 
+def test_of_several_baselines_the_one_of_the_rows_own_option_is_taken(study):
+    frame = study(
+        {
+            "shortcut=identity": [2.0, 2.2, 2.1],
+            "shortcut=identity shortcut.option=B": [3.0, 3.3, 3.1],
+            "shortcut=gate": [4.0, 4.1, 4.3],
+            "shortcut=gate shortcut.option=B": [5.0, 5.2, 5.4],
+            "shortcut=gate shortcut.option=C": [6.0, 6.1, 6.3],
+            "shortcut=none": [9.0, 9.1, 9.3],
+        }
+    )
+    assert frame.baseline.to_dict() == {
+        "identity": "identity",
+        "identity option=B": "identity",
+        "gate bias_init=-6": "identity",
+        "gate bias_init=-6 option=B": "identity option=B",
+        "gate bias_init=-6 option=C": "identity",
+        "none": "identity",
+    }
+    assert frame.loc["gate bias_init=-6 option=B", "difference"] == pytest.approx((2.0 + 1.9 + 2.3) / 3)
+    assert list(frame.index[frame.is_baseline]) == ["identity"]
+    assert any(
+        "different baselines" in note and "identity option=B" in note for note in tables.notes(frame.reset_index())
+    )
+
+
 def test_another_baseline_can_be_named(study):
     frame = study(
         {"recipe.learning_rate=0.1": [2.0, 2.2, 2.1], "recipe.learning_rate=0.2": [3.0, 3.3, 3.2]},
@@ -122,6 +162,8 @@ def test_one_comparison_of_many_needs_a_smaller_p(study):
     rest = {f"shortcut=gate shortcut.bias_init={b}": [6.4 + b / 10, 7.6, 8.3, 6.9, 7.6] for b in range(1, 9)}
     among = study(rest)
     assert among.loc["gate bias_init=-6"].verdict == "not separable with 5 seeds"
+    assert among.loc["gate bias_init=-6"].difference_low > 0  # which the notes must explain
+    assert any("interval is at 95 % for its row alone" in note for note in tables.notes(among.reset_index()))
 
 
 def test_load_gives_one_row_a_run_with_the_documented_columns(write, tmp_path):
@@ -137,6 +179,13 @@ def test_load_gives_one_row_a_run_with_the_documented_columns(write, tmp_path):
     assert set(runs.columns) == documented
     assert sorted(runs.state) == ["diverged", "finished"]
     assert runs[runs.state == "finished"].test_error.item() == 5.0
+
+
+def test_the_notes_say_for_which_errors_an_interval_keeps_its_promise(study):
+    notes = tables.notes(study({"shortcut=identity": IDENTITY}).reset_index())
+    (interval,) = (line for line in notes if line.startswith("Interval"))
+    assert "95 times in 100 where errors are near normal over seeds" in interval
+    assert "where now and then a run goes badly, 93 times or less" in interval
 
 
 def test_where_keeps_the_runs_that_say_so_and_names_what_it_does_not_know(write, tmp_path):
@@ -171,6 +220,14 @@ def test_a_pivot_is_any_grid_by_two_keys(study):
         tables.pivot(frame, "shortcut", "dept")
     with pytest.raises(AblateError, match="--where KEY=VALUE, KEY being one of depth"):
         tables.pivot(frame, "shortcut", "data")
+
+
+def test_a_pivot_by_a_key_of_the_recipe_has_one_row_a_shortcut(study):
+    frame = study(
+        {f"shortcut={name} recipe.batch={batch}": [batch / 10] for name in ("identity", "none") for batch in (32, 64)}
+    ).reset_index()
+    table = tables.pivot(frame, "shortcut", "recipe.batch")
+    assert table.to_numpy().tolist() == [["identity", "3.20", "6.40"], ["none", "3.20", "6.40"]]
 
 
 def test_a_papers_table_has_all_its_rows_in_its_order(study):
@@ -211,6 +268,20 @@ def test_table_2_of_b_goes_by_the_unit(study):
     ]  # fmt: skip
     assert list(table.published) == ["6.61", "8.17", "7.84", "6.71", "6.37", "5.93", "6.50", "6.14", "5.91", "5.46"]
     assert table["ours (median)"][0] == "6.50"
+
+
+def test_the_164_layers_of_table_2_project_where_the_shape_changes(study):
+    bottleneck = "data=cifar10 depth=164 unit.name=bottleneck_full_preactivation shortcut.option="
+    frame = study(
+        {"data=cifar10 depth=110 unit.name=full_preactivation": [6.3], f"{bottleneck}A": [9.9], f"{bottleneck}B": [5.5]}
+    ).reset_index()
+    table, _ = tables.papers(frame)["table2"]
+    assert list(table["ours (median)"]) == [*["not run"] * 4, "6.30", *["not run"] * 4, "5.50"]
+    assert list(table["less published"])[4::5] == ["-0.07", "+0.04"]
+    assert frame[frame.depth == 164].set_index("label").published.fillna(-1).to_dict() == {
+        "identity": -1,
+        "identity option=B": 5.46,
+    }
 
 
 def test_a_papers_table_takes_the_published_setting_and_its_depth_before_others(study):

@@ -70,10 +70,12 @@ def test_the_band_is_the_median_and_the_extremes_of_each_step(folder):
     ]
 
 
-def test_a_step_that_fewer_than_half_the_runs_reached_is_left_out(folder):
-    ends = {"a": 3, "b": 1, "c": 1}
+def test_the_band_ends_where_the_first_run_ended(folder):
+    ends = {"a": 3, "b": 2, "c": 3}
     folders = [folder(name, "".join(line(10 * at, 50.0) + "\n" for at in range(1, n + 1))) for name, n in ends.items()]
-    assert list(band(read_curves(folders)[0], ends).step) == [10]
+    read, _ = read_curves(folders)
+    assert list(band(read, ends).step) == [10, 20]
+    assert len(band(read, [*ends, "diverged before it was evaluated"])) == 0
 
 
 def test_thinning_keeps_the_end():

@@ -97,6 +97,21 @@ def test_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
     ]
     assert [(box.ymin, box.ymax) for box in bands] == [(4.0, 52.0), (5.0, 53.0), (7.0, 52.0), (8.0, 53.0)]
     assert "gate bias_init=-6, iteration 40: test error 8.00 % (7.00 to 9.00)" in drawing.tips["tip2"]
+    assert "diverged" not in drawing.caption
+
+
+def test_a_curve_never_goes_on_with_the_survivors(write, draw):
+    for seed in range(5):
+        learn(write(f"seed={seed}", test_error=5.0), 50.0, 40.0, 5.0)
+        how = {"test_error": 6.0} if seed < 3 else {"status": "diverged", "reason": "step 50"}
+        ends = (60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)
+        learn(write("shortcut=gate", f"seed={seed}", **how), *ends)
+    drawing = draw()[0]["curves-01"]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.figure.axes[0].lines}
+    assert lines["gate bias_init=-6, test"] == [[20.0, 60.0], [40.0, 50.0]]
+    assert len(lines["identity, test"]) == 3
+    assert "Median of 5 seeds" in drawing.caption
+    assert "A curve ends where the first of its runs diverged." in drawing.caption
 
 
 def test_each_line_has_a_shape_of_its_own_beside_its_colour():
@@ -174,6 +189,43 @@ def test_bars_span_the_seeds_and_areas_are_the_parameters(write, draw):
     small, large = marks.get_sizes()
     assert large / small == pytest.approx(56 / 20)
     assert numpy.asarray(marks.get_offsets()).tolist() == [[20e6, 6.0], [56e6, 5.5]]
+
+
+def labels_of(drawing):
+    return [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+
+
+def test_no_line_along_depth_joins_two_recipes(write, draw):
+    write("depth=20", "recipe.learning_rate=0.1", test_error=5.0)
+    write("depth=56", "recipe.learning_rate=0.5", test_error=6.0)
+    assert "depth" not in draw()[0]
+    write("depth=56", "recipe.learning_rate=0.1", test_error=7.0)
+    drawing = draw()[0]["depth"]
+    assert labels_of(drawing) == ["identity recipe.learning_rate=0.1"]
+    assert [words.split(": ")[1] for words in drawing.tips["tip0"]] == ["5.00, n = 1", "7.00, n = 1"]
+
+
+def test_no_line_along_the_bias_joins_two_configurations(write, draw):
+    for rate in (0.1, 0.2):
+        for option in "AB":
+            for bias in (0, -6):
+                write("shortcut=gate", f"shortcut.bias_init={bias}", f"shortcut.option={option}",
+                      f"recipe.learning_rate={rate}", test_error=5.0 + rate - bias)  # fmt: skip
+    assert labels_of(draw()[0]["bias"]) == [
+        "gate recipe.learning_rate=0.1",
+        "gate recipe.learning_rate=0.2",
+        "gate option=B recipe.learning_rate=0.1",
+        "gate option=B recipe.learning_rate=0.2",
+    ]
+
+
+def test_each_level_has_a_dash_of_its_own(write, draw):
+    for rate in (0.1, 0.2):
+        for shortcut in ("identity", "gate", "gate_b0"):
+            write(f"shortcut={shortcut}", f"recipe.learning_rate={rate}", test_error=5.0 + rate)
+    lines = {line.get_label(): line for line in draw()[0]["bias"].figure.axes[0].lines}
+    levels = [lines[f"identity recipe.learning_rate={rate}"] for rate in (0.1, 0.2)]
+    assert len({line.get_linestyle() for line in levels}) == 2
 
 
 def test_marks_beyond_the_axis_leave_the_others_their_words(write, draw):

@@ -1,12 +1,14 @@
 """One table in many forms: what a name may hold, and what each form must escape."""
 
 import html.parser
+import io
 import re
 import shutil
 import subprocess
 
 import pandas
 import pytest
+from rich.console import Console
 
 from ablate.report import formats
 
@@ -20,9 +22,27 @@ def table():
     )
 
 
-def unescaped(text):
-    """Whether LaTeX would take a mark for structure."""
-    return re.search(r"(?<!\\)[&%#_~^]|(?<!\\)\$(?![-+]\$|\\pm\$|\\times\$|\\sigma\$)", text)
+# What a LaTeX manual says of each mark that means something to it.
+WRITTEN = {
+    **{mark: rf"\{mark}" for mark in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+}
+
+
+@pytest.mark.parametrize("mark", WRITTEN)
+def test_every_mark_of_latex_is_written_as_itself_in_heading_cell_and_caption(mark):
+    text = formats.latex(pandas.DataFrame({f"h{mark}h": [f"a{mark}b"]}), f"c{mark}d")
+    written = WRITTEN[mark]
+    lines = text.splitlines()
+    assert f"h{written}h " + r"\\" in lines
+    assert "{}" + f"a{written}b " + r"\\" in lines
+    assert rf"\caption{{c{written}d}}" in lines
 
 
 def test_latex_has_the_structure_of_a_booktabs_table(table):
@@ -96,8 +116,15 @@ def test_a_narrow_terminal_loses_whole_columns_and_says_which():
     whole, spared = formats.terminal(table, 200)
     assert (len(whole.columns), spared) == (4, [])
     narrow, spared = formats.terminal(table, 30)
-    assert [column.header for column in narrow.columns] == ["shortcut", "test error"]
+    assert [str(column.header) for column in narrow.columns] == ["shortcut", "test error"]
     assert spared == ["seconds", "parameters"]
+
+
+@pytest.mark.parametrize("name", [r"a\[/b]", ":x: y", "[red]a[/red]", "[/]", "a\\"])
+def test_a_terminal_takes_no_name_for_markup_or_a_picture(name):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(formats.terminal(pandas.DataFrame({name: [name]}), 80)[0])
+    assert console.file.getvalue().count(name) == 2
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: the structure alone is checked")

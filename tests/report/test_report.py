@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -238,6 +239,19 @@ def test_marks_of_markdown_and_csv_in_a_name_are_only_text(write, report, resolv
     assert numbers["published"] == ""
 
 
+def test_marks_of_the_terminal_in_a_name_are_only_text(write, resolve, capsys, tmp_path):
+    for seed, name in enumerate((r"a\[/b]", ":x: y")):
+        tree = copy.deepcopy(asdict(resolve(f"seed={seed}")))
+        tree["shortcut"] = {"name": name, "_target_": "mine.H"}
+        tree["data"]["name"] = ":x:"
+        write(tree=tree, test_error=5.0)
+    assert main([str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    assert r"a\[/b]" in said
+    assert ":x: y" in said
+    assert "All rows: data :x:" in said
+
+
 def test_numbers_in_csv_are_whole_and_finite(write, report):
     write("seed=0", test_error=1 / 3)
     write("shortcut=none", status="diverged", reason="step 1")
@@ -346,6 +360,28 @@ def test_cells_that_differ_never_look_alike(write, report):
     ]
 
 
+def test_rows_that_differ_in_more_than_their_shortcut_say_in_what(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    write("shortcut=gate", "recipe.epochs=1", test_error=60.0)
+    write("shortcut=none", "recipe.learning_rate=5", "device=cpu", test_error=70.0)
+    words, _, _ = report()
+    assert [row["shortcut"] for row in words] == [
+        "identity device=auto recipe.epochs=20 recipe.learning_rate=0.02",
+        "none device=cpu recipe.epochs=20 recipe.learning_rate=5",
+        "gate bias_init=-6 device=auto recipe.epochs=1 recipe.learning_rate=0.02",
+    ]
+    said = (tmp_path / "out" / "table.md").read_text()
+    assert "All rows: data digits, recipe digits but for what their names say, unit basic, depth 20." in said
+
+
+def test_what_the_name_of_a_recipe_or_a_data_set_says_is_not_said_again(write, report):
+    for data in ("digits", "cifar10"):
+        write(f"data={data}", test_error=5.0)
+        write(f"data={data}", "shortcut=gate", test_error=6.0)
+    words, _, _ = report()
+    assert {row["shortcut"] for row in words} == {"identity", "gate bias_init=-6"}
+
+
 def test_a_copied_record_is_not_another_seed(write, report):
     folder = write("seed=0", test_error=5.0)
     shutil.copytree(folder, folder.parent / "copy")
@@ -428,6 +464,37 @@ def test_a_file_of_somebody_else_is_neither_replaced_nor_removed(name, edited, w
     assert (theirs.parent / "table2.tex").read_text() == "mine"
 
 
+def test_files_of_somebody_else_cost_the_report_those_files_alone(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    out = tmp_path / "out"
+    report()
+    whole = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    mine = (out / "table.csv").read_bytes()
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (out / "runs.csv").mkdir()
+    (out / "table.csv").write_text("mine")
+    said = report(status=1)
+    assert len(said.splitlines()) == 1
+    assert f"not touched: {out / 'table.csv'}, {out / 'runs.csv'}; all else is written" in said
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} | {Path("runs.csv")} == whole
+    (out / "runs.csv").rmdir()
+    (out / "table.csv").unlink()
+    report()
+    assert (out / "table.csv").read_bytes() == mine
+
+
+def test_a_file_that_was_edited_and_put_back_is_this_commands_again(write, report, tmp_path):
+    write("shortcut=identity", test_error=5.0)
+    report()
+    table = tmp_path / "out" / "table.csv"
+    before = table.read_bytes()
+    table.write_text("mine")
+    report(status=1)
+    table.write_bytes(before)
+    report()
+
+
 def test_a_report_of_a_smaller_study_leaves_no_figure_of_a_larger_one(write, report, tmp_path):
     line = '{"step": %d, "epoch": 1, "train_error": 9.0, "test_error": 8.0}\n'
     for shortcut in ("identity", "gate", "none"):
@@ -454,6 +521,25 @@ def test_a_wrong_option_is_one_sentence(arguments, words, write, capsys, tmp_pat
     said = capsys.readouterr().err
     assert words in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_column_with_no_number_to_show_is_still_sorted_as_numbers(write, report, tmp_path):
+    for shortcut, error in (("identity", 6.0), ("gate", 6.9), ("none", 70.0)):  # [B] has none as 'fail', no number
+        write("data=cifar10", "depth=110", f"shortcut={shortcut}", test_error=error)
+    write("data=cifar10", "depth=110", "shortcut=conv1x1", status="diverged", reason="step 3")
+    words, _, _ = report()
+    assert [row["less published"] for row in words] == ["-0.61", "–", "-0.01", "–"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    cells = [re.findall(r'data-key="([^"]*)"', row) for row in page.split('<tr class="cell">')[1:]]
+    at = list(words[0]).index("less published")
+    assert [float(row[at]) for row in cells] == pytest.approx([-0.61, 1e9, -0.01, 1e9])
+    assert not {"inf", "-inf", "nan"} & {key for row in cells for key in row}
+
+
+def test_the_page_replays_a_run_where_it_lies(write, report, tmp_path):
+    folder = write(test_error=5.0)
+    report()
+    assert f"python -m ablate.replay {folder}</pre>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_record_with_a_field_of_the_wrong_kind_is_named_and_the_rest_is_reported(write, report):

@@ -108,6 +108,19 @@ def test_the_bootstrap_nears_students_t_where_errors_are_normal_and_seeds_many()
     assert numpy.abs(ours - theirs).max() < 0.15 * (theirs[1] - theirs[0])
 
 
+@pytest.mark.parametrize("values", [[3.2] * 6 + [4.0], [2.2] * 5 + [2.6], [6.61] * 4 + [6.9]])
+def test_a_bootstrap_of_one_value_many_times_is_no_interval(values):
+    # Often a resample is one value n times: its spread is nothing, or the rounding of its mean, and its t has no end.
+    assert numpy.isnan(stats.bootstrap_interval(numpy.array(values), numpy.random.default_rng(0))).all()
+
+
+def test_a_resample_of_one_value_that_is_the_mean_has_a_t_of_zero():
+    values = numpy.array([2.9, 3.3, 3.3, 3.3, 3.3, 3.3, 3.7])
+    assert 0 < abs(values.mean() - 3.3) < 1e-12  # one resample in ten is 3.3 seven times, off the mean by rounding
+    low, high = map(float, stats.bootstrap_interval(values, numpy.random.default_rng(0)))
+    assert 3.0 < low < 3.3 < high < 3.6
+
+
 def test_the_bootstrap_leans_with_the_skew():
     low, high = stats.bootstrap_interval(
         numpy.array([1.0, 1.1, 1.2, 1.4, 1.9, 3.5, 1.0, 1.2]), numpy.random.default_rng(0)
@@ -133,6 +146,22 @@ def test_power_is_statsmodels(difference, spread, n):
 def test_power_with_rows_is_at_the_corrected_level():
     theirs = TTestPower().power(0.3 / (0.2 * math.sqrt(2)), 7, 0.05 / 10)
     assert stats.power(0.3, 0.2, 7, rows=10) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize(("ratio", "rows", "told"), [(61, 100, 0.939), (142, 1000, 0.780)])
+def test_power_of_a_large_difference_at_a_strict_level_and_few_seeds(ratio, rows, told):
+    n, draws = 3, 400_000  # the definition, drawn: a mean of n normal differences over its standard error
+    rng = numpy.random.default_rng(0)
+    mean = rng.normal(ratio / math.sqrt(2), 1 / math.sqrt(n), draws)
+    error = numpy.sqrt(rng.chisquare(n - 1, draws) / (n - 1) / n)
+    drawn = (mean / error > scipy_stats.t.isf(0.05 / rows / 2, n - 1)).mean()
+    assert stats.power(ratio, 1.0, n, rows) == pytest.approx(told, abs=0.001)
+    assert stats.power(ratio, 1.0, n, rows) == pytest.approx(drawn, abs=0.002)
+
+
+@pytest.mark.parametrize("n", [3, 100, 100_000])
+def test_power_of_a_difference_beyond_all_spread_is_certain(n):
+    assert stats.power(100.0, 1e-6, n) == pytest.approx(1.0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
