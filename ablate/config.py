@@ -97,9 +97,12 @@ class Config:
     precision: str = "auto"
     threads: int | None = None
     deterministic: bool = False  # the same bits on a GPU too
+    graph: bool | None = None  # a GPU's steps as one CUDA graph; None: where no code of the user's own is in them
+    compile: bool = False  # residual units through torch.compile
     probes: bool = False  # measure gates and gradients inside the net as well
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     tracker: Tracker = field(default_factory=Tracker)
+    pack: str | None = None  # how many runs of a grid one device carries at once: a number, or auto
     rerun: str | None = None  # failed, all: train these afresh where they have ended, the old folder kept aside
     dry_run: bool = False
     results: str = "results/runs"
@@ -190,6 +193,8 @@ def check(config: Config) -> None:
         raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
     _require(data.validation >= 0, "data.validation", data.validation, "0 or more pictures")
     _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
+    if config.compile and config.probes:
+        raise ConfigError("probes=true sees nothing inside compiled units: add compile=false")
     for key in ("iterations", "epochs"):
         length = getattr(recipe, key)
         _require(length is None or length >= 1, key, length, "1 or more")
@@ -206,6 +211,7 @@ def check(config: Config) -> None:
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
     _check_tracker(config.tracker)
+    _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 or more")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _require(bool(config.results.strip()), "results", config.results, "a folder")
     _check_shortcut(config.shortcut)
@@ -214,6 +220,10 @@ def check(config: Config) -> None:
         _check_finite(group, getattr(config, group))
     if data.name == "folder":
         _check_folder(data)
+
+
+def _is_count(word: str | None) -> bool:
+    return word is not None and word.isdecimal() and int(word) >= 1
 
 
 def _check_tracker(tracker: Tracker) -> None:

@@ -92,10 +92,18 @@ class GridSweeper(Sweeper):
                 waiting.append(record)
         say(f"{len(records)} runs in the grid, {len(waiting)} to train")
         if waiting:
-            outcomes = self.place.carry_out([record.config for record in waiting])
+            outcomes = self._place(waiting[0].config).carry_out([record.config for record in waiting])
             if outcomes is None:  # it goes on without this process
                 return
             _report(waiting, outcomes, time.monotonic() - started)
+
+    def _place(self, config: Config) -> RecordLauncher:
+        """The launcher, or processes where runs are to be packed. Raises ConfigError where they go elsewhere."""
+        if config.pack is None or isinstance(self.place, ProcessLauncher):
+            return self.place
+        if isinstance(self.place, SerialLauncher):
+            return ProcessLauncher()
+        raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
     def _compose(self, cell: list[str]) -> Config:
         """A cell's configuration. Hydra takes 50 ms to compose one; cells that differ in SET alone share that."""

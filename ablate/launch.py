@@ -19,11 +19,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from ablate import packing
 from ablate.config import Config
 from ablate.errors import ConfigError
 from ablate.machine import cores, gpus
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.stopping import SIGNALS, Stopping
+from ablate.terminal import say
 
 
 class RecordLauncher(Launcher):
@@ -78,6 +80,8 @@ class ProcessLauncher(RecordLauncher):
         self.slots = cores() if n_jobs == -1 else n_jobs
 
     def carry_out(self, configs: list[Config]) -> list[Outcome]:
+        if configs[0].pack is not None:
+            self.slots = packed(configs)
         outcomes: list[Outcome | None] = [None] * len(configs)
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(len(configs)):
@@ -149,6 +153,16 @@ def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome
     stopping.answered = True
     cut = Outcome(128 + stopping.signum, "not begun", interrupted=True)
     return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
+
+
+def packed(configs: list[Config]) -> int:
+    """How many runs at once `pack` asks for, so many a device; says what `auto` has chosen."""
+    devices = list(dict.fromkeys(shared_out(configs, len(gpus()) or 1)))
+    if len(configs) == 1 or configs[0].pack != "auto":
+        return 1 if len(configs) == 1 else int(configs[0].pack or 1) * len(devices)
+    done = packing.trials(configs, devices[0], cores())
+    say(packing.describe(done))
+    return packing.best(done).runs * len(devices)
 
 
 def shared_out(configs: list[Config], slots: int) -> list[str | None]:

@@ -1,5 +1,6 @@
 """One run from its configuration to its record: skipped, resumed or trained."""
 
+import functools
 import shlex
 import socket
 import sys
@@ -28,7 +29,8 @@ from ablate.runs.signature import SCHEMA, signature
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.tracking.follower import follower
 from ablate.training import checkpoint
-from ablate.training.device import make_deterministic, pick_device, pick_precision
+from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision, wants_graph
+from ablate.training.graph import graphed
 from ablate.training.loop import Ending, Evaluation, total_steps, train
 from ablate.training.probes import Probes
 
@@ -96,7 +98,7 @@ def _start(record: Record, progress: Progress, stopping: Stopping, workers: int)
     with observer.holder:
         if record.finished():  # by another process, while this one was getting ready
             return progress.skipped(record)
-        return _carry_out(record, observer, net, pictures, device, cost, config.threads or max(1, cores() // workers))
+        return _carry_out(record, observer, net, pictures, device, cost, workers)
 
 
 def _set_aside(record: Record) -> None:
@@ -185,10 +187,11 @@ def _carry_out(
     pictures: Pictures,
     device: torch.device,
     cost: dict[str, int],
-    threads: int,
+    workers: int,
 ) -> None:
     config, progress = record.config, observer.progress
-    precision = pick_precision(config.precision, device)
+    threads = config.threads or max(1, cores() // workers)
+    precision = pick_precision(config.precision, device, pictures)
     resume = _resume(record, observer, device, precision)
     if resume:  # the same bits need the same sums: as it began, so it goes on
         observer.sittings, threads = resume["sittings"], resume["sittings"][0]["threads"]
@@ -207,6 +210,8 @@ def _carry_out(
         "test_pictures": len(pictures.test_y),
         "steps": observer.steps,
         **{key: observer.sittings[-1][key] for key in ("device", "precision", "threads", "host", "versions", "git")},
+        "runs_at_once": workers,
+        "graph": wants_graph(config, device),
         "deterministic": config.deterministic or device.type == "cpu",
         "started": observer.sittings[0]["started"],
         "command": shlex.join([sys.executable, *sys.argv]),
@@ -227,6 +232,8 @@ def _carry_out(
 
     try:
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            compile_units(net)
         ending = train(
             net,
             pictures.to(device),
@@ -238,6 +245,7 @@ def _carry_out(
             observer=observer,
             resume=resume,
             probes=Probes(net) if config.probes else None,
+            accelerate=functools.partial(graphed, warn=observer.warn) if wants_graph(config, device) else None,
         )
         if ending.diverged_at is None:
             checkpoint.save_weights(record.folder, net)

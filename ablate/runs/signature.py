@@ -13,11 +13,16 @@ EXCLUDED = {
     "experiment": "one run may belong to several grids",
     "data.root": "where pictures lie; what they are is in data.name, and in data.fingerprint for a folder",
     "data.download": "how pictures came to lie there",
+    "graph": "a graph repeats the very steps, and is held against them first",
     "tracker": "who else is shown the run",
     "checkpoint": "a resumed run ends in the same bits, wherever it was cut",
+    "pack": "what else runs at the same time; threads, which follow from it on a CPU, are in the record",
     "rerun": "whether to train again, not what",
     "dry_run": "whether to train at all",
 }
+
+LATER = ("probes", "compile")
+"""Switches that came later: off, they are as good as absent, and a run keeps the identity it had before them."""
 
 
 def identity(tree: dict[str, Any]) -> dict[str, Any]:
@@ -32,8 +37,9 @@ def identity(tree: dict[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node[parent]
         node.pop(leaf, None)
-    if not tree.get("probes"):  # a key of later: without it a run is what it was before there was one
-        tree.pop("probes", None)
+    for key in LATER:
+        if not tree.get(key):
+            tree.pop(key, None)
     tree["device"] = tree["device"].split(":")[0]  # which of several alike GPUs
     return {"schema": SCHEMA, **tree}
 

@@ -4,7 +4,10 @@ import os
 
 import torch
 
+from ablate.config import Config
+from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
+from ablate.models.resnet import ResNet
 
 
 def pick_device(name: str) -> torch.device:
@@ -19,17 +22,42 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 autocast on a GPU that computes in it, float32 elsewhere."""
+SMALL = 16
+"""Pixels a side below which a CPU's bfloat16 saves less than its conversions cost (results/bench)."""
+
+
+def pick_precision(name: str, device: torch.device, pictures: Pictures) -> torch.dtype:
+    """`auto` is bfloat16 autocast where the device computes in it and gains by it, float32 elsewhere."""
     if name == "auto":
-        name = (
-            "bfloat16"
-            if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-            else "float32"
-        )
+        if device.type == "cuda":
+            gains = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            gains = device.type == "cpu" and min(pictures.train_x.shape[2:]) >= SMALL and _multiplies_bfloat16()
+        name = "bfloat16" if gains else "float32"
     # Without this a GPU's float32 convolutions are TF32, of 11 bits.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _multiplies_bfloat16() -> bool:
+    return any(
+        getattr(torch.cpu, name, bool)()  # torch keeps these names to itself; without them it is float32
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+
+
+def compile_units(net: ResNet) -> None:
+    """Hand each residual unit to torch.compile: not the net, because units that are alike share what is compiled."""
+    torch._dynamo.config.recompile_limit = 64  # by shape, training and evaluating; past it units stay eager
+    for stage in net.stages.children():
+        for unit in stage.children():
+            unit.compile(dynamic=False)
+
+
+def wants_graph(config: Config, device: torch.device) -> bool:
+    """A graph does not run the Python of a step again: somebody's own may count its calls, or change its mind."""
+    own = any("source" in node for node in (config.shortcut, config.unit))
+    return device.type == "cuda" and (config.graph if config.graph is not None else not own)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -1,7 +1,8 @@
 """A whole training step as one CUDA graph: a GPU is told once of a thousand small kernels, and then only "again".
 
-At 110 layers the telling takes longer than the work. A graph repeats what it has seen: Python in somebody's own shortcut
-is not run again, and what a driver makes of it is not in our hands. So before it is used it is held against plain steps.
+At 110 layers the telling takes longer than the work. But a graph repeats what it has seen, without the Python that may
+be in somebody's own shortcut, and what a driver makes of it is not in our hands: before it is used, it is held against
+plain steps.
 """
 
 import math
@@ -49,10 +50,14 @@ def graphed(step: Step, warn: Callable[[str], None], capture: Capture = capture)
         warn(f"no CUDA graph, so steps are taken kernel by kernel: {one_line(error)}")
         return step
     restore()
-    if not all(math.isclose(a, b, rel_tol=TOLERANCE) or a != a != b != b for a, b in zip(plain, repeated, strict=True)):
+    if not all(map(_alike, plain, repeated)):
         warn(f"no CUDA graph: it gives losses of {repeated} where plain steps give {plain}")
         return step
     return again
+
+
+def _alike(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
 
 
 def _losses(step: Step, take: Callable[[], None]) -> list[float]:

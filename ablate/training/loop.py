@@ -16,6 +16,7 @@ from ablate.data.augment import draw
 from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
 from ablate.seeds import derive
+from ablate.training import graph
 from ablate.training.checkpoint import generators, restore_generators, seed_generators
 from ablate.training.probes import Probes
 from ablate.training.schedule import learning_rate
@@ -89,19 +90,21 @@ def train(
     observer: Observer,
     resume: dict[str, Any] | None = None,
     probes: Probes | None = None,
+    accelerate: Callable[[Step], Callable[[], None]] | None = None,
 ) -> Ending:
     """Train `net` in place on the device that `net` and `pictures` are on, from the start or from a checkpoint.
 
     A loss that is not finite ends the run at the end of its epoch; it is found there and not at its step, because
-    reading a loss waits for the device.
+    reading a loss waits for the device. `accelerate` gives what takes steps in place of the step that it is given.
     """
     device, count = pictures.train_x.device, len(pictures.train_y)
     per_epoch, total = count // recipe.batch, total_steps(recipe, count)
     mean = per_pixel_mean(pictures.train_x)
-    take_step = Step(net, pictures, recipe, mean, shift=shift, precision=precision)
+    the_step = Step(net, pictures, recipe, mean, shift=shift, precision=precision)
+    take_step: Callable[[], None] = the_step
     start, seconds_before, training_seconds = 0, 0.0, 0.0
     if resume:
-        take_step.load_state_dict(resume)
+        the_step.load_state_dict(resume)
         start, seconds_before, training_seconds = resume["step"], resume["seconds"], resume["training_seconds"]
         restore_generators(resume["generators"], device)
         if probes:
@@ -116,7 +119,7 @@ def train(
             now = time.perf_counter()
             observer.checkpoint(
                 {
-                    **take_step.state_dict(),
+                    **the_step.state_dict(),
                     "step": step,
                     "seconds": seconds_before + now - started,
                     "training_seconds": training_seconds + (now - mark) * net.training,
@@ -129,14 +132,14 @@ def train(
         epoch, index = divmod(step, per_epoch)
         if step and (index == 0 or step == total):  # an epoch is over, or the run is
             batches = index or per_epoch
-            seen = take_step.losses[:batches].cpu()  # waits for the device, once an epoch
+            seen = the_step.losses[:batches].cpu()  # waits for the device, once an epoch
             now = time.perf_counter()
             training_seconds, mark = training_seconds + now - mark, now
             finite = torch.isfinite(seen)
             ending = Ending(
                 diverged_at=None if finite.all() else step - batches + int((~finite).nonzero()[0]),
                 train_loss=seen.double().mean().item(),
-                train_error=100 * take_step.wrong.item() / (batches * recipe.batch),
+                train_error=100 * the_step.wrong.item() / (batches * recipe.batch),
                 images_per_second=step * recipe.batch / training_seconds,
             )
             if ending.diverged_at is not None:
@@ -161,12 +164,14 @@ def train(
                 return ending if math.isfinite(test_loss) else replace(ending, diverged_at=step - 1)
             mark = time.perf_counter()
         if index == 0:
-            take_step.wrong.zero_()
+            the_step.wrong.zero_()
         if index == 0 or not begun:
-            take_step.begin_epoch(draw(seed, epoch, count, shift=shift, flip=flip), index)
+            the_step.begin_epoch(draw(seed, epoch, count, shift=shift, flip=flip), index)
             net.train()
             begun = True
-        take_step.rate.fill_(learning_rate(step, total, recipe))
+            if accelerate and the_step.per_epoch - index >= graph.STEPS:
+                take_step, accelerate = accelerate(the_step), None
+        the_step.rate.fill_(learning_rate(step, total, recipe))
         take_step()
         step += 1
         if probes and (index == per_epoch - 1 or step == total):

@@ -79,7 +79,8 @@ class Step:
     def momenta(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Each parameter that has one yet, and its momentum."""
         for parameter, state in self.optimizer.state.items():
-            yield parameter, state["momentum_buffer"]
+            if (momentum := state.get("momentum_buffer")) is not None:
+                yield parameter, momentum
 
     def state_dict(self) -> dict[str, Any]:
         """All of the step that a resumed run needs, beside where it is."""
