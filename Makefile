@@ -58,7 +58,7 @@ simulate: $(READY)
 
 # What checkpoints and records cost, and how status and report grow with the number of records.
 bench: $(READY)
-	$(BIN)/python -m ablate.bench records
+	$(BIN)/python -m ablate.bench records --out build/bench
 
 crowd: $(READY)
 	@rm -rf build/crowd

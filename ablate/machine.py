@@ -19,3 +19,35 @@ def cores() -> int:
     if given.isdigit():
         return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe() -> dict[str, str]:
+    """What computes here, for a reader of measurements. Imports torch."""
+    import platform
+
+    import psutil
+    import torch
+
+    what = {
+        "processor": _processor(),
+        "cores": str(cores()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__.partition("+")[0],
+    }
+    if torch.cuda.is_available():
+        what["GPU"] = torch.cuda.get_device_name()
+    return what
+
+
+def _processor() -> str:
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

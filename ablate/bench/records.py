@@ -1,12 +1,7 @@
-"""What the harness costs, measured on this machine in interleaved runs.
+"""What checkpoints, records and heartbeats cost against bare training."""
 
-python -m ablate.bench records        checkpoints, records and heartbeats against bare training
-"""
-
-import argparse
 import contextlib
 import io
-import json
 import statistics
 import sys
 import tempfile
@@ -79,17 +74,3 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
 
 def _spread(values: list[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser("python -m ablate.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["records"])
-    parser.add_argument("--pairs", type=int, default=5, help="interleaved pairs after one that warms up (5)")
-    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the run, such as epochs=5")
-    options = parser.parse_args(arguments)
-    print(json.dumps(records(options.pairs, options.overrides), indent=1))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,96 @@
+"""python -m ablate.bench                              speed: the reference loop, the harness, each measure off
+python -m ablate.bench grid +experiment=quickstart     a whole grid in wall time against the reference loop
+python -m ablate.bench records                         what checkpoints, records and heartbeats cost"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ablate.bench import tables
+from ablate.errors import AblateError
+from ablate.files import to_json, write_whole
+from ablate.machine import describe
+from ablate.terminal import say
+
+EXAMPLES = """examples:
+  python -m ablate.bench speed                                  two settings: small digits, pictures of 32x32
+  python -m ablate.bench speed depth=110 data=cifar10           one setting of your own
+  python -m ablate.bench grid +experiment=quickstart            minutes: the reference loop is slow
+  python -m ablate.bench records --rounds 4
+  python -m ablate.bench speed --out results/bench              kept as speed.json and speed.md"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m ablate.bench",
+        description="Measure the harness on this machine. Leave the machine alone meanwhile.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", nargs="?", choices=list(WHAT), default="speed", help="(speed)")
+    parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the run or the grid")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="interleaved rounds after one that warms up (%(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each contestant in a round (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder for the figures as JSON and Markdown")
+    options = parser.parse_args(arguments)
+    try:
+        return _bench(options)
+    except AblateError as error:
+        say(f"ablate.bench: {error}", error=True)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _bench(options: argparse.Namespace) -> int:
+    found = {"machine": describe(), "what": options.what, **WHAT[options.what](options)}
+    text = tables.markdown(found)
+    say(text)
+    if options.out:
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+            for suffix, content in (("json", to_json(found, indent=1) + "\n"), ("md", text)):
+                write_whole(options.out / f"{options.what}.{suffix}", content.encode())
+        except OSError as error:
+            raise AblateError(f"{options.out} cannot be written: {error.strerror}") from error
+    return 0
+
+
+def _speed(options: argparse.Namespace) -> dict[str, Any]:
+    from ablate.bench.scenes import scenes
+    from ablate.bench.speed import measure
+
+    settings = {}
+    with scenes(options.overrides) as configs:
+        for name, config in configs.items():
+            say(f"{name}", error=True)
+            settings[name] = measure(config, rounds=options.rounds, seconds=options.seconds)
+    return {"settings": settings}
+
+
+def _grid(options: argparse.Namespace) -> dict[str, Any]:
+    from ablate.bench.grid import grid
+    from ablate.bench.scenes import grids
+
+    with grids(options.overrides) as asked:
+        return {"grids": {name: grid(words) for name, words in asked.items()}}
+
+
+def _records(options: argparse.Namespace) -> dict[str, Any]:
+    from ablate.bench.records import records
+
+    return {"figures": records(options.rounds, options.overrides)}
+
+
+WHAT: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "speed": _speed,
+    "grid": _grid,
+    "records": _records,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

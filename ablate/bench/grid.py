@@ -1,0 +1,46 @@
+"""A whole grid in wall time: as the harness carries it out, and row after row by the reference loop."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ablate.bench.reference import Reference
+from ablate.config import Config
+from ablate.errors import AblateError
+from ablate.runs.reading import read_runs
+from ablate.terminal import say
+
+
+def grid(words: list[str]) -> dict[str, Any]:
+    """`python -m ablate -m WORDS` into a folder of its own, then the same runs by the reference loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "ablate", "-m", *words, f"results={folder}"]
+        began = time.perf_counter()
+        if subprocess.run(command, stdout=sys.stderr).returncode:
+            raise AblateError(f"the grid failed: {' '.join(words)}")
+        harness = time.perf_counter() - began
+        runs = read_runs(Path(folder)).runs
+    images = sum(run.result["steps"] * run.config["recipe"]["batch"] for run in runs)
+    began = time.perf_counter()
+    for number, run in enumerate(runs, 1):
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), run.config))
+        assert isinstance(config, Config)
+        error = Reference(config).run()
+        say(f"  reference {number} of {len(runs)}: test error {error:.2f} %", error=True)
+    reference = time.perf_counter() - began
+    return {
+        "command": " ".join(["python -m ablate -m", *words]),
+        "runs": len(runs),
+        "images": images,
+        "precision": sorted({run.result["precision"] for run in runs}),
+        "threads": sorted({run.result["threads"] for run in runs}),
+        "runs_at_once": sorted({run.result["runs_at_once"] for run in runs}),
+        "seconds": {"harness": harness, "reference loop": reference},
+        "images_per_second": {"harness": images / harness, "reference loop": images / reference},
+        "times_faster": reference / harness,
+    }

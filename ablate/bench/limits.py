@@ -1,0 +1,95 @@
+"""How fast a step could be at best: what it must move and multiply, against what this device moves and multiplies.
+
+Counted, for a net whose normalisations, activations and additions cost nothing beside its convolutions (perfectly fused):
+each convolution's output is written and read in the forward pass, and in the backward pass its gradient is written and
+read and the saved output read again: five times its bytes. Multiplied: three times the forward pass's multiply-adds, for
+outputs, inputs' gradients and weights' gradients.
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ablate.models.cost import multiply_adds
+from ablate.training.step import Step
+from ablate.training.trial import wait
+
+TRAFFIC = 5
+PASSES = 3
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`seconds` is the least a step can take; `bound` says whether by 'memory' or 'arithmetic'."""
+
+    bytes: int
+    operations: int
+    bandwidth: float  # bytes a second, read and written counted
+    rate: float  # operations a second: a multiply-add is two
+
+    @property
+    def seconds(self) -> float:
+        return max(self.bytes / self.bandwidth, self.operations / self.rate)
+
+    @property
+    def bound(self) -> str:
+        return "memory" if self.bytes / self.bandwidth > self.operations / self.rate else "arithmetic"
+
+
+def limit(step: Step) -> Limit:
+    """Of `step` on its device, in its precision and with the threads that are set now."""
+    shape = (step.pictures.channels, *step.pictures.train_x.shape[2:])
+    outputs = _outputs(step.net, shape)
+    return Limit(
+        bytes=TRAFFIC * outputs * step.batch * step.precision.itemsize,
+        operations=PASSES * 2 * multiply_adds(step.net, shape) * step.batch,
+        bandwidth=bandwidth(step.device),
+        rate=matrix_rate(step.device, step.precision),
+    )
+
+
+@torch.no_grad()
+def _outputs(net: nn.Module, shape: tuple[int, ...]) -> int:
+    """Numbers that the convolutions give for one picture."""
+    total = 0
+
+    def count(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output[0].numel()
+
+    hooks = [module.register_forward_hook(count) for module in net.modules() if isinstance(module, nn.Conv2d)]
+    training = net.training
+    try:
+        net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
+    finally:
+        net.train(training)
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second of a large copy, the best of several: read and written."""
+    size = 2**30 if device.type == "cuda" else 2**28
+    source, target = (torch.zeros(size, dtype=torch.uint8, device=device) for _ in range(2))
+    return 2 * size / _best(lambda: target.copy_(source), device)
+
+
+def matrix_rate(device: torch.device, precision: torch.dtype) -> float:
+    """Operations a second of a large product of square matrices, the best of several."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
+    return 2 * side**3 / _best(lambda: a @ b, device)
+
+
+def _best(what: object, device: torch.device, times: int = 10) -> float:
+    seconds = []
+    for _ in range(times):
+        wait(device)
+        began = time.perf_counter()
+        what()  # type: ignore[operator]
+        wait(device)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
