@@ -1,0 +1,7 @@
+"""A shortcut of somebody's own."""
+
+from ablate.models.shortcuts import Identity
+
+
+class Own(Identity):
+    pass

@@ -1,0 +1,76 @@
+"""The benchmark runs, counts what it says, and keeps its figures; how fast anything is, no test says."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from ablate.bench import limits
+from ablate.bench.__main__ import main
+from ablate.bench.reference import Reference
+from ablate.bench.speed import HARNESS, REFERENCE
+from ablate.models.cost import multiply_adds
+
+
+def test_the_limit_is_the_slower_of_moving_and_multiplying():
+    slow_memory = limits.Limit(bytes=10**9, operations=10**9, bandwidth=1e9, rate=1e12)
+    assert (slow_memory.seconds, slow_memory.bound) == (1.0, "memory")
+    slow_arithmetic = limits.Limit(bytes=10**6, operations=10**12, bandwidth=1e9, rate=1e11)
+    assert (slow_arithmetic.seconds, slow_arithmetic.bound) == (10.0, "arithmetic")
+
+
+def test_what_a_step_must_move_and_multiply_is_counted_by_hand(resolve):
+    from ablate.training import trial
+
+    step, _ = trial.prepare(resolve("depth=8", "device=cpu", "precision=float32"), pytest.fail)
+    found = limits.limit(step)
+    # The stem and two convolutions a stage: 3 outputs of 16x8x8, 2 of 32x4x4, 2 of 64x2x2.
+    assert found.bytes == 5 * 4 * 64 * (3 * 1024 + 2 * 512 + 2 * 256)
+    assert found.operations == 6 * 64 * multiply_adds(step.net, (1, 8, 8))
+    assert found.bandwidth > 1e8
+    assert found.rate > 1e8
+
+
+def test_a_matrix_product_is_counted_as_two_operations_a_multiply_add(monkeypatch):
+    monkeypatch.setattr(limits, "_best", lambda what, device: 0.5)
+    assert limits.matrix_rate(torch.device("cpu"), torch.float32) == 2 * 1024**3 / 0.5
+    assert limits.bandwidth(torch.device("cpu")) == 2 * 2**28 / 0.5
+
+
+def test_the_reference_loop_trains(resolve):
+    reference = Reference(resolve("depth=8", "epochs=3", "device=cpu"))
+    assert isinstance(reference.net, nn.Module)
+    assert reference.run() < 50  # of ten classes; the harness gets there in as many epochs
+
+
+def test_speed_is_measured_and_kept(tmp_path, capsys):
+    words = ["speed", "depth=8", "device=cpu", "threads=1", "--rounds", "1", "--seconds", "0.01"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    (setting,) = json.loads((tmp_path / "out" / "speed.json").read_text())["settings"].values()
+    speeds = setting["images_per_second"]
+    assert {REFERENCE, HARNESS, "the same in a ten-line loop", "harness in bfloat16"} < set(speeds)
+    assert all(0 < spread["min"] <= spread["median"] <= spread["max"] for spread in speeds.values())
+    ratio = setting["against_reference"][HARNESS]["median"]
+    assert ratio == pytest.approx(speeds[HARNESS]["median"] / speeds[REFERENCE]["median"])
+    assert set(setting["parts_ms"]) == {"batch", "forward", "loss", "backward", "SGD", "books"}
+    page = (tmp_path / "out" / "speed.md").read_text()
+    assert page == capsys.readouterr().out.removesuffix("\n") or page in capsys.readouterr().out + page
+    assert "| harness | " in page
+
+
+def test_a_grid_is_measured_against_the_reference_loop(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["grid", "depth=8", "epochs=2", "shortcut=identity,none", "pack=2", "threads=1", "device=cpu"]
+    assert main([*words, "--out", "out"]) == 0
+    (grid,) = json.loads((tmp_path / "out" / "grid.json").read_text())["grids"].values()
+    assert (grid["runs"], grid["images"], grid["runs_at_once"]) == (2, 2 * 40 * 64, [2])
+    assert grid["times_faster"] == grid["seconds"]["reference loop"] / grid["seconds"]["harness"]
+
+
+def test_bad_words_are_one_sentence(capsys, tmp_path):
+    assert main(["grid", "depth=9", "shortcut=identity,none"]) == 1
+    assert "the grid failed" in capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "file").write_text("")
+    assert main(["speed", "depth=7"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "ablate.bench: depth 7 is not 6n+2; nearest: 8, 14"
