@@ -97,8 +97,15 @@ def requeue(job: str) -> None:
 
 
 def cancel(tasks: list[Task]) -> None:
+    """Every call is made, whatever one of them says. Raises AblateError afterwards where SLURM refused one."""
+    refused: list[AblateError] = []
     for first in range(0, len(tasks), MANY):
-        _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+        try:
+            _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+        except AblateError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 def _ask(*command: str) -> str:

@@ -185,6 +185,15 @@ def test_cancel_names_the_tasks_of_one_experiment(site, stand):
     assert "submitted were: first, second" in said
 
 
+def test_a_refusal_in_one_call_of_scancel_keeps_no_other_from_being_made(stand, monkeypatch):
+    monkeypatch.setattr(slurm, "MANY", 2)
+    stand.answers("scancel", "scancel: error: Kill job error on job id 7_0: Socket timed out\n", 1)
+    tasks = [slurm.Task("7", index, "RUNNING", "None", "n1", "") for index in range(5)]
+    with pytest.raises(AblateError, match="Kill job error on job id 7_0"):
+        slurm.cancel(tasks)
+    assert stand.calls("scancel") == [["7_0", "7_1"], ["7_2", "7_3"], ["7_4"]]
+
+
 def test_a_submission_that_was_cut_short_is_none(site, stand):
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
