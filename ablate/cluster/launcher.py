@@ -160,9 +160,8 @@ class SlurmLauncher(RecordLauncher):
             *("-m", "ablate.cluster.task", shlex.quote(str(submission.folder))),
             f"--side-by-side={asked['side_by_side']}",
             f"--max-timeouts={asked['max_timeouts']}",
+            f"--warning={asked['warning']}",
         ]
-        if limit := minutes(asked["time"]):
-            command += [f"--minutes={limit:g}", f"--warning={asked['warning']}"]
         setup = "\n".join(asked["setup"])
         return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup, command=" ".join(command))
 
@@ -192,17 +191,9 @@ def minutes(limit: str | int | None) -> float | None:
     """A time limit as SLURM takes it, in minutes: 90, MM:SS, HH:MM:SS, D-HH, D-HH:MM. Raises ConfigError."""
     if limit is None:
         return None
-    days, dash, rest = str(limit).rpartition("-")
-    parts = rest.split(":")
     try:
-        numbers = [int(part) for part in parts]
-        if dash:
-            hours, mins, secs = [*numbers, 0, 0][:3]
-            total = 1440 * int(days) + 60 * hours + mins + secs / 60
-        else:
-            hours, mins, secs = {1: [0, *numbers, 0], 2: [0, *numbers], 3: numbers}[len(numbers)]
-            total = 60 * hours + mins + secs / 60
-    except (ValueError, KeyError) as error:
+        total = slurm.minutes(str(limit))
+    except ValueError as error:
         raise ConfigError(
             f"hydra.launcher.time={limit} is no time limit: give minutes, HH:MM:SS or D-HH:MM, quoted"
         ) from error

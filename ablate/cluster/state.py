@@ -44,7 +44,8 @@ def join(found: Runs, runs: Path) -> None:
     """Say of each run that SLURM has, or has had, what the record alone cannot tell; changes `found`.
 
     queued: waits for its first start. waiting: began, was stopped, and is queued again. starting: its task runs and
-    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it.
+    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it. A task that has given up
+    says why.
     Raises AblateError where squeue does not answer.
     """
     submissions = list(read_submissions(runs))
@@ -69,6 +70,10 @@ def join(found: Runs, runs: Path) -> None:
         elif run.state != "running":
             run.state = "starting"
             run.card["reason"] = f"{task.name} {task.state.lower()} on {task.node}"
+    for run in gone:
+        submission, at = latest[run.folder.name]
+        if run.state == "interrupted" and (why := submission.given_up(at)):
+            run.result = {**run.result, "reason": why}
     for run in lost:
         submission, at = latest[run.folder.name]
         said = f", whose accounting says {end}" if (end := ends.get(f"{submission.array}_{at}")) else ""

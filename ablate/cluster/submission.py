@@ -7,6 +7,7 @@
 | job.sh | what SLURM starts |
 | N.log | what task N said, all its sittings |
 | N.timeouts | when task N has reached its time limit, a line each time |
+| N.end | why task N has given up, where it has |
 
 Two files hold all tasks: a thousand nodes read a few kilobytes each, and ten thousand runs make no ten thousand files.
 """
@@ -50,6 +51,13 @@ class Submission:
 
     def log(self, index: int) -> Path:
         return self.folder / f"{index}.log"
+
+    def given_up(self, index: int) -> str | None:
+        """Why a task has ended with runs to go, where it has said so."""
+        try:
+            return (self.folder / f"{index}.end").read_text().strip()
+        except OSError:
+            return None
 
 
 def safe(experiment: str) -> str:
@@ -126,6 +134,11 @@ def timed_out(folder: Path, index: int) -> int:
     with open(folder / f"{index}.timeouts", "a") as file:
         file.write(time.strftime("%Y-%m-%dT%H:%M:%S\n"))
     return timeouts(folder, index)
+
+
+def give_up(folder: Path, index: int, why: str) -> None:
+    """Note why a task ends with runs to go; `Submission.given_up` tells it."""
+    (folder / f"{index}.end").write_text(why + "\n")
 
 
 def _save(submission: Submission, when: str, offsets: list[int]) -> None:

@@ -8,6 +8,7 @@ sends it when it cancels a task or takes it back itself.
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -31,20 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("submission", type=Path, help="the submission's folder")
     parser.add_argument("task", type=int, nargs="?", help="its number (SLURM_ARRAY_TASK_ID)")
     parser.add_argument("--side-by-side", type=int, default=1, help="runs at once (%(default)s)")
-    parser.add_argument("--minutes", type=float, help="the time limit of a sitting")
-    parser.add_argument("--warning", type=float, default=120, help="seconds before it that SIGUSR1 comes (%(default)s)")
+    parser.add_argument(
+        "--warning", type=float, default=120, help="seconds before a time limit that SIGUSR1 comes (%(default)s)"
+    )
     parser.add_argument("--max-timeouts", type=int, default=20, help="time limits before it gives up (%(default)s)")
     options = parser.parse_intermixed_args(arguments)  # job.sh puts the number last
     if options.task is None:
         if "SLURM_ARRAY_TASK_ID" not in os.environ:
             parser.error("which task? SLURM_ARRAY_TASK_ID is not set: give its number")
         options.task = int(os.environ["SLURM_ARRAY_TASK_ID"])
-    began = time.monotonic()
     with Stopping() as stopping:  # from here on: a warning that nobody heard would end the task for good
         try:
             sitting = os.environ.get("SLURM_RESTART_COUNT", "0")
             say(f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}")
-            return _carry_out(options, stopping, began)
+            return _carry_out(options, stopping)
         except AblateError as error:
             say(f"ablate: {error}", error=True)
             return error.exit_status
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
             stopping.answered = True
 
 
-def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) -> int:
+def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
     from ablate.cluster.submission import task
     from ablate.launch import ProcessLauncher, SerialLauncher
     from ablate.runs.holder import living
@@ -70,13 +71,13 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) ->
         # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
         ours = [config for config in left if (card := cards[id(config)]) and card.get("job") == _job()]
         if stopping.signum is not None:
-            return _stopped(options, stopping.signum, began)
+            return _stopped(options, stopping.signum)
         if ready:
             outcomes = place.carry_out(ready) or []
             status = max([status, *(outcome.status for outcome in outcomes if not outcome.interrupted)])
             for outcome in outcomes:
                 if outcome.interrupted:
-                    return _stopped(options, outcome.status - 128, began)
+                    return _stopped(options, outcome.status - 128)
             for config in ready:
                 config.rerun = None  # it has been trained afresh by now, or has failed at it
             # Without a fault and not finished, a run was taken by another just now, perhaps an earlier sitting.
@@ -115,24 +116,25 @@ def _job() -> str | None:
     return os.environ.get("SLURM_JOB_ID")
 
 
-def _stopped(options: argparse.Namespace, signum: int, began: float) -> int:
+def _stopped(options: argparse.Namespace, signum: int) -> int:
     """Checkpoints are written: back into the queue, or out."""
     from ablate.cluster import slurm
-    from ablate.cluster.submission import timed_out
+    from ablate.cluster.submission import give_up, timed_out
 
     if signum != signal.SIGUSR1 or _job() is None:
         say(f"stopped by {signal.Signals(signum).name}; the same grid again goes on")
         return 128 + signum
     # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
-    elapsed = (time.monotonic() - began) / 60
-    if options.minutes and elapsed > options.minutes - options.warning / 60 - EARLY:
+    limit, used = slurm.clock(str(_job())) or (math.inf, 0.0)
+    if used > limit - options.warning / 60 - EARLY:
         count = timed_out(options.submission, options.task)
         if count > options.max_timeouts:
-            say(
-                f"ablate: the time limit of {options.minutes:g} minutes was reached {count} times, more than "
-                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on",
-                error=True,
+            why = (
+                f"the time limit of {limit:g} minutes was reached {count} times, more than "
+                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on"
             )
+            give_up(options.submission, options.task, why)
+            say(f"ablate: {why}", error=True)
             return 1
         say(f"time limit reached {count} times; back into the queue")
     else:

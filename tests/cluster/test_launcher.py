@@ -40,7 +40,7 @@ def test_an_array_is_what_was_asked_for(site, stand):
     script = (submission.folder / "job.sh").read_text()
     assert script.splitlines()[-1] == (
         f"exec {sys.executable} -m ablate.cluster.task {submission.folder} --side-by-side=1 --max-timeouts=20 "
-        '--minutes=240 --warning=120 "$@"'
+        '--warning=120 "$@"'
     )
     assert subprocess.run(["bash", "-n", submission.folder / "job.sh"], check=False).returncode == 0
 

@@ -1,5 +1,6 @@
 """What one task of an array does, with stand-ins for SLURM's programs; test_slurm.py has the real."""
 
+import argparse
 import json
 import os
 import signal
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from ablate.cluster.submission import read_submissions
+from ablate.cluster.submission import give_up, read_submissions, timeouts
+from ablate.cluster.task import _stopped
 from ablate.files import write_whole
 from ablate.runs.holder import Holder
 from tests.cluster.conftest import ROOT, until
@@ -83,6 +85,47 @@ def test_a_task_that_is_asked_to_stop(number, status, site, stand):
     )
     assert by_hand.returncode == 0, by_hand.stderr
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+
+
+# The warning of 120 s may come a minute early: from 57 minutes of 60 on it is the time limit's.
+@pytest.mark.parametrize(
+    ("clock", "counted"),
+    [
+        ("1:00:00|56:59", False),
+        ("1:00:00|57:01", True),
+        ("1-00:00:00|23:56:00", False),
+        ("1-00:00:00|23:58:00", True),
+        ("UNLIMITED|30-00:00:00", False),
+    ],
+)
+def test_a_time_limit_is_told_from_a_preemption(clock, counted, site, stand, monkeypatch, capsys):
+    """By SLURM's clock, which runs before python does, and whether the limit was asked for or is the partition's."""
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    for key, value in (("SLURM_JOB_ID", "78"), ("SLURM_ARRAY_JOB_ID", "77"), ("SLURM_ARRAY_TASK_ID", "1")):
+        monkeypatch.setenv(key, value)
+    stand.answers("squeue", f"{clock}\n")
+    options = argparse.Namespace(submission=submission.folder, task=1, warning=120.0, max_timeouts=1)
+    assert _stopped(options, signal.SIGUSR1) == 0
+    assert _stopped(options, signal.SIGUSR1) == int(counted)  # the second is more than max_timeouts
+    said = capsys.readouterr()
+    assert ("asked to make room" in said.out) == (not counted)
+    assert ("was reached 2 times, more than max_timeouts=1" in said.err) == counted
+    assert len(stand.calls("scontrol")) - 1 == 1 + (not counted)  # one call is the submission's
+    assert timeouts(submission.folder, 1) == 2 * counted
+
+
+def test_status_says_that_a_task_has_given_up(site, stand):
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (name,) = submission.runs[0]
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.1")
+    until(lambda: (site.runs / name / "checkpoint.pt").exists(), 60, "a checkpoint")
+    task.send_signal(signal.SIGTERM)
+    task.communicate(timeout=60)
+    give_up(submission.folder, 0, "the time limit was reached 3 times")
+    said = site("--experiment", "drill", module="ablate.status", COLUMNS="300")
+    assert "interrupted: the time limit was reached 3 times" in said
 
 
 def test_code_that_changed_since_the_submission_is_not_trained_under_the_old_name(site, stand):
