@@ -113,7 +113,14 @@ def _config(tree: dict[str, Any], when: str) -> Any:
 
 
 def _job() -> str | None:
+    """The id that a task keeps over all its sittings."""
     return os.environ.get("SLURM_JOB_ID")
+
+
+def _task() -> str:
+    """The task as scontrol takes it. The last task of an array has the array's own id, which stands for all of it."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array else str(_job())
 
 
 def _stopped(options: argparse.Namespace, signum: int) -> int:
@@ -125,7 +132,7 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
         say(f"stopped by {signal.Signals(signum).name}; the same grid again goes on")
         return 128 + signum
     # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
-    limit, used = slurm.clock(str(_job())) or (math.inf, 0.0)
+    limit, used = slurm.clock(_task()) or (math.inf, 0.0)
     if used > limit - options.warning / 60 - EARLY:
         count = timed_out(options.submission, options.task)
         if count > options.max_timeouts:
@@ -139,7 +146,7 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
         say(f"time limit reached {count} times; back into the queue")
     else:
         say("asked to make room; back into the queue")
-    slurm.requeue(str(_job()))
+    slurm.requeue(_task())
     return 0
 
 

@@ -112,13 +112,16 @@ def test_a_requeue_in_mid_run(site, peace):
     words = site.experiment("drill")
     array = array_of(site(*words, *SLURM))
     until(lambda: begun(site, 2), 90, "two runs on their way")
+    # The last task's id is the array's own: asked to stop, it must take no other with it.
+    ask(site, "scancel", "--batch", "--signal=USR1", f"{array}_1")
+    until(lambda: "back into the queue" in logs(site), 30, "the last task to go back")
     ask(site, "scontrol", "requeue", f"{array}_0")
     until(lambda: job(site, f"{array}_0")["JobState"] == "PENDING", 15, "the task back in the queue")
     ask(site, "scontrol", "hold", f"{array}_0")  # it would be back within seconds
     until(lambda: site.states("drill")["A 0"]["state"] == "waiting", 15, "status to say that it waits")
     ask(site, "scontrol", "release", f"{array}_0")
     finish(site, "drill")
-    assert job(site, f"{array}_0")["Restarts"] == "1"
+    assert [job(site, f"{array}_{task}")["Restarts"] for task in range(2)] == ["1", "1"]
     assert "sitting 1" in logs(site)
     assert site.outcomes("drill") == peace()
 

@@ -111,7 +111,7 @@ def test_a_time_limit_is_told_from_a_preemption(clock, counted, site, stand, mon
     said = capsys.readouterr()
     assert ("asked to make room" in said.out) == (not counted)
     assert ("was reached 2 times, more than max_timeouts=1" in said.err) == counted
-    assert len(stand.calls("scontrol")) - 1 == 1 + (not counted)  # one call is the submission's
+    assert stand.calls("scontrol")[1:] == [["requeue", "77_1"]] * (1 + (not counted))  # the first is the submission's
     assert timeouts(submission.folder, 1) == 2 * counted
 
 
