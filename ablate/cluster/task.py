@@ -10,12 +10,14 @@ sends it when it cancels a task or takes it back itself.
 import argparse
 import math
 import os
+import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ablate.errors import AblateError
 from ablate.runs.stopping import Stopping
@@ -24,7 +26,8 @@ from ablate.terminal import say
 EARLY = 1.0
 """Minutes by which SLURM, which looks at its limits twice a minute, may give its warning early."""
 LOOK = 5.0
-"""Seconds between looks at a run that an earlier sitting of this very task still holds."""
+"""Seconds between looks at a run that somebody holds, and the most between two questions to SLURM."""
+T = TypeVar("T")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -132,7 +135,8 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
         say(f"stopped by {signal.Signals(signum).name}; the same grid again goes on")
         return 128 + signum
     # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
-    limit, used = slurm.clock(_task()) or (math.inf, 0.0)
+    end = time.monotonic() + options.warning
+    limit, used = _patiently(lambda: slurm.clock(_task()), end) or (math.inf, 0.0)
     if used > limit - options.warning / 60 - EARLY:
         count = timed_out(options.submission, options.task)
         if count > options.max_timeouts:
@@ -146,8 +150,20 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
         say(f"time limit reached {count} times; back into the queue")
     else:
         say("asked to make room; back into the queue")
-    slurm.requeue(_task())
+    _patiently(lambda: slurm.requeue(_task()), end)
     return 0
+
+
+def _patiently(ask: Callable[[], T], end: float) -> T:
+    """What SLURM answers, asked again until `end`: a thousand tasks that are preempted at once all ask at once."""
+    while True:
+        try:
+            return ask()
+        except AblateError as error:
+            if time.monotonic() > end:
+                raise
+            say(f"ablate: {error}; trying again", error=True)
+            time.sleep(random.uniform(0.2, 1.0) * LOOK)
 
 
 if __name__ == "__main__":

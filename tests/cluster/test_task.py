@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+from ablate.cluster import slurm
 from ablate.cluster.submission import give_up, read_submissions, timeouts
 from ablate.cluster.task import _stopped
+from ablate.errors import AblateError
 from ablate.files import write_whole
 from ablate.runs.holder import Holder
 from tests.cluster.conftest import ROOT, until
@@ -113,6 +115,30 @@ def test_a_time_limit_is_told_from_a_preemption(clock, counted, site, stand, mon
     assert ("was reached 2 times, more than max_timeouts=1" in said.err) == counted
     assert stand.calls("scontrol")[1:] == [["requeue", "77_1"]] * (1 + (not counted))  # the first is the submission's
     assert timeouts(submission.folder, 1) == 2 * counted
+
+
+@pytest.mark.parametrize(("refusals", "warning", "ends"), [(3, 60.0, "requeued"), (99, 0.3, "gives up")])
+def test_a_controller_that_is_asked_by_a_thousand_at_once_is_asked_again(
+    refusals, warning, ends, stand, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setattr("ablate.cluster.task.LOOK", 0.1)
+    asked = []
+
+    def requeue(job):
+        asked.append(job)
+        if len(asked) <= refusals:
+            raise AblateError("SLURM refused: Socket timed out")
+
+    monkeypatch.setattr(slurm, "requeue", requeue)
+    options = argparse.Namespace(submission=tmp_path, task=0, warning=warning, max_timeouts=1)
+    if ends == "requeued":
+        assert _stopped(options, signal.SIGUSR1) == 0
+        assert asked == ["77"] * (refusals + 1)
+    else:
+        with pytest.raises(AblateError, match="Socket timed out"):
+            _stopped(options, signal.SIGUSR1)
+        assert len(asked) > 1
 
 
 def test_status_says_that_a_task_has_given_up(site, stand):
