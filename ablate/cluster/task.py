@@ -67,12 +67,23 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
     left = [_config(tree, when) for tree in trees]
     place = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
     status = 0
+    first: dict[Path, Any] = {}  # when a run's other holder had last been heard of at the first look
     while True:
         left = [config for config in left if wanted(Record(config)) != "skip"]
-        cards = {id(config): living(Record(config).folder) for config in left}
-        ready = [config for config in left if not cards[id(config)]]
-        # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
-        ours = [config for config in left if (card := cards[id(config)]) and card.get("job") == _job()]
+        ready, held = [], []
+        for config in left:
+            folder = Record(config).folder
+            card = living(folder)
+            if card is None:
+                ready.append(config)
+                continue
+            if folder not in first:
+                first[folder] = card.get("renewed")
+                say(f"{folder.name}: held by a process on {card.get('host')}; looking whether it lives")
+            # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
+            # Another's holder that was killed counts as living for minutes: only one that is heard of again lives.
+            if _is_ours(card) or card.get("renewed") == first[folder]:
+                held.append(config)
         if stopping.signum is not None:
             return _stopped(options, stopping.signum)
         if ready:
@@ -86,9 +97,11 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
             # Without a fault and not finished, a run was taken by another just now, perhaps an earlier sitting.
             failed = {id(config) for config, outcome in zip(ready, outcomes, strict=True) if outcome.status}
             left = [config for config in left if id(config) not in failed]
-        elif ours:
+        elif held:
             time.sleep(LOOK)
         else:
+            for config in left:
+                say(f"{Record(config).folder.name}: left to the one who trains it")
             return status
 
 
@@ -118,6 +131,10 @@ def _config(tree: dict[str, Any], when: str) -> Any:
 def _job() -> str | None:
     """The id that a task keeps over all its sittings."""
     return os.environ.get("SLURM_JOB_ID")
+
+
+def _is_ours(card: dict[str, Any]) -> bool:
+    return _job() is not None and card.get("job") == _job()
 
 
 def _task() -> str:

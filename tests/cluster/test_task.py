@@ -14,7 +14,7 @@ from ablate.cluster.submission import give_up, read_submissions, timeouts
 from ablate.cluster.task import _stopped
 from ablate.errors import AblateError
 from ablate.files import write_whole
-from ablate.runs.holder import Holder
+from ablate.runs.holder import STALE, Holder
 from tests.cluster.conftest import ROOT, until
 
 SLURM = "hydra/launcher=slurm"
@@ -57,16 +57,34 @@ def test_rerun_is_done_once_however_often_the_task_is_stopped(site, stand):
         assert json.loads(path.read_text())["started"] > before[path.parent.name]
 
 
-def test_a_task_leaves_what_somebody_else_trains(site, stand):
+@pytest.mark.parametrize("job", [{"SLURM_JOB_ID": "77"}, {}], ids=["on a node", "by hand"])
+def test_a_task_leaves_what_somebody_else_trains(job, site, stand, monkeypatch):
+    monkeypatch.setattr("ablate.runs.holder.BEAT", 1.0)
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
     (name,) = submission.runs[0]
     (site.runs / name).mkdir(parents=True)
     other = Holder(site.runs / name)
     assert other.take() is None
-    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
-    other.release()
-    assert not (site.runs / name / "result.json").exists()
+    with other:
+        task = site.start(str(submission.folder), "0", module="ablate.cluster.task", **job)
+        said, _ = task.communicate(timeout=60)
+        assert task.returncode == 0, said
+        assert "left to the one who trains it" in said
+        assert not (site.runs / name / "result.json").exists()
+
+
+def test_a_task_trains_what_another_held_who_is_dead_by_now(site, stand):
+    """A holder on another host that was killed counts as living until it is stale."""
+    site(*site.experiment("drill"), SLURM)
+    (submission,) = read_submissions(site.runs)
+    (name,) = submission.runs[0]
+    (site.runs / name).mkdir(parents=True)
+    card = site.runs / name / "holder-1.json"
+    card.write_text(json.dumps({"host": "n9", "machine": "n9 elsewhere", "pid": 9, "job": "76", "renewed": 5.0}))
+    os.utime(card, (heard := time.time() - STALE + 8, heard))
+    said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
+    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished", said
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 0), (signal.SIGTERM, 143)])
