@@ -64,9 +64,14 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
 
     os.environ["ABLATE_TRACEBACK"] = "1"  # the task's log is where a person looks
     when, trees = task(options.submission, options.task)
-    left = [_config(tree, when) for tree in trees]
+    left, status = [], 0
+    for tree in trees:
+        try:
+            left.append(_config(tree, when))
+        except AblateError as error:
+            say(f"ablate: {error}", error=True)
+            status = 1
     place = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
-    status = 0
     first: dict[Path, Any] = {}  # when a run's other holder had last been heard of at the first look
     while True:
         left = [config for config in left if wanted(Record(config)) != "skip"]

@@ -179,3 +179,16 @@ def test_code_that_changed_since_the_submission_is_not_trained_under_the_old_nam
     said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
     assert "have changed since it was submitted" in said
     assert not list(site.runs.glob("digits-*"))
+
+
+def test_a_run_whose_code_changed_takes_no_other_of_its_task_with_it(site, stand):
+    words = site.experiment("drill", shortcuts="slow, identity")
+    site(*words, SLURM, "hydra.launcher.runs_per_task=4")
+    (submission,) = read_submissions(site.runs)
+    write_whole(site.folder / "slow.py", (site.folder / "slow.py").read_bytes() + b"\n# another\n")
+    said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
+    assert said.count("have changed since it was submitted") == 2
+    done = [json.loads(path.read_text()) for path in site.runs.glob("digits-*/result.json")]
+    assert [(result["status"], result["config"]["shortcut"]["name"]) for result in done] == [
+        ("finished", "identity")
+    ] * 2
