@@ -2,7 +2,8 @@
 
 | file | content |
 |---|---|
-| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one |
+| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one, |
+| | when (UTC) and by what command it was submitted |
 | tasks.jsonl | a line a task: its runs' configurations |
 | job.sh | what SLURM starts |
 | N.log | what task N said, all its sittings |
@@ -16,9 +17,10 @@ import contextlib
 import json
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,21 +86,21 @@ def create(tasks: list[list[Config]]) -> Submission:
         write_whole(folder / "tasks.jsonl", b"".join(lines))
     except OSError as error:
         raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
-    submission = Submission(folder.resolve(), names)
-    _save(submission, datetime.now(UTC).isoformat(timespec="seconds"), offsets)
-    return submission
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = {"schema": SCHEMA, "when": now, "argv": sys.argv, "array": None, "offsets": offsets, "runs": names}
+    _save(folder, plan)
+    return Submission(folder.resolve(), names)
 
 
 def submitted(submission: Submission, array: str) -> Submission:
     """The submission with the id that SLURM has given it, written down."""
     plan = json.loads((submission.folder / "plan.json").read_bytes())
-    known = Submission(submission.folder, submission.runs, array)
-    _save(known, plan["when"], plan["offsets"])
-    return known
+    _save(submission.folder, plan | {"array": array})
+    return replace(submission, array=array)
 
 
-def task(folder: Path, index: int) -> tuple[str, list[dict[str, Any]]]:
-    """When it was submitted (UTC), and the configurations of the runs of task `index`.
+def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The plan, and the configurations of the runs of task `index`.
 
     Raises AblateError where there is no such task.
     """
@@ -108,7 +110,7 @@ def task(folder: Path, index: int) -> tuple[str, list[dict[str, Any]]]:
             raise AblateError(f"{folder} was submitted by another version of this package: submit the grid again")
         with open(folder / "tasks.jsonl", "rb") as file:
             file.seek(plan["offsets"][index] if index >= 0 else -1)
-            return str(plan["when"]), list(json.loads(file.readline()))
+            return plan, list(json.loads(file.readline()))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
 
@@ -141,6 +143,5 @@ def give_up(folder: Path, index: int, why: str) -> None:
     (folder / f"{index}.end").write_text(why + "\n")
 
 
-def _save(submission: Submission, when: str, offsets: list[int]) -> None:
-    plan = {"schema": SCHEMA, "when": when, "array": submission.array, "offsets": offsets, "runs": submission.runs}
-    write_whole(submission.folder / "plan.json", json.dumps(plan).encode())
+def _save(folder: Path, plan: dict[str, Any]) -> None:
+    write_whole(folder / "plan.json", json.dumps(plan).encode())

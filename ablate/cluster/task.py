@@ -63,11 +63,12 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
     from ablate.runs.record import Record, wanted
 
     os.environ["ABLATE_TRACEBACK"] = "1"  # the task's log is where a person looks
-    when, trees = task(options.submission, options.task)
+    plan, trees = task(options.submission, options.task)
+    sys.argv = plan.get("argv", sys.argv)  # a record says by what command it can be had again, which is not this task's
     left, status = [], 0
     for tree in trees:
         try:
-            left.append(_config(tree, when))
+            left.append(_config(tree, plan["when"]))
         except AblateError as error:
             say(f"ablate: {error}", error=True)
             status = 1

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from ablate.cluster.submission import give_up, read_submissions, timeouts
 from ablate.cluster.task import _stopped
 from ablate.errors import AblateError
 from ablate.files import write_whole
+from ablate.report import records
 from ablate.runs.holder import STALE, Holder
 from tests.cluster.conftest import ROOT, until
 
@@ -179,6 +181,17 @@ def test_code_that_changed_since_the_submission_is_not_trained_under_the_old_nam
     said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
     assert "have changed since it was submitted" in said
     assert not list(site.runs.glob("digits-*"))
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2])
+def test_a_record_says_by_what_command_its_run_was_submitted(side_by_side, site, stand):
+    more = ["hydra.launcher.runs_per_task=2", f"hydra.launcher.side_by_side={side_by_side}"]
+    words = [*site.experiment("drill"), SLURM, *more]
+    site(*words)
+    (submission,) = read_submissions(site.runs)
+    script = ["bash", submission.folder / "job.sh", "0"]
+    subprocess.run(script, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    assert set(records.load(site.runs).command) == {f"python -m ablate {shlex.join(words)}"}
 
 
 def test_a_run_whose_code_changed_takes_no_other_of_its_task_with_it(site, stand):
