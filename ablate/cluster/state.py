@@ -18,22 +18,25 @@ class Place:
     submission: Submission
 
 
-def tasks(runs: Path, experiment: str | None = None) -> Iterator[Place]:
-    """Every task that is queued or running, whoever submitted it. Raises AblateError where squeue does not answer."""
-    submissions = {str(submission.folder): submission for submission in read_submissions(runs, experiment)}
+def tasks(runs: Path, which: str = "*") -> Iterator[Place]:
+    """Every task that is queued or running, whoever submitted it; `which` is that of `read_submissions`.
+
+    Raises AblateError where squeue does not answer.
+    """
+    submissions = {str(submission.folder): submission for submission in read_submissions(runs, which)}
     for task in slurm.queue(submission.job_name for submission in submissions.values()):
         submission = submissions.get(task.comment)
         if submission is not None and task.index < len(submission.runs):
             yield Place(task, submission)
 
 
-def places(runs: Path, experiment: str | None = None) -> dict[str, Place]:
+def places(runs: Path) -> dict[str, Place]:
     """The runs that are queued or running, by the name of their folder. Raises AblateError as `tasks` does.
 
     A run may stand in two submissions: the one that is running says more than the one that waits.
     """
     found: dict[str, Place] = {}
-    for place in tasks(runs, experiment):
+    for place in tasks(runs):
         for name in place.submission.runs[place.task.index]:
             if name not in found or place.task.state == "RUNNING":
                 found[name] = place

@@ -14,6 +14,7 @@ Two files hold all tasks: a thousand nodes read a few kilobytes each, and ten th
 """
 
 import contextlib
+import hashlib
 import json
 import re
 import secrets
@@ -62,9 +63,14 @@ class Submission:
             return None
 
 
-def safe(experiment: str) -> str:
-    """An experiment's name as a folder's and a job's."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "_", experiment)[:60]
+def safe(experiment: str | None) -> str:
+    """An experiment's name as a folder's and a job's; no two names share one."""
+    if not experiment:
+        return NAMELESS
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", experiment)[:60]
+    if plain == experiment != NAMELESS:
+        return plain
+    return f"{plain}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"
 
 
 def job_name(experiment: str) -> str:
@@ -75,7 +81,7 @@ def create(tasks: list[list[Config]]) -> Submission:
     """Write down which task trains which runs. Raises AblateError where the disk refuses."""
     first = tasks[0][0]
     when = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    folder = Path(first.results) / JOBS / safe(first.experiment or NAMELESS) / when
+    folder = Path(first.results) / JOBS / safe(first.experiment) / when
     lines = [json.dumps([asdict(config) for config in task]).encode() + b"\n" for task in tasks]
     names = [[Record(config).folder.name for config in task] for task in tasks]
     offsets = [0]
@@ -115,9 +121,9 @@ def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]
         raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
 
 
-def read_submissions(runs: Path, experiment: str | None = None) -> Iterator[Submission]:
-    """Every submission of the runs in a folder, or of one experiment's, the oldest first."""
-    for folder in sorted((runs / JOBS).glob(f"{safe(experiment) if experiment else '*'}/*")):
+def read_submissions(runs: Path, which: str = "*") -> Iterator[Submission]:
+    """Every submission of the runs in a folder, the oldest first; or those of one experiment by its `safe` name."""
+    for folder in sorted((runs / JOBS).glob(f"{which}/*")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # one that was cut short was not submitted
             plan = json.loads((folder / "plan.json").read_bytes())
             yield Submission(folder.resolve(), plan["runs"], plan["array"])

@@ -1,5 +1,7 @@
 """What is submitted and made of SLURM's answers, with stand-ins for its programs; test_slurm.py has the real."""
 
+import re
+import shlex
 import subprocess
 import sys
 
@@ -8,7 +10,7 @@ import pytest
 from ablate.cluster import slurm
 from ablate.cluster.launcher import minutes
 from ablate.cluster.state import places
-from ablate.cluster.submission import read_submissions, task
+from ablate.cluster.submission import read_submissions, safe, task
 from ablate.errors import AblateError, ConfigError
 from tests.cluster.conftest import ROOT, Site
 
@@ -183,6 +185,26 @@ def test_cancel_names_the_tasks_of_one_experiment(site, stand):
     assert stand.calls("scancel") == [["5_0", "5_1"]]
     said = site("--experiment", "third", module="ablate.cancel", status=1)
     assert "submitted were: first, second" in said
+
+
+def test_no_two_experiments_share_a_name_of_their_own():
+    names = ["my-exp", "my_exp", "my exp", "my  exp", "grid", None, "x" * 60, "x" * 61, "x" * 62, "é", "ê"]
+    assert len({safe(name) for name in names}) == len(names)
+    assert [safe(name) for name in ("my-exp", "my_exp", "a.b", None)] == ["my-exp", "my_exp", "a.b", "grid"]
+    for name in names:
+        assert re.fullmatch(r"[\w.-]{1,70}", safe(name), re.ASCII)
+
+
+def test_the_command_that_ends_a_grid_without_a_name_does(site, stand):
+    said = site("-m", SLURM, "seed=0,1")
+    (line,) = (line for line in said.splitlines() if line.startswith("to end it: "))
+    site(*site.experiment("grid"), SLURM)
+    folders = {submission.experiment: submission.folder for submission in read_submissions(site.runs)}
+    lines = [f"{5 + n}|0|PENDING|Priority||{folders[name]}" for n, name in enumerate(sorted(folders))]
+    stand.answers("squeue", "\n".join(lines) + "\n")
+    assert sorted(folders)[0] == "grid"
+    site(*shlex.split(line)[6:], "--yes", module="ablate.cancel")
+    assert stand.calls("scancel") == [["5_0"]]
 
 
 def test_a_refusal_in_one_call_of_scancel_keeps_no_other_from_being_made(stand, monkeypatch):
