@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from ablate.cluster import slurm
 from ablate.cluster.state import places
-from ablate.cluster.submission import Submission, create, submitted
+from ablate.cluster.submission import Submission, create, discard, submitted
 from ablate.config import Config
 from ablate.errors import AblateError, ConfigError
 from ablate.files import write_whole
@@ -131,6 +131,8 @@ class SlurmLauncher(RecordLauncher):
                 for task in slurm.queue([submission.job_name]):
                     if task.comment == str(submission.folder):
                         return task.array
+            else:
+                discard(submission)
             raise
 
     def _arguments(self, submission: Submission) -> list[str]:

@@ -56,7 +56,11 @@ def join(found: Runs, runs: Path) -> None:
         return
     taken = places(runs)
     latest = {
-        name: (submission, at) for submission in submissions for at, row in enumerate(submission.runs) for name in row
+        name: (submission, at)
+        for submission in submissions
+        if submission.array is not None
+        for at, row in enumerate(submission.runs)
+        for name in row
     }
     gone = [run for run in found.runs if run.folder.name in latest and run.folder.name not in taken]
     lost = [run for run in gone if run.state in ("stale", "missing")]
@@ -79,7 +83,7 @@ def join(found: Runs, runs: Path) -> None:
             run.result = {**run.result, "reason": why}
     for run in lost:
         submission, at = latest[run.folder.name]
-        said = f", whose accounting says {end}" if (end := ends.get(f"{submission.array}_{at}")) else ""
+        said = f", whose accounting says {end}," if (end := ends.get(f"{submission.array}_{at}")) else ""
         beat = f" and its heartbeat is {_age(run.card['renewed'])} old" if "renewed" in run.card else ""
         run.state = "lost"
         run.card["reason"] = (

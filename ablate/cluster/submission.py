@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -103,6 +104,13 @@ def submitted(submission: Submission, array: str) -> Submission:
     plan = json.loads((submission.folder / "plan.json").read_bytes())
     _save(submission.folder, plan | {"array": array})
     return replace(submission, array=array)
+
+
+def discard(submission: Submission) -> None:
+    """Remove what SLURM has refused."""
+    shutil.rmtree(submission.folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the experiment has others
+        submission.folder.parent.rmdir()
 
 
 def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:

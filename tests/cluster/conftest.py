@@ -140,10 +140,13 @@ class Stand:
         self.folder = folder
         folder.mkdir()
         for name in ("sbatch", "squeue", "scontrol", "scancel"):
-            (folder / name).write_text(PROGRAM.format(python=sys.executable))
-            (folder / name).chmod(0o755)
+            self.program(name)
         self.answers("sbatch", "77\n")
         self.answers("scontrol", "MaxArraySize            = 1001\n")
+
+    def program(self, name: str) -> None:
+        (self.folder / name).write_text(PROGRAM.format(python=sys.executable))
+        (self.folder / name).chmod(0o755)
 
     def answers(self, name: str, text: str, status: int = 0) -> None:
         (self.folder / f"{name}.answer").write_text(f"{status}\n{text}")

@@ -216,6 +216,28 @@ def test_a_refusal_in_one_call_of_scancel_keeps_no_other_from_being_made(stand, 
     assert stand.calls("scancel") == [["7_0", "7_1"], ["7_2", "7_3"], ["7_4"]]
 
 
+def test_what_sbatch_refuses_leaves_nothing(site, stand):
+    words = site.experiment("drill")
+    stand.answers("sbatch", "sbatch: error: invalid partition specified: gpu\n", 1)
+    site(*words, SLURM, status=1)
+    assert not list((site.runs / "_jobs").iterdir())
+    assert {run["state"] for run in site.states("drill").values()} == {"missing"}
+
+
+def test_a_submission_whose_answer_never_came_hides_no_earlier_one(site, stand):
+    words = site.experiment("drill")
+    site(*words, SLURM)
+    stand.answers("sbatch", "sbatch: error: Socket timed out on send/recv operation\n", 1)
+    site(*words, SLURM, status=1)
+    stand.program("sacct")
+    stand.answers("sacct", "77_0|OUT_OF_MEMORY\n77_1|CANCELLED by 1000\n")
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert [call[3] for call in stand.calls("sacct")] == ["--jobs=77"]
+    (first,) = (submission.folder for submission in read_submissions(site.runs) if submission.array)
+    for index, end in enumerate(("OUT_OF_MEMORY", "CANCELLED by 1000")):
+        assert f"SLURM, whose accounting says {end}, knows nothing of it: see {first / f'{index}.log'}" in said
+
+
 def test_a_submission_that_was_cut_short_is_none(site, stand):
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
