@@ -85,7 +85,10 @@ class SlurmLauncher(RecordLauncher):
         for config in configs:
             record = Record(config)
             place = taken.get(record.folder.name)
-            if place and place.task.state != "COMPLETING":
+            if place and place.task.state == "RUNNING" and record.status() == "failed":
+                again = "the same command afterwards submits it"
+                say(f"{record.folder.name}: has failed, and its task {place.task.name} has not ended: {again}")
+            elif place and place.task.state != "COMPLETING":
                 say(f"{record.folder.name}: already {place.task.state.lower()} as {place.task.name}")
             elif card := living(record.folder):
                 say(f"{record.folder.name}: is being trained on {card['host']}")

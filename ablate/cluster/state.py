@@ -47,8 +47,8 @@ def join(found: Runs, runs: Path) -> None:
     """Say of each run that SLURM has, or has had, what the record alone cannot tell; changes `found`.
 
     queued: waits for its first start. waiting: began, was stopped, and is queued again. starting: its task runs and
-    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it. A task that has given up
-    says why.
+    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it. A run that has
+    failed stays so. A task that has given up says why.
     Raises AblateError where squeue does not answer.
     """
     submissions = list(read_submissions(runs))
@@ -72,9 +72,10 @@ def join(found: Runs, runs: Path) -> None:
         task = place.task
         run.card["task"], run.card["node"] = task.name, task.node
         if task.state == "PENDING":
-            run.state = "queued" if run.state == "missing" else "waiting"
             run.card["reason"] = f"{task.name}, {task.reason}"
-        elif run.state != "running":
+            if run.state != "failed":
+                run.state = "queued" if run.state == "missing" else "waiting"
+        elif run.state in ("missing", "stale", "interrupted"):
             run.state = "starting"
             run.card["reason"] = f"{task.name} {task.state.lower()} on {task.node}"
     for run in gone:

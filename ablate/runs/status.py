@@ -131,7 +131,8 @@ def _reason(run: Run) -> str:
         card = run.card
         where = f"process {card['pid']} on {card['host']} is gone" if "pid" in card else "nobody is at it"
         return f"{where}; the same command again goes on"
-    return (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+    why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+    return f"{why}; queued again: {run.card['reason']}" if "reason" in run.card else why
 
 
 def _duration(seconds: float) -> str:

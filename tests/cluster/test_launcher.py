@@ -98,6 +98,24 @@ def test_status_joins_the_queue_with_the_records(site, stand, monkeypatch):
     assert "SLURM knows nothing of it" in said
 
 
+def test_a_run_that_has_failed_is_told_so_whatever_its_task_does(site, stand):
+    words = [*site.experiment("drill", shortcuts="bad"), SLURM, "hydra.launcher.runs_per_task=2"]
+    site(*words)
+    (submission,) = read_submissions(site.runs)
+    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
+    stand.answers("squeue", f"77|0|RUNNING|None|n1|{submission.folder}\n")
+    assert {run["state"] for run in site.states("drill").values()} == {"failed"}
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert said.count("failed: ValueError: this shortcut has had enough\n") == 2
+    said = site(*words)
+    assert said.count(": has failed, and its task 77_0 has not ended") == 2
+    assert "already running" not in said
+    stand.answers("squeue", f"77|0|PENDING|BeginTime||{submission.folder}\n")
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert said.count("failed: ValueError: this shortcut has had enough; queued again: 77_0, BeginTime") == 2
+    assert site(*words).count(": already pending as 77_0") == 2
+
+
 def test_a_cluster_that_does_not_answer_hides_no_record(site, stand):
     site(*site.experiment("drill"), SLURM)
     stand.answers("squeue", "squeue: error: Unable to contact slurm controller\n", 1)
