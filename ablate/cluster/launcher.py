@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -25,6 +24,9 @@ from ablate.terminal import say
 LOOK = 15.0
 """Seconds between looks while `wait=true` watches."""
 QUEUED = ("partition", "account", "qos", "time", "constraint")
+LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1}
+LONGEST = 14 * 24 * 60
+"""Minutes: a whole number above is 12:00:00 without its quotes, which YAML reads as 43200."""
 
 SCRIPT = """#!/bin/bash
 # Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: bash job.sh N
@@ -67,15 +69,17 @@ class SlurmLauncher(RecordLauncher):
         self.waits = wait
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        for key, least in (("runs_per_task", 1), ("side_by_side", 1), ("max_timeouts", 0), ("gpus", 0), ("cpus", 1)):
+        for key, least in LEAST.items():
             value = self.asked[key]
-            if not isinstance(value, int) or value < least:
+            if type(value) is not int or value < least:
                 raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
-        minutes(self.asked["time"])
+        limit, warning = minutes(self.asked["time"]), self.asked["warning"]
+        if limit is not None and warning >= 60 * limit:
+            raise ConfigError(
+                f"hydra.launcher.warning={warning} is not within the time limit of {60 * limit:.0f} s: give less, or a "
+                "longer hydra.launcher.time"
+            )
         slurm.need("sbatch")
-
-    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
-        raise ConfigError("this launcher works with the sweeper of ablate alone: leave hydra/sweeper as it is")
 
     def carry_out(self, configs: list[Config]) -> list[Outcome] | None:
         """Submit what nobody has yet. None: it goes on without this process."""
@@ -202,6 +206,11 @@ def minutes(limit: str | int | None) -> float | None:
         raise ConfigError(
             f"hydra.launcher.time={limit} is no time limit: give minutes, HH:MM:SS or D-HH:MM, quoted"
         ) from error
+    if isinstance(limit, int) and limit > LONGEST:
+        raise ConfigError(
+            f"hydra.launcher.time={limit} is {limit / 1440:.0f} days: quote it if HH:MM:SS was meant, which YAML takes "
+            "for a number otherwise; if not, give D-HH"
+        )
     if total <= 0:
         raise ConfigError(f"hydra.launcher.time={limit} is no time limit: it must be above 0")
     return total

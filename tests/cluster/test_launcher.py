@@ -150,6 +150,11 @@ def test_an_array_that_was_taken_though_the_answer_came_too_late_is_not_submitte
         ["hydra.launcher.gpus=one"],
         ["hydra.launcher.time=soon"],
         ["hydra.launcher.time=0"],
+        ["hydra.launcher.time=1"],  # half as long as the warning
+        ["hydra.launcher.warning=0"],
+        ["hydra.launcher.time=2", "hydra.launcher.warning=120"],
+        ["hydra.launcher.warning=soon"],
+        ["hydra.launcher.cpus=true"],
         ["cluster=nowhere"],
     ],
     ids=" ".join,
@@ -168,10 +173,21 @@ def test_a_time_limit_is_read_as_slurm_reads_it(limit, told):
     assert minutes(limit) == told
 
 
-@pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "-", "0"])
+@pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "1-2:3:4:5", "-", "-5", "0"])
 def test_what_is_no_time_limit(limit):
     with pytest.raises(ConfigError):
         minutes(limit)
+
+
+def test_a_time_without_its_quotes_is_not_taken_for_days(site, stand):
+    (site.folder / "my" / "cluster").mkdir()
+    file = site.folder / "my" / "cluster" / "mine.yaml"
+    file.write_text("# @package hydra.launcher\ntime: 12:00:00\n")
+    said = site(*site.experiment("drill"), SLURM, "cluster=mine", status=2)
+    assert "hydra.launcher.time=43200 is 30 days: quote it" in said
+    file.write_text("# @package hydra.launcher\ntime: '12:00:00'\n")
+    site(*site.experiment("drill"), SLURM, "cluster=mine")
+    assert minutes("30-0") == 43200
 
 
 def test_every_cluster_file_submits(site, stand):
