@@ -178,7 +178,12 @@ class SlurmLauncher(RecordLauncher):
         """Stay until SLURM has none of the runs any more, and say how each ended by its own record."""
         folder, before = Path(configs[0].results), ""
         while True:
-            taken = places(folder)
+            try:
+                taken = places(folder)
+            except AblateError as error:  # a busy controller ends no watch
+                say(f"ablate: {error}; looking again in {LOOK:.0f} s", error=True)
+                time.sleep(LOOK)
+                continue
             mine = [taken[name].task.state for name in (Record(c).folder.name for c in configs) if name in taken]
             counts = ", ".join(f"{mine.count(state)} {state.lower()}" for state in sorted(set(mine)))
             if counts != before:

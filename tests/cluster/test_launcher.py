@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from ablate.cluster import slurm
-from ablate.cluster.launcher import minutes
+from ablate.cluster import launcher, slurm
+from ablate.cluster.launcher import SlurmLauncher, minutes
 from ablate.cluster.state import places
 from ablate.cluster.submission import read_submissions, safe, task
 from ablate.errors import AblateError, ConfigError
@@ -196,6 +196,21 @@ def test_every_cluster_file_submits(site, stand):
     for name in names:
         site(*site.experiment(name), SLURM, f"cluster={name}")
     assert len(stand.calls("sbatch")) == len(names)
+
+
+def test_a_watch_outlives_a_controller_that_does_not_answer(resolve, stand, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "LOOK", 0.01)
+    looks = iter([AblateError("SLURM refused: Unable to contact slurm controller"), {}])
+
+    def look(folder):
+        if isinstance(answer := next(looks), AblateError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(launcher, "places", look)
+    outcomes = SlurmLauncher._watch(None, [resolve(f"results={tmp_path}")])
+    assert [outcome.message for outcome in outcomes] == ["its task has ended without a result"]
+    assert "Unable to contact slurm controller; looking again" in capsys.readouterr().err
 
 
 def test_a_site_file_of_ones_own(site, stand):
