@@ -11,6 +11,7 @@ import pandas
 from ablate.errors import AblateError
 from ablate.runs.reading import NUMBERS, Run, read_runs
 from ablate.runs.signature import label
+from ablate.terminal import plain
 
 TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
 
@@ -120,12 +121,12 @@ def _row(run: Run) -> dict[str, Any]:
         "path": run.folder,
         "state": run.state,
         "cell": run.cell,
-        "label": _plain(label(config["shortcut"])),
-        "shortcut": _plain(str(config["shortcut"]["name"])),
+        "label": plain(label(config["shortcut"])),
+        "shortcut": plain(str(config["shortcut"]["name"])),
         "depth": _whole("depth", config["depth"]),
-        "unit": _plain(str(config["unit"]["name"])),
-        "data": _plain(str(config["data"]["name"])),
-        "recipe": _plain(str(config["recipe"]["name"])),
+        "unit": plain(str(config["unit"]["name"])),
+        "data": plain(str(config["data"]["name"])),
+        "recipe": plain(str(config["recipe"]["name"])),
         "seed": _whole("seed", config["seed"]),
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
         **texts,
@@ -156,9 +157,4 @@ def _whole(key: str, value: Any) -> int:
 def _text(key: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"its {key} is {value!r}, which is no text")
-    return value and _plain(value)
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which a page, a figure and a terminal would each stumble over."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return value and plain(value)
