@@ -23,6 +23,7 @@ class Slow(nn.Module):
     def __init__(self, in_channels, out_channels, stride, *, option="A"):
         super().__init__()
         self.match = match_shape(in_channels, out_channels, stride, option)
+        print("device", os.environ.get("CUDA_VISIBLE_DEVICES"), "for", os.getpid(), flush=True)
 
     def forward(self, x, residual):
         if self.training:

@@ -1,5 +1,6 @@
 """What is submitted and made of SLURM's answers, with stand-ins for its programs; test_slurm.py has the real."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -285,6 +286,18 @@ def test_a_submission_whose_answer_never_came_hides_no_earlier_one(site, stand):
     (first,) = (submission.folder for submission in read_submissions(site.runs) if submission.array)
     for index, end in enumerate(("OUT_OF_MEMORY", "CANCELLED by 1000")):
         assert f"SLURM, whose accounting says {end}, knows nothing of it: see {first / f'{index}.log'}" in said
+
+
+@pytest.mark.parametrize(("ci", "status"), [({}, 0), ({"CI": "true"}, 1)], ids=["here", "CI"])
+def test_without_slurm_its_suite_skips_but_not_in_ci(ci, status):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "slurm", "-k", "refusal"]
+    env = {key: value for key, value in os.environ.items() if key != "CI"} | {"PATH": "/nonexistent", **ci}
+    done = subprocess.run(
+        [*command, "tests/cluster/test_slurm.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stdout
+    assert ("1 skipped" in done.stdout) == (not ci)
+    assert ("sbatch" in done.stdout) == bool(ci)
 
 
 def test_a_submission_that_was_cut_short_is_none(site, stand):
