@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("runs", nargs="?", default="results/runs", type=Path, help="folder of runs (results/runs)")
     parser.add_argument(
-        "--experiment", metavar="NAME", required=True, help="whose tasks; 'grid' for one without a name"
+        "--experiment", metavar="NAME", help="whose tasks (without it, those of the grids that have no name)"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     options = parser.parse_args(arguments)
@@ -39,25 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def cancel(runs: Path, experiment: str, *, sure: bool) -> int:
+def cancel(runs: Path, experiment: str | None, *, sure: bool) -> int:
     """Show the tasks, ask, cancel. Raises AblateError where there is no such experiment or SLURM does not answer."""
     from ablate.cluster import slurm
     from ablate.cluster.state import tasks
-    from ablate.cluster.submission import JOBS, safe
+    from ablate.cluster.submission import JOBS, NAMELESS, safe
 
     slurm.need("squeue")
+    name = experiment or "a grid without a name"
     if not (runs / JOBS / safe(experiment)).is_dir():
-        known = sorted(path.name for path in (runs / JOBS).glob("*"))
-        raise AblateError(
-            f"nothing of {experiment!r} was submitted from {runs}; submitted were: {', '.join(known) or 'none'}"
-        )
-    found = [place for place in tasks(runs, experiment) if place.task.state != "COMPLETING"]
+        known = sorted(path.name for path in (runs / JOBS).glob("*") if path.name != NAMELESS)
+        raise AblateError(f"nothing of {name} was submitted from {runs}; submitted were: {', '.join(known) or 'none'}")
+    found = [place for place in tasks(runs, safe(experiment)) if place.task.state != "COMPLETING"]
     for place in found:
         task = place.task
         names = ", ".join(place.submission.runs[task.index])
         say(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {names}")
     if not found:
-        say(f"SLURM has nothing of {experiment} queued or running")
+        say(f"SLURM has nothing of {name} queued or running")
         return 0
     counts = ", ".join(f"{n} {state.lower()}" for state, n in Counter(place.task.state for place in found).items())
     if not sure:

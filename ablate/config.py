@@ -214,6 +214,11 @@ def check(config: Config) -> None:
     _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 or more")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _require(bool(config.results.strip()), "results", config.results, "a folder")
+    name = config.experiment or "grid"
+    if name[0] in ".-" or {"/", "\\"} & set(name) or not name.isprintable() or len(name.encode()) > 200:
+        raise ConfigError(
+            f"experiment={name!r} cannot name a folder: give letters and digits, no / or \\, no . or - at its beginning"
+        )
     _check_shortcut(config.shortcut)
     _check_target("unit", config.unit)
     for group in ("shortcut", "unit"):

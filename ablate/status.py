@@ -14,7 +14,7 @@ from ablate.cluster.state import join
 from ablate.errors import AblateError
 from ablate.runs import status
 from ablate.runs.reading import Runs, read_runs
-from ablate.terminal import console, say
+from ablate.terminal import console, plain, say
 
 EXAMPLES = """examples:
   python -m ablate.status                          every cell in results/runs
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         terminal.width = terminal.width if terminal.is_terminal else 200
         terminal.print(status.table(found))
         for sentence in found.unread:
-            say(f"ablate.status: {sentence}", error=True)
+            say(f"ablate.status: {plain(sentence)}", error=True)
     return 0
 
 

@@ -16,6 +16,11 @@ def say(text: str, *, error: bool = False) -> None:
         print(text, file=Quiet(stream), flush=True)
 
 
+def plain(text: str) -> str:
+    """Without control characters, which a page, a figure and a terminal would each stumble over."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
 def console(*, error: bool = False) -> "Console":
     """Rich's console on one of the streams. Never raises: see `Quiet`."""
     from rich.console import Console

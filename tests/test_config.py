@@ -110,6 +110,18 @@ def test_a_value_out_of_range_is_refused_by_its_key(override, resolve):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [".", "..", ".hidden", "-x", "a/b", "/tmp/a", "a\\b", "a\nb", "a\x1b[31m", "x" * 201])
+def test_an_experiments_name_is_a_folders(name, resolve):
+    with pytest.raises(ConfigError, match=r"^experiment=.*cannot name a folder") as caught:
+        check(replace(resolve(), experiment=name))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", [None, "", "table1", "my exp", "a.b-c_d", "Übung 1"])
+def test_other_names_of_experiments_pass(name, resolve):
+    check(replace(resolve(), experiment=name))
+
+
 def test_iterations_take_the_place_of_a_recipes_epochs_and_back(resolve):
     short, long = resolve("iterations=5").recipe, resolve("recipe=he2016", "epochs=2").recipe
     assert (short.iterations, short.epochs) == (5, None)

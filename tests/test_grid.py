@@ -52,6 +52,17 @@ def test_a_grid_with_one_wrong_cell_trains_nothing(process, tmp_path, no_torch):
     assert not (tmp_path / "results" / "runs").exists() or not runs(tmp_path / "results" / "runs")
 
 
+@pytest.mark.parametrize("name", ["..", "a/b"])
+def test_an_experiment_writes_nowhere_but_below_its_own_name(name, ask, tmp_path):
+    (tmp_path / "my" / "experiment").mkdir(parents=True)
+    (tmp_path / "my" / "experiment" / "own.yaml").write_text(f"# @package _global_\nexperiment: {name}\n")
+    outcome = ask("-m", "--config-dir", str(tmp_path / "my"), "+experiment=own", "depth=8", "seed=0,1", "iterations=1")
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert f"experiment='{name}' cannot name a folder" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_cells_that_ask_for_the_same_run_are_one_run_and_the_others_run_on_where_one_fails(ask, tmp_path, monkeypatch):
     (tmp_path / "half_shortcut.py").write_text(
         "from ablate.models.shortcuts import Identity\n\n"

@@ -21,8 +21,10 @@ def grid(words: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ablate", "-m", *words, f"results={folder}"]
         began = time.perf_counter()
-        if subprocess.run(command, stdout=sys.stderr).returncode:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
             raise AblateError(f"the grid failed: {' '.join(words)}")
+        say("\n".join(line for line in done.stdout.splitlines() if line.startswith("pack=")), error=True)
         harness = time.perf_counter() - began
         runs = read_runs(Path(folder)).runs
     images = sum(run.result["steps"] * run.config["recipe"]["batch"] for run in runs)

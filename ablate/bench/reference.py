@@ -2,6 +2,7 @@
 torchvision, eager float32, `loss.item()` at every step."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from PIL import Image
@@ -32,9 +33,8 @@ class Augmented(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         picture = self.pictures[index]
-        return self.transform(Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture)), self.labels[
-            index
-        ]
+        image = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture)
+        return self.transform(image), self.labels[index]
 
 
 class Reference:
@@ -49,7 +49,8 @@ class Reference:
         crop = [transforms.RandomCrop(pictures.train_x.shape[2:], padding=data.shift)] if data.shift else []
         flip = [transforms.RandomHorizontalFlip()] if data.flip else []
         # The workers stay: to start them anew for each epoch of twenty steps would be no fair opponent.
-        kept = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": self.device.type == "cuda"}
+        pinned = self.device.type == "cuda"
+        kept: dict[str, Any] = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": pinned}
         train = Augmented(pictures.train_x, pictures.train_y, transforms.Compose([*crop, *flip, *centre]))
         test = Augmented(pictures.test_x, pictures.test_y, transforms.Compose(centre))
         self.train = DataLoader(train, config.recipe.batch, shuffle=True, drop_last=True, **kept)

@@ -192,7 +192,7 @@ def _evaluation(config: Config, step: Step, threads: int, rounds: int) -> dict[s
 
 
 def _channels_first(step: Step) -> None:
-    step.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    step.net.to(memory_format=torch.contiguous_format)
     batch = step.next_batch
     step.next_batch = lambda: _contiguous(*batch())  # type: ignore[method-assign]
 

@@ -37,8 +37,8 @@ def _setting(name: str, one: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"## {name}\n",
-            f"shortcut {one['shortcut']}, batch {one['batch']}, {one['precision']}, {one['threads']} threads; training, one "
-            "process; medians of interleaved rounds, ratios round by round.\n",
+            f"shortcut {one['shortcut']}, batch {one['batch']}, {one['precision']}, {one['threads']} threads; training, "
+            "one process; medians of interleaved rounds, ratios round by round.\n",
             _table(["", "images/s", "min to max", "steps/s", "to the reference", "to the harness"], rows),
             f"\nEvaluating, images/s: {', '.join(f'{key} {value}' for key, value in evaluation.items())}.",
             "\nParts of a step, ms: "

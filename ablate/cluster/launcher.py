@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from ablate.cluster import slurm
 from ablate.cluster.state import places
-from ablate.cluster.submission import Submission, create, submitted
+from ablate.cluster.submission import Submission, create, discard, submitted
 from ablate.config import Config
 from ablate.errors import AblateError, ConfigError
 from ablate.files import write_whole
@@ -25,6 +24,9 @@ from ablate.terminal import say
 LOOK = 15.0
 """Seconds between looks while `wait=true` watches."""
 QUEUED = ("partition", "account", "qos", "time", "constraint")
+LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1}
+LONGEST = 14 * 24 * 60
+"""Minutes: a whole number above is 12:00:00 without its quotes, which YAML reads as 43200."""
 
 SCRIPT = """#!/bin/bash
 # Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: bash job.sh N
@@ -67,15 +69,17 @@ class SlurmLauncher(RecordLauncher):
         self.waits = wait
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        for key, least in (("runs_per_task", 1), ("side_by_side", 1), ("max_timeouts", 0), ("gpus", 0), ("cpus", 1)):
+        for key, least in LEAST.items():
             value = self.asked[key]
-            if not isinstance(value, int) or value < least:
+            if type(value) is not int or value < least:
                 raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
-        minutes(self.asked["time"])
+        limit, warning = minutes(self.asked["time"]), self.asked["warning"]
+        if limit is not None and warning >= 60 * limit:
+            raise ConfigError(
+                f"hydra.launcher.warning={warning} is not within the time limit of {60 * limit:.0f} s: give less, or a "
+                "longer hydra.launcher.time"
+            )
         slurm.need("sbatch")
-
-    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
-        raise ConfigError("this launcher works with the sweeper of ablate alone: leave hydra/sweeper as it is")
 
     def carry_out(self, configs: list[Config]) -> list[Outcome] | None:
         """Submit what nobody has yet. None: it goes on without this process."""
@@ -85,7 +89,10 @@ class SlurmLauncher(RecordLauncher):
         for config in configs:
             record = Record(config)
             place = taken.get(record.folder.name)
-            if place and place.task.state != "COMPLETING":
+            if place and place.task.state == "RUNNING" and record.status() == "failed":
+                again = "the same command afterwards submits it"
+                say(f"{record.folder.name}: has failed, and its task {place.task.name} has not ended: {again}")
+            elif place and place.task.state != "COMPLETING":
                 say(f"{record.folder.name}: already {place.task.state.lower()} as {place.task.name}")
             elif card := living(record.folder):
                 say(f"{record.folder.name}: is being trained on {card['host']}")
@@ -131,6 +138,8 @@ class SlurmLauncher(RecordLauncher):
                 for task in slurm.queue([submission.job_name]):
                     if task.comment == str(submission.folder):
                         return task.array
+            else:
+                discard(submission)
             raise
 
     def _arguments(self, submission: Submission) -> list[str]:
@@ -160,9 +169,8 @@ class SlurmLauncher(RecordLauncher):
             *("-m", "ablate.cluster.task", shlex.quote(str(submission.folder))),
             f"--side-by-side={asked['side_by_side']}",
             f"--max-timeouts={asked['max_timeouts']}",
+            f"--warning={asked['warning']}",
         ]
-        if limit := minutes(asked["time"]):
-            command += [f"--minutes={limit:g}", f"--warning={asked['warning']}"]
         setup = "\n".join(asked["setup"])
         return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup, command=" ".join(command))
 
@@ -170,7 +178,12 @@ class SlurmLauncher(RecordLauncher):
         """Stay until SLURM has none of the runs any more, and say how each ended by its own record."""
         folder, before = Path(configs[0].results), ""
         while True:
-            taken = places(folder)
+            try:
+                taken = places(folder)
+            except AblateError as error:  # a busy controller ends no watch
+                say(f"ablate: {error}; looking again in {LOOK:.0f} s", error=True)
+                time.sleep(LOOK)
+                continue
             mine = [taken[name].task.state for name in (Record(c).folder.name for c in configs) if name in taken]
             counts = ", ".join(f"{mine.count(state)} {state.lower()}" for state in sorted(set(mine)))
             if counts != before:
@@ -192,20 +205,17 @@ def minutes(limit: str | int | None) -> float | None:
     """A time limit as SLURM takes it, in minutes: 90, MM:SS, HH:MM:SS, D-HH, D-HH:MM. Raises ConfigError."""
     if limit is None:
         return None
-    days, dash, rest = str(limit).rpartition("-")
-    parts = rest.split(":")
     try:
-        numbers = [int(part) for part in parts]
-        if dash:
-            hours, mins, secs = [*numbers, 0, 0][:3]
-            total = 1440 * int(days) + 60 * hours + mins + secs / 60
-        else:
-            hours, mins, secs = {1: [0, *numbers, 0], 2: [0, *numbers], 3: numbers}[len(numbers)]
-            total = 60 * hours + mins + secs / 60
-    except (ValueError, KeyError) as error:
+        total = slurm.minutes(str(limit))
+    except ValueError as error:
         raise ConfigError(
             f"hydra.launcher.time={limit} is no time limit: give minutes, HH:MM:SS or D-HH:MM, quoted"
         ) from error
+    if isinstance(limit, int) and limit > LONGEST:
+        raise ConfigError(
+            f"hydra.launcher.time={limit} is {limit / 1440:.0f} days: quote it if HH:MM:SS was meant, which YAML takes "
+            "for a number otherwise; if not, give D-HH"
+        )
     if total <= 0:
         raise ConfigError(f"hydra.launcher.time={limit} is no time limit: it must be above 0")
     return total

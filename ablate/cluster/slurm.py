@@ -91,14 +91,46 @@ def largest_array() -> int:
     return 1001  # SLURM's default
 
 
+def minutes(time: str) -> float:
+    """A time as SLURM writes and takes it: M, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS. Raises ValueError."""
+    days, dash, rest = time.rpartition("-")
+    numbers = [int(part) for part in rest.split(":")]
+    if len(numbers) > 3:
+        raise ValueError(f"{time} is no time")
+    if dash:
+        hours, mins, secs = [*numbers, 0, 0][:3]
+    else:
+        hours, mins, secs = {1: [0, *numbers, 0], 2: [0, *numbers], 3: numbers}[len(numbers)]
+    return 1440 * (int(days) if dash else 0) + 60 * hours + mins + secs / 60
+
+
+def clock(job: str) -> tuple[float, float] | None:
+    """Minutes that a job may run and has run since its last start, or None where it has no limit.
+
+    By SLURM's own clock: a limit may be the partition's, and runs before the first line of a script does.
+    """
+    limit, _, used = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%l|%M").strip().partition("|")
+    try:
+        return minutes(limit), minutes(used)
+    except ValueError:  # UNLIMITED
+        return None
+
+
 def requeue(job: str) -> None:
     """Put a running task back into the queue, under the same name. Raises AblateError where it may not be."""
     _ask("scontrol", "requeue", job)
 
 
 def cancel(tasks: list[Task]) -> None:
+    """Every call is made, whatever one of them says. Raises AblateError afterwards where SLURM refused one."""
+    refused: list[AblateError] = []
     for first in range(0, len(tasks), MANY):
-        _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+        try:
+            _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+        except AblateError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 def _ask(*command: str) -> str:

@@ -18,22 +18,25 @@ class Place:
     submission: Submission
 
 
-def tasks(runs: Path, experiment: str | None = None) -> Iterator[Place]:
-    """Every task that is queued or running, whoever submitted it. Raises AblateError where squeue does not answer."""
-    submissions = {str(submission.folder): submission for submission in read_submissions(runs, experiment)}
+def tasks(runs: Path, which: str = "*") -> Iterator[Place]:
+    """Every task that is queued or running, whoever submitted it; `which` is that of `read_submissions`.
+
+    Raises AblateError where squeue does not answer.
+    """
+    submissions = {str(submission.folder): submission for submission in read_submissions(runs, which)}
     for task in slurm.queue(submission.job_name for submission in submissions.values()):
         submission = submissions.get(task.comment)
         if submission is not None and task.index < len(submission.runs):
             yield Place(task, submission)
 
 
-def places(runs: Path, experiment: str | None = None) -> dict[str, Place]:
+def places(runs: Path) -> dict[str, Place]:
     """The runs that are queued or running, by the name of their folder. Raises AblateError as `tasks` does.
 
     A run may stand in two submissions: the one that is running says more than the one that waits.
     """
     found: dict[str, Place] = {}
-    for place in tasks(runs, experiment):
+    for place in tasks(runs):
         for name in place.submission.runs[place.task.index]:
             if name not in found or place.task.state == "RUNNING":
                 found[name] = place
@@ -44,7 +47,8 @@ def join(found: Runs, runs: Path) -> None:
     """Say of each run that SLURM has, or has had, what the record alone cannot tell; changes `found`.
 
     queued: waits for its first start. waiting: began, was stopped, and is queued again. starting: its task runs and
-    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it.
+    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it. A run that has
+    failed stays so. A task that has given up says why.
     Raises AblateError where squeue does not answer.
     """
     submissions = list(read_submissions(runs))
@@ -52,7 +56,11 @@ def join(found: Runs, runs: Path) -> None:
         return
     taken = places(runs)
     latest = {
-        name: (submission, at) for submission in submissions for at, row in enumerate(submission.runs) for name in row
+        name: (submission, at)
+        for submission in submissions
+        if submission.array is not None
+        for at, row in enumerate(submission.runs)
+        for name in row
     }
     gone = [run for run in found.runs if run.folder.name in latest and run.folder.name not in taken]
     lost = [run for run in gone if run.state in ("stale", "missing")]
@@ -64,14 +72,19 @@ def join(found: Runs, runs: Path) -> None:
         task = place.task
         run.card["task"], run.card["node"] = task.name, task.node
         if task.state == "PENDING":
-            run.state = "queued" if run.state == "missing" else "waiting"
             run.card["reason"] = f"{task.name}, {task.reason}"
-        elif run.state != "running":
+            if run.state != "failed":
+                run.state = "queued" if run.state == "missing" else "waiting"
+        elif run.state in ("missing", "stale", "interrupted"):
             run.state = "starting"
             run.card["reason"] = f"{task.name} {task.state.lower()} on {task.node}"
+    for run in gone:
+        submission, at = latest[run.folder.name]
+        if run.state == "interrupted" and (why := submission.given_up(at)):
+            run.result = {**run.result, "reason": why}
     for run in lost:
         submission, at = latest[run.folder.name]
-        said = f", whose accounting says {end}" if (end := ends.get(f"{submission.array}_{at}")) else ""
+        said = f", whose accounting says {end}," if (end := ends.get(f"{submission.array}_{at}")) else ""
         beat = f" and its heartbeat is {_age(run.card['renewed'])} old" if "renewed" in run.card else ""
         run.state = "lost"
         run.card["reason"] = (

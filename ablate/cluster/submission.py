@@ -2,22 +2,27 @@
 
 | file | content |
 |---|---|
-| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one |
+| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one, |
+| | when (UTC) and by what command it was submitted |
 | tasks.jsonl | a line a task: its runs' configurations |
 | job.sh | what SLURM starts |
 | N.log | what task N said, all its sittings |
 | N.timeouts | when task N has reached its time limit, a line each time |
+| N.end | why task N has given up, where it has |
 
 Two files hold all tasks: a thousand nodes read a few kilobytes each, and ten thousand runs make no ten thousand files.
 """
 
 import contextlib
+import hashlib
 import json
 import re
 import secrets
+import shutil
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,10 +56,22 @@ class Submission:
     def log(self, index: int) -> Path:
         return self.folder / f"{index}.log"
 
+    def given_up(self, index: int) -> str | None:
+        """Why a task has ended with runs to go, where it has said so."""
+        try:
+            return (self.folder / f"{index}.end").read_text().strip()
+        except OSError:
+            return None
 
-def safe(experiment: str) -> str:
-    """An experiment's name as a folder's and a job's."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "_", experiment)[:60]
+
+def safe(experiment: str | None) -> str:
+    """An experiment's name as a folder's and a job's; no two names share one."""
+    if not experiment:
+        return NAMELESS
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", experiment)[:60]
+    if plain == experiment != NAMELESS:
+        return plain
+    return f"{plain}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"
 
 
 def job_name(experiment: str) -> str:
@@ -65,7 +82,7 @@ def create(tasks: list[list[Config]]) -> Submission:
     """Write down which task trains which runs. Raises AblateError where the disk refuses."""
     first = tasks[0][0]
     when = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    folder = Path(first.results) / JOBS / safe(first.experiment or NAMELESS) / when
+    folder = Path(first.results) / JOBS / safe(first.experiment) / when
     lines = [json.dumps([asdict(config) for config in task]).encode() + b"\n" for task in tasks]
     names = [[Record(config).folder.name for config in task] for task in tasks]
     offsets = [0]
@@ -76,21 +93,28 @@ def create(tasks: list[list[Config]]) -> Submission:
         write_whole(folder / "tasks.jsonl", b"".join(lines))
     except OSError as error:
         raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
-    submission = Submission(folder.resolve(), names)
-    _save(submission, datetime.now(UTC).isoformat(timespec="seconds"), offsets)
-    return submission
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    plan = {"schema": SCHEMA, "when": now, "argv": sys.argv, "array": None, "offsets": offsets, "runs": names}
+    _save(folder, plan)
+    return Submission(folder.resolve(), names)
 
 
 def submitted(submission: Submission, array: str) -> Submission:
     """The submission with the id that SLURM has given it, written down."""
     plan = json.loads((submission.folder / "plan.json").read_bytes())
-    known = Submission(submission.folder, submission.runs, array)
-    _save(known, plan["when"], plan["offsets"])
-    return known
+    _save(submission.folder, plan | {"array": array})
+    return replace(submission, array=array)
 
 
-def task(folder: Path, index: int) -> tuple[str, list[dict[str, Any]]]:
-    """When it was submitted (UTC), and the configurations of the runs of task `index`.
+def discard(submission: Submission) -> None:
+    """Remove what SLURM has refused."""
+    shutil.rmtree(submission.folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the experiment has others
+        submission.folder.parent.rmdir()
+
+
+def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The plan, and the configurations of the runs of task `index`.
 
     Raises AblateError where there is no such task.
     """
@@ -100,14 +124,14 @@ def task(folder: Path, index: int) -> tuple[str, list[dict[str, Any]]]:
             raise AblateError(f"{folder} was submitted by another version of this package: submit the grid again")
         with open(folder / "tasks.jsonl", "rb") as file:
             file.seek(plan["offsets"][index] if index >= 0 else -1)
-            return str(plan["when"]), list(json.loads(file.readline()))
+            return plan, list(json.loads(file.readline()))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
 
 
-def read_submissions(runs: Path, experiment: str | None = None) -> Iterator[Submission]:
-    """Every submission of the runs in a folder, or of one experiment's, the oldest first."""
-    for folder in sorted((runs / JOBS).glob(f"{safe(experiment) if experiment else '*'}/*")):
+def read_submissions(runs: Path, which: str = "*") -> Iterator[Submission]:
+    """Every submission of the runs in a folder, the oldest first; or those of one experiment by its `safe` name."""
+    for folder in sorted((runs / JOBS).glob(f"{which}/*")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # one that was cut short was not submitted
             plan = json.loads((folder / "plan.json").read_bytes())
             yield Submission(folder.resolve(), plan["runs"], plan["array"])
@@ -128,6 +152,10 @@ def timed_out(folder: Path, index: int) -> int:
     return timeouts(folder, index)
 
 
-def _save(submission: Submission, when: str, offsets: list[int]) -> None:
-    plan = {"schema": SCHEMA, "when": when, "array": submission.array, "offsets": offsets, "runs": submission.runs}
-    write_whole(submission.folder / "plan.json", json.dumps(plan).encode())
+def give_up(folder: Path, index: int, why: str) -> None:
+    """Note why a task ends with runs to go; `Submission.given_up` tells it."""
+    (folder / f"{index}.end").write_text(why + "\n")
+
+
+def _save(folder: Path, plan: dict[str, Any]) -> None:
+    write_whole(folder / "plan.json", json.dumps(plan).encode())

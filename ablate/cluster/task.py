@@ -8,13 +8,16 @@ sends it when it cancels a task or takes it back itself.
 """
 
 import argparse
+import math
 import os
+import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ablate.errors import AblateError
 from ablate.runs.stopping import Stopping
@@ -23,7 +26,8 @@ from ablate.terminal import say
 EARLY = 1.0
 """Minutes by which SLURM, which looks at its limits twice a minute, may give its warning early."""
 LOOK = 5.0
-"""Seconds between looks at a run that an earlier sitting of this very task still holds."""
+"""Seconds between looks at a run that somebody holds, and the most between two questions to SLURM."""
+T = TypeVar("T")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,20 +35,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("submission", type=Path, help="the submission's folder")
     parser.add_argument("task", type=int, nargs="?", help="its number (SLURM_ARRAY_TASK_ID)")
     parser.add_argument("--side-by-side", type=int, default=1, help="runs at once (%(default)s)")
-    parser.add_argument("--minutes", type=float, help="the time limit of a sitting")
-    parser.add_argument("--warning", type=float, default=120, help="seconds before it that SIGUSR1 comes (%(default)s)")
+    parser.add_argument(
+        "--warning", type=float, default=120, help="seconds before a time limit that SIGUSR1 comes (%(default)s)"
+    )
     parser.add_argument("--max-timeouts", type=int, default=20, help="time limits before it gives up (%(default)s)")
     options = parser.parse_intermixed_args(arguments)  # job.sh puts the number last
     if options.task is None:
         if "SLURM_ARRAY_TASK_ID" not in os.environ:
             parser.error("which task? SLURM_ARRAY_TASK_ID is not set: give its number")
         options.task = int(os.environ["SLURM_ARRAY_TASK_ID"])
-    began = time.monotonic()
     with Stopping() as stopping:  # from here on: a warning that nobody heard would end the task for good
         try:
             sitting = os.environ.get("SLURM_RESTART_COUNT", "0")
             say(f"task {options.task} of {options.submission}, sitting {sitting}, on {os.uname().nodename}")
-            return _carry_out(options, stopping, began)
+            return _carry_out(options, stopping)
         except AblateError as error:
             say(f"ablate: {error}", error=True)
             return error.exit_status
@@ -52,39 +56,58 @@ def main(arguments: list[str] | None = None) -> int:
             stopping.answered = True
 
 
-def _carry_out(options: argparse.Namespace, stopping: Stopping, began: float) -> int:
+def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
     from ablate.cluster.submission import task
     from ablate.launch import ProcessLauncher, SerialLauncher
     from ablate.runs.holder import living
     from ablate.runs.record import Record, wanted
 
     os.environ["ABLATE_TRACEBACK"] = "1"  # the task's log is where a person looks
-    when, trees = task(options.submission, options.task)
-    left = [_config(tree, when) for tree in trees]
+    plan, trees = task(options.submission, options.task)
+    sys.argv = plan.get("argv", sys.argv)  # a record says by what command it can be had again, which is not this task's
+    left, status = [], 0
+    for tree in trees:
+        try:
+            left.append(_config(tree, plan["when"]))
+        except AblateError as error:
+            say(f"ablate: {error}", error=True)
+            status = 1
     place = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
-    status = 0
+    first: dict[Path, Any] = {}  # when a run's other holder had last been heard of at the first look
     while True:
         left = [config for config in left if wanted(Record(config)) != "skip"]
-        cards = {id(config): living(Record(config).folder) for config in left}
-        ready = [config for config in left if not cards[id(config)]]
-        # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
-        ours = [config for config in left if (card := cards[id(config)]) and card.get("job") == _job()]
+        ready, held = [], []
+        for config in left:
+            folder = Record(config).folder
+            card = living(folder)
+            if card is None:
+                ready.append(config)
+                continue
+            if folder not in first:
+                first[folder] = card.get("renewed")
+                say(f"{folder.name}: held by a process on {card.get('host')}; looking whether it lives")
+            # An earlier sitting that SLURM took for dead may live on for a while, and be killed then: wait for its end.
+            # Another's holder that was killed counts as living for minutes: only one that is heard of again lives.
+            if _is_ours(card) or card.get("renewed") == first[folder]:
+                held.append(config)
         if stopping.signum is not None:
-            return _stopped(options, stopping.signum, began)
+            return _stopped(options, stopping.signum)
         if ready:
             outcomes = place.carry_out(ready) or []
             status = max([status, *(outcome.status for outcome in outcomes if not outcome.interrupted)])
             for outcome in outcomes:
                 if outcome.interrupted:
-                    return _stopped(options, outcome.status - 128, began)
+                    return _stopped(options, outcome.status - 128)
             for config in ready:
                 config.rerun = None  # it has been trained afresh by now, or has failed at it
             # Without a fault and not finished, a run was taken by another just now, perhaps an earlier sitting.
             failed = {id(config) for config, outcome in zip(ready, outcomes, strict=True) if outcome.status}
             left = [config for config in left if id(config) not in failed]
-        elif ours:
+        elif held:
             time.sleep(LOOK)
         else:
+            for config in left:
+                say(f"{Record(config).folder.name}: left to the one who trains it")
             return status
 
 
@@ -112,33 +135,58 @@ def _config(tree: dict[str, Any], when: str) -> Any:
 
 
 def _job() -> str | None:
+    """The id that a task keeps over all its sittings."""
     return os.environ.get("SLURM_JOB_ID")
 
 
-def _stopped(options: argparse.Namespace, signum: int, began: float) -> int:
+def _is_ours(card: dict[str, Any]) -> bool:
+    return _job() is not None and card.get("job") == _job()
+
+
+def _task() -> str:
+    """The task as scontrol takes it. The last task of an array has the array's own id, which stands for all of it."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array else str(_job())
+
+
+def _stopped(options: argparse.Namespace, signum: int) -> int:
     """Checkpoints are written: back into the queue, or out."""
     from ablate.cluster import slurm
-    from ablate.cluster.submission import timed_out
+    from ablate.cluster.submission import give_up, timed_out
 
     if signum != signal.SIGUSR1 or _job() is None:
         say(f"stopped by {signal.Signals(signum).name}; the same grid again goes on")
         return 128 + signum
     # SLURM sends the same signal for a preemption, which is no fault of the task: only the clock tells them apart.
-    elapsed = (time.monotonic() - began) / 60
-    if options.minutes and elapsed > options.minutes - options.warning / 60 - EARLY:
+    end = time.monotonic() + options.warning
+    limit, used = _patiently(lambda: slurm.clock(_task()), end) or (math.inf, 0.0)
+    if used > limit - options.warning / 60 - EARLY:
         count = timed_out(options.submission, options.task)
         if count > options.max_timeouts:
-            say(
-                f"ablate: the time limit of {options.minutes:g} minutes was reached {count} times, more than "
-                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on",
-                error=True,
+            why = (
+                f"the time limit of {limit:g} minutes was reached {count} times, more than "
+                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again goes on"
             )
+            give_up(options.submission, options.task, why)
+            say(f"ablate: {why}", error=True)
             return 1
         say(f"time limit reached {count} times; back into the queue")
     else:
         say("asked to make room; back into the queue")
-    slurm.requeue(str(_job()))
+    _patiently(lambda: slurm.requeue(_task()), end)
     return 0
+
+
+def _patiently(ask: Callable[[], T], end: float) -> T:
+    """What SLURM answers, asked again until `end`: a thousand tasks that are preempted at once all ask at once."""
+    while True:
+        try:
+            return ask()
+        except AblateError as error:
+            if time.monotonic() > end:
+                raise
+            say(f"ablate: {error}; trying again", error=True)
+            time.sleep(random.uniform(0.2, 1.0) * LOOK)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import pandas
 from ablate.errors import AblateError
 from ablate.report import stats
 from ablate.report.published import FAIL, find, own_depth, same_setting
-from ablate.report.records import every, flatten, plain, said
+from ablate.report.records import every, flatten, said
 from ablate.runs.signature import EXCLUDED, identity, label
+from ablate.terminal import plain
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 NOT_OF_A_CELL = ("seed", *EXCLUDED)

@@ -11,6 +11,7 @@ import pandas
 from ablate.errors import AblateError
 from ablate.runs.reading import NUMBERS, Run, read_runs
 from ablate.runs.signature import label
+from ablate.terminal import plain
 
 TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
 
@@ -157,8 +158,3 @@ def _text(key: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"its {key} is {value!r}, which is no text")
     return value and plain(value)
-
-
-def plain(text: str) -> str:
-    """Without control characters, which a page, a figure and a terminal would each stumble over."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ablate.runs.reading import Run, Runs
 from ablate.runs.signature import label
-from ablate.terminal import console
+from ablate.terminal import console, plain
 
 ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
 """States that SLURM knows of; see ablate.cluster.state.join."""
@@ -23,13 +24,12 @@ def table(found: Runs) -> Table:
     for runs in by_cell(found):
         config = runs[0].config
         done = sum(run.state in ("finished", "diverged") for run in runs)
-        lines = [_escape(line) for line in _lines(runs)]
         drawn.add_row(
-            _escape(label(config["shortcut"])),
+            Text(plain(label(config["shortcut"]))),
             str(config["depth"]),
-            _escape(config["data"]["name"]),
+            Text(plain(str(config["data"]["name"]))),
             f"{done} of {len(runs)}",
-            "\n".join(lines),
+            Text(plain("\n".join(_lines(runs)))),
         )
     counts = summary(found)
     drawn.caption = ", ".join(f"{number} {state}" for state, number in counts.items())
@@ -71,7 +71,7 @@ def failed_logs(found: Runs) -> str:
             except OSError:
                 tail = ["(no log)"]
             parts.append("\n  ".join([f"{run.folder}: {run.state}: {_reason(run)}", *tail]))
-    return "\n\n".join(parts) or "no run has failed"
+    return plain("\n\n".join(parts)) or "no run has failed"
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -131,16 +131,13 @@ def _reason(run: Run) -> str:
         card = run.card
         where = f"process {card['pid']} on {card['host']} is gone" if "pid" in card else "nobody is at it"
         return f"{where}; the same command again goes on"
-    return (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+    why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+    return f"{why}; queued again: {run.card['reason']}" if "reason" in run.card else why
 
 
 def _duration(seconds: float) -> str:
     minutes = seconds / 60
     return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def _escape(text: str) -> str:
-    return str(text).replace("[", "\\[")
 
 
 def watch(look: Callable[[], Runs], every: float) -> None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ class Slow(nn.Module):
     def __init__(self, in_channels, out_channels, stride, *, option="A"):
         super().__init__()
         self.match = match_shape(in_channels, out_channels, stride, option)
+        print("device", os.environ.get("CUDA_VISIBLE_DEVICES"), "for", os.getpid(), flush=True)
 
     def forward(self, x, residual):
         if self.training:
@@ -54,6 +55,21 @@ hydra:
       seed: {seeds}
       shortcut: {shortcuts}
       shortcut.option: A, B
+"""
+
+PROGRAM = """#!{python}
+import json, os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+name = os.path.basename(__file__)
+with open(os.path.join(here, "calls.jsonl"), "a") as file:
+    file.write(json.dumps([name, *sys.argv[1:]]) + chr(10))
+try:
+    answer = open(os.path.join(here, name + ".answer")).read()
+except FileNotFoundError:
+    sys.exit(0)
+status, _, text = answer.partition(chr(10))
+(sys.stderr if int(status) else sys.stdout).write(text)
+sys.exit(int(status))
 """
 
 
@@ -119,6 +135,32 @@ class Site:
         return {**out, "table": tuple(map(tuple, table.to_numpy().tolist()))}
 
 
+class Stand:
+    """Stand-ins for SLURM's programs: `stand.answers("squeue", "...")`, `stand.calls("sbatch")`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        for name in ("sbatch", "squeue", "scontrol", "scancel"):
+            self.program(name)
+        self.answers("sbatch", "77\n")
+        self.answers("scontrol", "MaxArraySize            = 1001\n")
+
+    def program(self, name: str) -> None:
+        (self.folder / name).write_text(PROGRAM.format(python=sys.executable))
+        (self.folder / name).chmod(0o755)
+
+    def answers(self, name: str, text: str, status: int = 0) -> None:
+        (self.folder / f"{name}.answer").write_text(f"{status}\n{text}")
+
+    def calls(self, name: str) -> list[list[str]]:
+        try:
+            lines = (self.folder / "calls.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [words[1:] for words in map(json.loads, lines) if words[0] == name]
+
+
 def until(what: Callable[[], object], seconds: float, why: str) -> None:
     """Wait for something to hold; `why` says in the test's failure what did not."""
     end = time.monotonic() + seconds
@@ -128,6 +170,13 @@ def until(what: Callable[[], object], seconds: float, why: str) -> None:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """A place without SLURM."""
+def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    stand = Stand(tmp_path / "bin")
+    monkeypatch.setenv("PATH", f"{stand.folder}:{os.environ['PATH']}")
+    return stand
+
+
+@pytest.fixture
+def site(tmp_path: Path, stand: Stand) -> Site:
+    """A place where SLURM's programs are the stand-ins."""
     return Site(tmp_path / "site", {})

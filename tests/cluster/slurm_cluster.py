@@ -54,7 +54,7 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=100000,batch_sched_delay=0
 SlurmctldParameters=preempt_send_user_signal
 SlurmdParameters=config_overrides
-SlurmdTimeout=20
+SlurmdTimeout=10
 ReturnToService=2
 KillWait={kill_wait}
 MaxArraySize={array_size}

@@ -1,73 +1,19 @@
 """What is submitted and made of SLURM's answers, with stand-ins for its programs; test_slurm.py has the real."""
 
-import json
 import os
-import signal
+import re
+import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
-from ablate.cluster import slurm
-from ablate.cluster.launcher import minutes
+from ablate.cluster import launcher, slurm
+from ablate.cluster.launcher import SlurmLauncher, minutes
 from ablate.cluster.state import places
-from ablate.cluster.submission import read_submissions, task
+from ablate.cluster.submission import read_submissions, safe, task
 from ablate.errors import AblateError, ConfigError
-from ablate.files import write_whole
-from ablate.runs.holder import Holder
-from tests.cluster.conftest import ROOT, Site, until
-
-PROGRAM = """#!{python}
-import json, os, sys
-here = os.path.dirname(os.path.abspath(__file__))
-name = os.path.basename(__file__)
-with open(os.path.join(here, "calls.jsonl"), "a") as file:
-    file.write(json.dumps([name, *sys.argv[1:]]) + chr(10))
-try:
-    answer = open(os.path.join(here, name + ".answer")).read()
-except FileNotFoundError:
-    sys.exit(0)
-status, _, text = answer.partition(chr(10))
-(sys.stderr if int(status) else sys.stdout).write(text)
-sys.exit(int(status))
-"""
-
-
-class Stand:
-    """Stand-ins for SLURM's programs: `stand.answers("squeue", "...")`, `stand.calls("sbatch")`."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        for name in ("sbatch", "squeue", "scontrol", "scancel"):
-            (folder / name).write_text(PROGRAM.format(python=sys.executable))
-            (folder / name).chmod(0o755)
-        self.answers("sbatch", "77\n")
-        self.answers("scontrol", "MaxArraySize            = 1001\n")
-
-    def answers(self, name, text, status=0):
-        (self.folder / f"{name}.answer").write_text(f"{status}\n{text}")
-
-    def calls(self, name):
-        try:
-            lines = (self.folder / "calls.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        return [words[1:] for words in map(json.loads, lines) if words[0] == name]
-
-
-@pytest.fixture
-def stand(tmp_path, monkeypatch):
-    stand = Stand(tmp_path / "bin")
-    monkeypatch.setenv("PATH", f"{stand.folder}:{os.environ['PATH']}")
-    return stand
-
-
-@pytest.fixture
-def site(tmp_path, stand):
-    return Site(tmp_path / "site", {})
-
+from tests.cluster.conftest import ROOT, Site
 
 SLURM = "hydra/launcher=slurm"
 
@@ -97,7 +43,7 @@ def test_an_array_is_what_was_asked_for(site, stand):
     script = (submission.folder / "job.sh").read_text()
     assert script.splitlines()[-1] == (
         f"exec {sys.executable} -m ablate.cluster.task {submission.folder} --side-by-side=1 --max-timeouts=20 "
-        '--minutes=240 --warning=120 "$@"'
+        '--warning=120 "$@"'
     )
     assert subprocess.run(["bash", "-n", submission.folder / "job.sh"], check=False).returncode == 0
 
@@ -153,6 +99,24 @@ def test_status_joins_the_queue_with_the_records(site, stand, monkeypatch):
     assert "SLURM knows nothing of it" in said
 
 
+def test_a_run_that_has_failed_is_told_so_whatever_its_task_does(site, stand):
+    words = [*site.experiment("drill", shortcuts="bad"), SLURM, "hydra.launcher.runs_per_task=2"]
+    site(*words)
+    (submission,) = read_submissions(site.runs)
+    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
+    stand.answers("squeue", f"77|0|RUNNING|None|n1|{submission.folder}\n")
+    assert {run["state"] for run in site.states("drill").values()} == {"failed"}
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert said.count("failed: ValueError: this shortcut has had enough\n") == 2
+    said = site(*words)
+    assert said.count(": has failed, and its task 77_0 has not ended") == 2
+    assert "already running" not in said
+    stand.answers("squeue", f"77|0|PENDING|BeginTime||{submission.folder}\n")
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert said.count("failed: ValueError: this shortcut has had enough; queued again: 77_0, BeginTime") == 2
+    assert site(*words).count(": already pending as 77_0") == 2
+
+
 def test_a_cluster_that_does_not_answer_hides_no_record(site, stand):
     site(*site.experiment("drill"), SLURM)
     stand.answers("squeue", "squeue: error: Unable to contact slurm controller\n", 1)
@@ -187,6 +151,11 @@ def test_an_array_that_was_taken_though_the_answer_came_too_late_is_not_submitte
         ["hydra.launcher.gpus=one"],
         ["hydra.launcher.time=soon"],
         ["hydra.launcher.time=0"],
+        ["hydra.launcher.time=1"],  # half as long as the warning
+        ["hydra.launcher.warning=0"],
+        ["hydra.launcher.time=2", "hydra.launcher.warning=120"],
+        ["hydra.launcher.warning=soon"],
+        ["hydra.launcher.cpus=true"],
         ["cluster=nowhere"],
     ],
     ids=" ".join,
@@ -205,10 +174,21 @@ def test_a_time_limit_is_read_as_slurm_reads_it(limit, told):
     assert minutes(limit) == told
 
 
-@pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "-", "0"])
+@pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "1-2:3:4:5", "-", "-5", "0"])
 def test_what_is_no_time_limit(limit):
     with pytest.raises(ConfigError):
         minutes(limit)
+
+
+def test_a_time_without_its_quotes_is_not_taken_for_days(site, stand):
+    (site.folder / "my" / "cluster").mkdir()
+    file = site.folder / "my" / "cluster" / "mine.yaml"
+    file.write_text("# @package hydra.launcher\ntime: 12:00:00\n")
+    said = site(*site.experiment("drill"), SLURM, "cluster=mine", status=2)
+    assert "hydra.launcher.time=43200 is 30 days: quote it" in said
+    file.write_text("# @package hydra.launcher\ntime: '12:00:00'\n")
+    site(*site.experiment("drill"), SLURM, "cluster=mine")
+    assert minutes("30-0") == 43200
 
 
 def test_every_cluster_file_submits(site, stand):
@@ -217,6 +197,21 @@ def test_every_cluster_file_submits(site, stand):
     for name in names:
         site(*site.experiment(name), SLURM, f"cluster={name}")
     assert len(stand.calls("sbatch")) == len(names)
+
+
+def test_a_watch_outlives_a_controller_that_does_not_answer(resolve, stand, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "LOOK", 0.01)
+    looks = iter([AblateError("SLURM refused: Unable to contact slurm controller"), {}])
+
+    def look(folder):
+        if isinstance(answer := next(looks), AblateError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(launcher, "places", look)
+    outcomes = SlurmLauncher._watch(None, [resolve(f"results={tmp_path}")])
+    assert [outcome.message for outcome in outcomes] == ["its task has ended without a result"]
+    assert "Unable to contact slurm controller; looking again" in capsys.readouterr().err
 
 
 def test_a_site_file_of_ones_own(site, stand):
@@ -242,82 +237,67 @@ def test_cancel_names_the_tasks_of_one_experiment(site, stand):
     assert "submitted were: first, second" in said
 
 
-def test_a_task_waits_for_an_earlier_sitting_of_its_own(site, stand):
-    """SLURM took a node for dead: the new sitting begins while the old one still trains."""
-    site(*site.experiment("drill"), SLURM)
-    (submission,) = read_submissions(site.runs)
-    (name,) = submission.runs[0]
-    (site.runs / name).mkdir(parents=True)
-    os.environ["SLURM_JOB_ID"] = "77"
-    try:
-        old = Holder(site.runs / name)
-        assert old.take() is None
-    finally:
-        del os.environ["SLURM_JOB_ID"]
-    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
-    time.sleep(8)
-    assert task.poll() is None
-    old.release()
-    said, _ = task.communicate(timeout=60)
-    assert task.returncode == 0, said
-    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+def test_no_two_experiments_share_a_name_of_their_own():
+    names = ["my-exp", "my_exp", "my exp", "my  exp", "grid", None, "x" * 60, "x" * 61, "x" * 62, "é", "ê"]
+    assert len({safe(name) for name in names}) == len(names)
+    assert [safe(name) for name in ("my-exp", "my_exp", "a.b", None)] == ["my-exp", "my_exp", "a.b", "grid"]
+    for name in names:
+        assert re.fullmatch(r"[\w.-]{1,70}", safe(name), re.ASCII)
 
 
-def test_rerun_is_done_once_however_often_the_task_is_stopped(site, stand):
+def test_the_command_that_ends_a_grid_without_a_name_does(site, stand):
+    said = site("-m", SLURM, "seed=0,1")
+    (line,) = (line for line in said.splitlines() if line.startswith("to end it: "))
+    site(*site.experiment("grid"), SLURM)
+    folders = {submission.experiment: submission.folder for submission in read_submissions(site.runs)}
+    lines = [f"{5 + n}|0|PENDING|Priority||{folders[name]}" for n, name in enumerate(sorted(folders))]
+    stand.answers("squeue", "\n".join(lines) + "\n")
+    assert sorted(folders)[0] == "grid"
+    site(*shlex.split(line)[6:], "--yes", module="ablate.cancel")
+    assert stand.calls("scancel") == [["5_0"]]
+
+
+def test_a_refusal_in_one_call_of_scancel_keeps_no_other_from_being_made(stand, monkeypatch):
+    monkeypatch.setattr(slurm, "MANY", 2)
+    stand.answers("scancel", "scancel: error: Kill job error on job id 7_0: Socket timed out\n", 1)
+    tasks = [slurm.Task("7", index, "RUNNING", "None", "n1", "") for index in range(5)]
+    with pytest.raises(AblateError, match="Kill job error on job id 7_0"):
+        slurm.cancel(tasks)
+    assert stand.calls("scancel") == [["7_0", "7_1"], ["7_2", "7_3"], ["7_4"]]
+
+
+def test_what_sbatch_refuses_leaves_nothing(site, stand):
     words = site.experiment("drill")
-    site(*words, "threads=1")
-    before = {path.parent.name: json.loads(path.read_text())["started"] for path in site.runs.glob("*/result.json")}
-    time.sleep(1.1)  # times are told in whole seconds
-    site(*words, SLURM, "hydra.launcher.runs_per_task=2", "rerun=all")
-    (submission,) = read_submissions(site.runs)
-    sitting = (str(submission.folder), "0")
-    for _ in range(2):
-        site(*sitting, module="ablate.cluster.task", SLURM_JOB_ID="77")
-    aside = sorted(path.name.rpartition(".")[0] for path in (site.runs / "_aside").iterdir())
-    assert aside == sorted(before)  # each once
-    for path in site.runs.glob("digits-*/result.json"):
-        assert json.loads(path.read_text())["started"] > before[path.parent.name]
+    stand.answers("sbatch", "sbatch: error: invalid partition specified: gpu\n", 1)
+    site(*words, SLURM, status=1)
+    assert not list((site.runs / "_jobs").iterdir())
+    assert {run["state"] for run in site.states("drill").values()} == {"missing"}
 
 
-def test_a_task_leaves_what_somebody_else_trains(site, stand):
-    site(*site.experiment("drill"), SLURM)
-    (submission,) = read_submissions(site.runs)
-    (name,) = submission.runs[0]
-    (site.runs / name).mkdir(parents=True)
-    other = Holder(site.runs / name)
-    assert other.take() is None
-    site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
-    other.release()
-    assert not (site.runs / name / "result.json").exists()
+def test_a_submission_whose_answer_never_came_hides_no_earlier_one(site, stand):
+    words = site.experiment("drill")
+    site(*words, SLURM)
+    stand.answers("sbatch", "sbatch: error: Socket timed out on send/recv operation\n", 1)
+    site(*words, SLURM, status=1)
+    stand.program("sacct")
+    stand.answers("sacct", "77_0|OUT_OF_MEMORY\n77_1|CANCELLED by 1000\n")
+    said = site("--experiment", "drill", "--failed", module="ablate.status")
+    assert [call[3] for call in stand.calls("sacct")] == ["--jobs=77"]
+    (first,) = (submission.folder for submission in read_submissions(site.runs) if submission.array)
+    for index, end in enumerate(("OUT_OF_MEMORY", "CANCELLED by 1000")):
+        assert f"SLURM, whose accounting says {end}, knows nothing of it: see {first / f'{index}.log'}" in said
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, 0), (signal.SIGTERM, 143)])
-def test_a_task_that_is_asked_to_stop(number, status, site, stand):
-    site(*site.experiment("drill"), SLURM)
-    (submission,) = read_submissions(site.runs)
-    (name,) = submission.runs[0]
-    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.1")
-    until(lambda: (site.runs / name / "checkpoint.pt").exists(), 60, "a checkpoint")
-    task.send_signal(number)
-    said, _ = task.communicate(timeout=60)
-    assert task.returncode == status, said
-    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "interrupted"
-    requeued = ["requeue", "77"] in stand.calls("scontrol")
-    assert requeued == (number == signal.SIGUSR1)
-    by_hand = subprocess.run(
-        ["bash", submission.folder / "job.sh", "0"], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
+@pytest.mark.parametrize(("ci", "status"), [({}, 0), ({"CI": "true"}, 1)], ids=["here", "CI"])
+def test_without_slurm_its_suite_skips_but_not_in_ci(ci, status):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "slurm", "-k", "refusal"]
+    env = {key: value for key, value in os.environ.items() if key != "CI"} | {"PATH": "/nonexistent", **ci}
+    done = subprocess.run(
+        [*command, "tests/cluster/test_slurm.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
-    assert by_hand.returncode == 0, by_hand.stderr
-    assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
-
-
-def test_code_that_changed_since_the_submission_is_not_trained_under_the_old_name(site, stand):
-    site(*site.experiment("drill"), SLURM)
-    (submission,) = read_submissions(site.runs)
-    write_whole(site.folder / "slow.py", (site.folder / "slow.py").read_bytes() + b"\n# another\n")
-    said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", status=1)
-    assert "have changed since it was submitted" in said
-    assert not list(site.runs.glob("digits-*"))
+    assert done.returncode == status, done.stdout
+    assert ("1 skipped" in done.stdout) == (not ci)
+    assert ("sbatch" in done.stdout) == bool(ci)
 
 
 def test_a_submission_that_was_cut_short_is_none(site, stand):

@@ -1,6 +1,6 @@
 """Grids on a real SLURM of two nodes, disturbed in every way: the table is that of the same grid left in peace.
 
-make slurm-test     minutes; needs Debian's SLURM packages, and skips, saying so, where they are not
+make slurm-test     minutes; needs Debian's SLURM packages, and skips, saying so, where they are not (in CI it fails)
 """
 
 import os
@@ -20,7 +20,10 @@ from tests.cluster.slurm_cluster import PATH, PROGRAMS, Cluster
 missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
 pytestmark = [
     pytest.mark.slurm,
-    pytest.mark.skipif(bool(missing), reason=f"no SLURM on this machine: {', '.join(missing)} not found"),
+    # Where CI says that it is one, nothing is skipped: the cluster's fixture fails and says what is missing.
+    pytest.mark.skipif(
+        bool(missing) and not os.environ.get("CI"), reason=f"no SLURM on this machine: {', '.join(missing)} not found"
+    ),
 ]
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus=1"]
 ARRAY = 8  # the cluster's largest array: a grid of twelve is two
@@ -112,13 +115,16 @@ def test_a_requeue_in_mid_run(site, peace):
     words = site.experiment("drill")
     array = array_of(site(*words, *SLURM))
     until(lambda: begun(site, 2), 90, "two runs on their way")
+    # The last task's id is the array's own: asked to stop, it must take no other with it.
+    ask(site, "scancel", "--batch", "--signal=USR1", f"{array}_1")
+    until(lambda: "back into the queue" in logs(site), 30, "the last task to go back")
     ask(site, "scontrol", "requeue", f"{array}_0")
     until(lambda: job(site, f"{array}_0")["JobState"] == "PENDING", 15, "the task back in the queue")
     ask(site, "scontrol", "hold", f"{array}_0")  # it would be back within seconds
     until(lambda: site.states("drill")["A 0"]["state"] == "waiting", 15, "status to say that it waits")
     ask(site, "scontrol", "release", f"{array}_0")
     finish(site, "drill")
-    assert job(site, f"{array}_0")["Restarts"] == "1"
+    assert [job(site, f"{array}_{task}")["Restarts"] for task in range(2)] == ["1", "1"]
     assert "sitting 1" in logs(site)
     assert site.outcomes("drill") == peace()
 
@@ -134,21 +140,18 @@ def test_preemption_by_the_higher_partition(site, peace):
     assert site.outcomes("drill") == peace(seeds="0, 1")
 
 
-def test_a_time_limit_reached_twice(site, peace):
+def test_time_limits_are_outlived_have_a_limit_and_it_is_said(site, peace):
     words = site.experiment("drill")
-    site(*words, *SLURM, "hydra.launcher.time=1", "hydra.launcher.warning=20", SLOW="0.09")
-    until(lambda: "time limit reached 2 times" in logs(site), 200, "two time limits")
-    finish(site, "drill", 200)
-    assert site.outcomes("drill") == peace()
-
-
-def test_time_limits_have_a_limit_and_it_is_said(site, peace):
-    words = site.experiment("drill")
-    limits = ["hydra.launcher.time=1", "hydra.launcher.warning=20", "hydra.launcher.max_timeouts=0"]
+    limits = ["hydra.launcher.time=1", "hydra.launcher.warning=20", "hydra.launcher.max_timeouts=1"]
     array = array_of(site(*words, *SLURM, *limits, SLOW="0.3"))
-    until(lambda: "give a longer hydra.launcher.time" in logs(site), 120, "the end of its patience")
-    finish(site, "drill")
-    assert job(site, f"{array}_0")["JobState"] == "FAILED"
+    until(lambda: "time limit reached 1 times; back into the queue" in logs(site), 120, "the first time limit")
+    finish(site, "drill", 200)
+    said = (
+        "the time limit of 1 minutes was reached 2 times, more than max_timeouts=1: give a longer hydra.launcher.time"
+    )
+    assert logs(site).count(said) == 2
+    assert [job(site, f"{array}_{task}")["JobState"] for task in range(2)] == ["FAILED"] * 2
+    assert all(said in str(run["reason"]) for run in site.states("drill").values())
     site(*words, *SLURM, SLOW="0")
     finish(site, "drill")
     assert site.outcomes("drill") == peace()
@@ -231,12 +234,16 @@ def test_several_runs_share_a_task(site, peace):
     assert site.outcomes("drill") == peace(seeds="0, 1")
 
 
-def test_each_task_sees_its_own_device(site):
-    words = site.experiment("drill")
-    shown = "hydra.launcher.setup=['echo device $CUDA_VISIBLE_DEVICES']"
-    site(*words, *SLURM, "hydra.launcher.gpus=1", "hydra.launcher.options=['--nodelist=n1']", shown, SLOW="0")
-    finish(site, "drill")
-    assert sorted(re.findall(r"^device (\S+)$", logs(site), re.MULTILINE)) == ["0", "1"]
+def test_each_task_sees_its_own_device_and_so_does_each_of_its_runs(site):
+    words = site.experiment("drill", seeds="0, 1")
+    gpus = ["hydra.launcher.gpus=1", "hydra.launcher.options=['--nodelist=n1']"]
+    site(*words, *SLURM, *gpus, "hydra.launcher.runs_per_task=2", "hydra.launcher.side_by_side=2", SLOW="1")
+    seen = re.compile(r"^device (\S+) for (\d+)$", re.MULTILINE)
+    until(lambda: len(set(seen.findall(logs(site)))) == 4, 90, "four runs that say what they see")
+    assert ask(site, "squeue", "--noheader", "--states=RUNNING", "--format=%K").split() == ["0", "1"]
+    each = [set(seen.findall(path.read_text())) for path in sorted(site.runs.glob("_jobs/*/*/*.log"))]
+    assert [len(processes) for processes in each] == [2, 2]
+    assert [{device for device, _ in processes} for processes in each] in ([{"0"}, {"1"}], [{"1"}, {"0"}])
 
 
 def test_staying_to_watch(site, peace):

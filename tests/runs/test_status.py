@@ -18,8 +18,9 @@ from ablate.runs.signature import SCHEMA, folder_name, signature
 def put(resolve, tmp_path):
     """Make a record: `put(0, "finished", test_error=2.5)`; a state without result.json is left without one."""
 
-    def make(seed, state, card=None, **result):
+    def make(seed, state, card=None, *, name="gate", **result):
         tree = asdict(resolve("depth=8", "shortcut=gate", "recipe.batch=100", f"seed={seed}", f"results={tmp_path}"))
+        tree["shortcut"]["name"] = name
         folder = tmp_path / folder_name(tree)
         if state == "missing":
             return folder.name, tree
@@ -67,6 +68,16 @@ def test_every_state_is_told_and_nothing_is_changed(study, capsys):
     assert "seed 4 diverged: the loss was not finite at step 7" in out
     assert "missing: seed 5" in out
     assert snapshot(study) == before
+
+
+@pytest.mark.parametrize("how", [(), ("--failed",)], ids=["table", "--failed"])
+def test_what_a_name_or_a_reason_says_is_no_markup_and_reaches_no_terminal_raw(how, put, tmp_path, capsys):
+    put(0, "failed", name="a\\[/b]", reason="[/red] :x: \x1b[31mred\x07")
+    assert command.main([str(tmp_path), *how]) == 0
+    out = capsys.readouterr().out
+    assert "failed: [/red] :x: \ufffd[31mred\ufffd" in out
+    assert how or "a\\[/b]" in out
+    assert not [character for character in out if not character.isprintable() and character != "\n"]
 
 
 def test_the_failed_show_the_end_of_their_logs(study, capsys):
