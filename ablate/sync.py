@@ -82,7 +82,7 @@ def sync(options: argparse.Namespace) -> int:
 
 def _worth_sending(run: Run) -> bool:
     """A run that has ended, or one that was being tracked when it was cut short."""
-    from ablate.tracking.session import ledger
+    from ablate.tracking.facts import ledger
 
     return run.state in ("finished", "diverged") or bool(ledger(run.folder))
 

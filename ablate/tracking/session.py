@@ -1,7 +1,6 @@
 """One W&B run, online or offline, fed from a record. The one place that uses wandb."""
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -13,10 +12,8 @@ from urllib.parse import urlsplit
 
 from ablate.errors import one_line
 from ablate.files import to_json, write_whole
-from ablate.tracking.facts import facts, result, rows, summary
+from ablate.tracking.facts import LEDGER, facts, ledger, result, rows, summary
 
-LEDGER = "wandb.json"
-"""In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
 INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
 """Seconds: for a server to take a run up, to take the rest at its end, to answer a connection, to confirm."""
 SUCCESS = ("finished", "diverged")
@@ -110,6 +107,7 @@ class Session:
     def _note(self, *, delivered: bool, status: str = "running") -> None:
         note = {
             "id": self.facts.id,
+            "sweep": self.facts.sweep,
             "project": self.project,
             "entity": self.entity,
             "mode": "online" if self.online else "offline",
@@ -120,15 +118,6 @@ class Session:
         }
         with contextlib.suppress(OSError):  # at worst it is sent again, and found to be there
             write_whole(self.folder / LEDGER, (to_json(note, indent=1) + "\n").encode(), durable=False)
-
-
-def ledger(folder: Path) -> dict[str, Any]:
-    """What was noted of a record's last session, or nothing."""
-    try:
-        found = json.loads((folder / LEDGER).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def delivered(folder: Path, project: str | None = None, entity: str | None = None) -> bool:
