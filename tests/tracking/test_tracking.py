@@ -237,6 +237,19 @@ def test_sync_says_in_a_sentence_that_there_is_no_server(ablate):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_record_without_its_configuration_keeps_no_other_from_being_sent(ablate, record):
+    for seed in (0, 1):
+        assert ablate("depth=8", "threads=1", "epochs=1", "results=runs", f"seed={seed}").returncode == 0
+    (record(word="-s0-") / "config.yaml").unlink()
+    with Server() as server:
+        done = ablate("runs", server=server, module="ablate.sync")
+    assert done.returncode == 1
+    assert [run.config["seed"] for run in server.runs.values()] == [1]
+    said = done.stderr.splitlines()
+    assert said[0].startswith(f"ablate.sync: [1/2] {record(word='-s0-').name} was not sent: ")
+    assert said[1:] == ["ablate.sync: 1 of 2 are not there; the same command tries them again"]
+
+
 def test_without_a_tracker_wandb_is_not_imported(process, tmp_path):
     poison = tmp_path / "poison" / "wandb"
     poison.mkdir(parents=True)
