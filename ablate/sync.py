@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from ablate.config import Tracker, check_tracker
 from ablate.errors import AblateError
 from ablate.runs.reading import Run, read_runs
 from ablate.terminal import say
@@ -51,6 +52,7 @@ def sync(options: argparse.Namespace) -> int:
     """Send what is to be sent, one record after another. Raises AblateError where no server can be had."""
     from ablate.tracking.session import Busy, Session, Unreachable, alone
 
+    check_tracker(Tracker(project=options.project or Tracker.project, entity=options.entity))
     found = read_runs(options.runs, options.experiment)
     for sentence in found.unread:
         say(f"ablate.sync: {sentence}", error=True)
