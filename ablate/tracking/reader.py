@@ -9,11 +9,13 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
+from ablate.runs.stopping import SIGNALS
 from ablate.tracking.follower import PATIENCE
 from ablate.tracking.session import Session, Unreachable, alone, brief, delivered, wanted_mode
 
@@ -104,6 +106,8 @@ def _say(sentence: str) -> None:
 
 
 def main() -> int:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # SLURM sends them to every process of a job; the training answers them
     if hasattr(os, "nice"):
         os.nice(10)  # the training comes first
     orders, reader = Orders(), Reader()

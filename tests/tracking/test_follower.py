@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ablate.runs.stopping import SIGNALS
 from ablate.tracking import session
 from ablate.tracking.follower import PATIENCE, Follower
 from tests.tracking.wandb_server import SILENT, Server
@@ -53,6 +54,20 @@ def test_a_reader_that_was_killed_at_the_very_end_is_told_of(follower, capsys):
     follower.process.kill()
     follower.close()
     assert "W&B's process has ended" in capsys.readouterr().err
+
+
+def test_signals_that_ask_the_training_to_stop_leave_the_reader_to_its_work(follower, tmp_path, capsys):
+    follower.ended(tmp_path)
+    said = ""
+    while "does not show" not in said:  # it is up, and has looked at the folder that holds no record
+        time.sleep(0.05)
+        said += capsys.readouterr().err
+    for number in SIGNALS:
+        follower.process.send_signal(number)
+    time.sleep(0.2)
+    assert follower.process.poll() is None
+    follower.close()
+    assert capsys.readouterr().err == ""
 
 
 WAITS = """
