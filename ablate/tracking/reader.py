@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ablate.runs.stopping import SIGNALS
 from ablate.tracking.follower import PATIENCE
-from ablate.tracking.session import Session, Unreachable, alone, brief, delivered, wanted_mode
+from ablate.tracking.session import Session, Unreachable, alone, brief, delivered, forget, wanted_mode
 
 LOOK = 2.0
 """Seconds between looks at a record that is under way."""
@@ -121,6 +121,8 @@ def main() -> int:
             reader.follow(folder, orders.ended[folder])
         except Exception as error:  # one record's trouble is not the next one's
             _say(f"W&B does not show {folder.name}: {brief(error)}; {SYNC}")
+            with contextlib.suppress(ImportError):
+                forget()
     return 0
 
 

@@ -63,7 +63,7 @@ class Session:
                 settings=_settings(),
             )
         except Exception as error:
-            wandb.teardown()  # or the next init says that the run is in use
+            forget()
             raise Unreachable(_why(error)) from error
         # Every sitting sends what the server lacks, or writes all of it where there is no server to ask: what earlier
         # ones have left on disk says nothing more.
@@ -198,6 +198,14 @@ def reach(url: str) -> None:
         socket.create_connection((parts.hostname or "", port), timeout=REACH).close()
     except OSError as error:
         raise Unreachable(f"{parts.hostname} cannot be reached ({error})") from error
+
+
+def forget() -> None:
+    """Let wandb begin anew: after a failure its next run would be said to be in use, or its own process be dead."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown()
 
 
 def brief(error: Exception) -> str:

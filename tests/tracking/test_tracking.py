@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from ablate.runs.reading import TIMES
@@ -89,6 +90,27 @@ def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, record, tm
     assert [row["step"] for row in run.history] == list(range(20, 1201, 20))
     assert [row["test_error"] for row in run.history] == [line["test_error"] for line in metrics(record())]
     assert run.state == "finished"
+
+
+def test_when_wandbs_own_process_dies_the_next_run_is_shown(ablate, record, tmp_path):
+    with Server() as server:
+
+        def kill(path, operation):  # at the first upload of a run
+            for process in psutil.process_iter(["name", "environ"]):
+                environment = process.info["environ"] or {}
+                if process.info["name"] == "wandb-core" and environment.get("WANDB_BASE_URL") == server.url:
+                    process.kill()
+            server.mood = nobody
+
+        server.mood = lambda path, operation: kill(path, operation) if "file_stream" in path else None
+        words = ("depth=20", "epochs=10", "seed=0,1", "results=runs")
+        done = ablate("-m", *TINY, *words, server=server)
+        assert done.returncode == 0, done.stderr
+        assert [run.state for run in server.runs.values()] == ["running", "finished"]
+        assert ablate("runs", server=server, module="ablate.sync").returncode == 0
+    for run in server.runs.values():
+        assert shown(run) == metrics(record(word=run.id))
+        assert run.state == "finished"
 
 
 def test_a_run_trained_afresh_is_another_run(ablate):
