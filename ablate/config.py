@@ -210,7 +210,7 @@ def check(config: Config) -> None:
     every = config.checkpoint
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
-    _check_tracker(config.tracker)
+    check_tracker(config.tracker)
     _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 or more")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _require(bool(config.results.strip()), "results", config.results, "a folder")
@@ -231,7 +231,8 @@ def _is_count(word: str | None) -> bool:
     return word is not None and word.isdecimal() and int(word) >= 1
 
 
-def _check_tracker(tracker: Tracker) -> None:
+def check_tracker(tracker: Tracker) -> None:
+    """Raise ConfigError for a name that W&B would refuse."""
     if tracker.name not in ("none", "wandb"):
         raise ConfigError(f"tracker.name={tracker.name} is not one of none, wandb")
     for key, name in (("project", tracker.project), ("entity", tracker.entity)):

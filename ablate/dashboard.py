@@ -7,6 +7,7 @@ python -m ablate.dashboard shortcuts --json
 import argparse
 import sys
 
+from ablate.config import Tracker, check_tracker
 from ablate.errors import AblateError
 from ablate.terminal import say
 
@@ -39,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def dashboard(options: argparse.Namespace) -> int:
-    """Raises AblateError where the server cannot be had or refuses."""
+    """Raises AblateError where the server cannot be had or refuses, or the project has no name for one."""
+    check_tracker(Tracker(project=options.project, entity=options.entity))
     from ablate.tracking.session import Unreachable, reach
     from ablate.tracking.workspace import save, specification
 

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from ablate.config import Tracker, check_tracker
 from ablate.errors import AblateError
 from ablate.runs.reading import Run, read_runs
 from ablate.terminal import say
@@ -49,15 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def sync(options: argparse.Namespace) -> int:
     """Send what is to be sent, one record after another. Raises AblateError where no server can be had."""
-    from ablate.tracking.session import Session, Unreachable, delivered
+    from ablate.tracking.session import Busy, Session, Unreachable, alone
 
+    check_tracker(Tracker(project=options.project or Tracker.project, entity=options.entity))
     found = read_runs(options.runs, options.experiment)
     for sentence in found.unread:
         say(f"ablate.sync: {sentence}", error=True)
     there = [run for run in found.runs if run.state != "missing"]
     ended = [run for run in there if run.state in SENT]
     where = options.project, options.entity
-    waiting = [run for run in ended if _worth_sending(run) and not delivered(run.folder, *where)]
+    waiting = [run for run in ended if _worth_sending(run) and _lacking(run, *where)]
     say(f"{len(there)} records, {len(there) - len(ended)} under way, {len(waiting)} to send")
     failed = 0
     os.environ["WANDB_MODE"] = "online"
@@ -67,24 +69,39 @@ def sync(options: argparse.Namespace) -> int:
             say(f"{label}: {run.state}")
             continue
         try:
-            session = Session(run.folder, online=True, project=options.project, entity=options.entity)
+            with alone(run.folder):
+                session = Session(run.folder, online=True, project=options.project, entity=options.entity)
+                confirmed = session.finish()
         except Unreachable as error:
-            raise AblateError(f"W&B cannot be had: {error}; {number - 1} of {len(waiting)} sent") from error
-        if session.finish():
+            raise AblateError(f"W&B cannot be had: {error}; {number - 1 - failed} of {len(waiting)} sent") from error
+        except (Busy, OSError, ValueError) as error:  # of this record alone
+            failed += 1
+            say(f"ablate.sync: {label} was not sent: {error}", error=True)
+            continue
+        if confirmed:
             say(f"{label} -> {session.url}")
         else:
             failed += 1
             say(f"ablate.sync: {label} was sent, but the server has not confirmed all of it", error=True)
     if failed:
-        raise AblateError(f"{failed} of {len(waiting)} not confirmed; the same command tries them again")
+        raise AblateError(f"{failed} of {len(waiting)} are not there; the same command tries them again")
     return 0
 
 
 def _worth_sending(run: Run) -> bool:
     """A run that has ended, or one that was being tracked when it was cut short."""
-    from ablate.tracking.session import ledger
+    from ablate.tracking.facts import ledger
 
     return run.state in ("finished", "diverged") or bool(ledger(run.folder))
+
+
+def _lacking(run: Run, project: str | None, entity: str | None) -> bool:
+    from ablate.tracking.session import delivered
+
+    try:
+        return not delivered(run.folder, project, entity)
+    except (OSError, ValueError):
+        return True  # it is told when it is sent
 
 
 if __name__ == "__main__":

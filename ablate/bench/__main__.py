@@ -1,6 +1,7 @@
 """python -m ablate.bench                              speed: the reference loop, the harness, each measure off
 python -m ablate.bench grid +experiment=quickstart     a whole grid in wall time against the reference loop
-python -m ablate.bench records                         what checkpoints, records and heartbeats cost"""
+python -m ablate.bench records                         checkpoints, records and heartbeats against bare training
+python -m ablate.bench tracker                         a command with tracker=wandb, offline, against tracker=none"""
 
 import argparse
 import sys
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="of each contestant in a round (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for the figures as JSON and Markdown")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # overrides may stand behind an option
     try:
         return _bench(options)
     except AblateError as error:
@@ -80,16 +81,17 @@ def _grid(options: argparse.Namespace) -> dict[str, Any]:
         return {"grids": {name: grid(words) for name, words in asked.items()}}
 
 
-def _records(options: argparse.Namespace) -> dict[str, Any]:
-    from ablate.bench.records import records
+def _pairs(options: argparse.Namespace) -> dict[str, Any]:
+    from ablate.bench import records
 
-    return {"figures": records(options.rounds, options.overrides)}
+    return {"figures": getattr(records, options.what)(options.rounds, options.overrides)}
 
 
 WHAT: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "speed": _speed,
     "grid": _grid,
-    "records": _records,
+    "records": _pairs,
+    "tracker": _pairs,
 }
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How fast a step could be at best: what it must move and multiply, against what this device moves and multiplies.
 
-Counted for a net whose normalisations, activations and additions cost nothing beside its convolutions, perfectly fused:
-each convolution's output is written and read in the forward pass; in the backward pass its gradient is written and read,
-and the saved output read again: five times its bytes. Multiplied: three times the forward pass's multiply-adds, for the
+Counted for a net whose normalisations, activations and additions cost nothing, fused into its convolutions: each
+convolution's output is written and read in the forward pass; in the backward pass its gradient is written and read, and
+the saved output read again: five times its bytes. Multiplied: three times the forward pass's multiply-adds, for the
 outputs, the inputs' gradients and the weights'.
 """
 

@@ -1,12 +1,17 @@
-"""What checkpoints, records and heartbeats cost against bare training."""
+"""What is kept of a run, and what shows it, against the same without: two ways taken in turns, pair by pair."""
 
 import contextlib
 import io
+import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
+
+QUICKSTART = ("depth=56", "threads=1", "device=cpu")
 
 
 def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
@@ -31,8 +36,7 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
         def checkpoint(self, state: dict[str, Any]) -> None: ...
 
     def settings(results: str) -> Config:
-        words = ["depth=56", "threads=1", "device=cpu", f"results={results}", *overrides]
-        return from_overrides(*words)
+        return from_overrides(*QUICKSTART, f"results={results}", *overrides)
 
     def bare() -> None:
         config = settings("unused")
@@ -56,19 +60,38 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
             run(settings(folder), Progress())
 
     torch.set_num_threads(1)
-    seconds: dict[str, list[float]] = {"bare": [], "kept": []}
+    return _compare(pairs, bare=bare, kept=kept)
+
+
+def tracker(pairs: int, overrides: list[str]) -> dict[str, Any]:
+    """A quickstart run as a whole command, shown on W&B as it is without a network, against one that is not."""
+
+    def command(name: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            words = [*QUICKSTART, f"results={folder}", f"tracker={name}", *overrides]
+            environment = os.environ | {"WANDB_MODE": "offline"}
+            subprocess.run(
+                [sys.executable, "-m", "ablate", *words], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+
+    return _compare(pairs, none=lambda: command("none"), wandb=lambda: command("wandb"))
+
+
+def _compare(pairs: int, **ways: Callable[[], None]) -> dict[str, Any]:
+    """Seconds of two ways to do a thing, taken in turns, and of the second for each second of the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(pairs + 1):
-        for name, what in (("bare", bare), ("kept", kept)):
+        for name, do in ways.items():
             began = time.perf_counter()
-            what()
+            do()
             if number:  # the first pair warms up
                 seconds[name].append(time.perf_counter() - began)
         print(f"pair {number} of {pairs}", file=sys.stderr, flush=True)
-    ratios = [kept / bare for kept, bare in zip(seconds["kept"], seconds["bare"], strict=True)]
+    one, other = ways
+    ratios = [second / first for first, second in zip(seconds[one], seconds[other], strict=True)]
     return {
-        "seconds, bare": _spread(seconds["bare"]),
-        "seconds, kept": _spread(seconds["kept"]),
-        "kept / bare, pair by pair": _spread(ratios),
+        **{f"seconds, {name}": _spread(values) for name, values in seconds.items()},
+        f"{other} / {one}, pair by pair": _spread(ratios),
     }
 
 

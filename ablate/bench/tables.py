@@ -34,10 +34,11 @@ def _setting(name: str, one: dict[str, Any]) -> str:
     evaluation = {key: f"{spread['median']:,.0f}" for key, spread in one["evaluation"].items()}
     bound = one["limit"]
     whole = sum(one["parts_ms"].values())
+    threads = f"{one['threads']} thread{'s' * (one['threads'] > 1)}"
     return "\n".join(
         [
             f"## {name}\n",
-            f"shortcut {one['shortcut']}, batch {one['batch']}, {one['precision']}, {one['threads']} threads; training, "
+            f"shortcut {one['shortcut']}, batch {one['batch']}, {one['precision']}, {threads}; training, "
             "one process; medians of interleaved rounds, ratios round by round.\n",
             _table(["", "images/s", "min to max", "steps/s", "to the reference", "to the harness"], rows),
             f"\nEvaluating, images/s: {', '.join(f'{key} {value}' for key, value in evaluation.items())}.",

@@ -13,8 +13,10 @@ from ablate.config import Tracker
 from ablate.runs.record import ASIDE
 from ablate.runs.signature import EXCLUDED, label
 
-TAG = 64
-"""Letters that a tag may have."""
+LEDGER = "wandb.json"
+"""In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
+TAG, NAME = 64, 128
+"""Letters that a tag may have, and a name."""
 NOT_COMPARED = ("results", "tracker", "checkpoint", "rerun", "dry_run", "experiment", "device", "threads")
 """Keys that name no run, though a grid may vary them."""
 
@@ -30,11 +32,18 @@ class Facts:
     group: str | None
     tags: tuple[str, ...]
     config: dict[str, Any]
+    sweep: str | None
 
 
 def facts(folder: Path) -> Facts:
-    """What the record in `folder` is there. Raises OSError, ValueError, KeyError or TypeError where it is none."""
-    tree = yaml.safe_load((folder / "config.yaml").read_text())
+    """What the record in `folder` is there. Raises OSError or ValueError where it is none."""
+    try:
+        return _facts(folder, yaml.safe_load((folder / "config.yaml").read_text()))
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / 'config.yaml'} is no run's configuration") from error
+
+
+def _facts(folder: Path, tree: dict[str, Any]) -> Facts:
     asked = {**vars(Tracker()), **tree.get("tracker", {})}
     flat = {
         "shortcut": label(tree["shortcut"]),
@@ -45,13 +54,15 @@ def facts(folder: Path) -> Facts:
         "seed": tree["seed"],
     }
     tags = [str(tree["shortcut"]["name"]), flat["data"], f"depth {tree['depth']}"]
+    sweep = _sweep(folder)
     return Facts(
         id=run_id(folder),
-        name=asked["run"] or names([tree])[0],
-        project=asked["project"],
-        entity=asked["entity"],
-        group=tree.get("experiment"),
+        name=(asked["run"] or names([tree])[0])[:NAME],
+        project=sweep.get("project") or asked["project"],
+        entity=sweep.get("entity") or asked["entity"],
+        group=tree["experiment"][:NAME] if tree.get("experiment") else None,
         tags=tuple(tag[:TAG] for tag in tags),
+        sweep=sweep.get("sweep"),
         config={**flat, "signature": folder.name.rpartition("-")[2], "folder": folder.name, "config": tree},
     )
 
@@ -59,13 +70,31 @@ def facts(folder: Path) -> Facts:
 def run_id(folder: Path) -> str:
     """The signature; where older records of the same run were set aside by rerun=, with how many they are.
 
-    A W&B sweep hands out its own ids, and looks for its runs under them.
+    A run of a W&B sweep has the id that the sweep gave it.
     """
-    if os.environ.get("WANDB_SWEEP_ID") and (given := os.environ.get("WANDB_RUN_ID")):
-        return given
+    if given := _sweep(folder).get("id"):
+        return str(given)
     signature = folder.name.rpartition("-")[2]
     before = sum(1 for path in (folder.parent / ASIDE).glob(f"*-{signature}.*"))
     return f"{signature}-{before + 1}" if before else signature
+
+
+def _sweep(folder: Path) -> dict[str, Any]:
+    """Id, project, entity and sweep that the agent of a W&B sweep asks for now, or under which it was shown before.
+
+    Nothing for a run that no sweep has asked for. wandb itself takes all four from the agent's environment.
+    """
+    names = {"id": "RUN_ID", "project": "PROJECT", "entity": "ENTITY", "sweep": "SWEEP_ID"}
+    asked = {key: os.environ.get(f"WANDB_{name}") for key, name in names.items()}
+    if asked["sweep"] and asked["id"]:
+        return asked
+    noted = ledger(folder)
+    return {key: noted.get(key) for key in names} if noted.get("sweep") else {}
+
+
+def ledger(folder: Path) -> dict[str, Any]:
+    """What was noted of a record's last session, or nothing."""
+    return _read(folder / LEDGER)
 
 
 def names(trees: Sequence[dict[str, Any]]) -> list[str]:
@@ -111,14 +140,13 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def rows(folder: Path) -> list[dict[str, Any]]:
     """Every whole line of metrics.jsonl, flat: what a probe measured stands under PROBE/PLACE."""
     try:
-        text = (folder / "metrics.jsonl").read_text()
-    except FileNotFoundError:
+        text = (folder / "metrics.jsonl").read_text(errors="replace")
+    except OSError:
         return []
     lines = []
-    for line in text.splitlines(keepends=True):
+    for line in text.split("\n")[:-1]:  # what stands after the last newline is still being written
         try:
-            if line.endswith("\n"):
-                lines.append(_row(json.loads(line)))
+            lines.append(_row(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # a line that is none; the report says so
     return lines
@@ -133,8 +161,12 @@ def _row(line: dict[str, Any]) -> dict[str, Any]:
 
 def result(folder: Path) -> dict[str, Any]:
     """What result.json says, or nothing while the run is under way or was killed."""
+    return _read(folder / "result.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / "result.json").read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

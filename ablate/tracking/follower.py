@@ -46,14 +46,16 @@ class Follower:
         with contextlib.suppress(OSError):
             assert process.stdin is not None
             process.stdin.close()
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            # The run is done and says so: Ctrl-C ends the waiting, and not the process with another status.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            process.wait(patience)
+            if process.wait(patience):
+                self._give_up(process, "has ended")
         except subprocess.TimeoutExpired:
-            say(
-                f"ablate: warning: W&B was not done within {patience:.0f} s; python -m ablate.sync sends the rest",
-                error=True,
-            )
-            _kill(process)
+            self._give_up(process, f"was not done within {patience:.0f} s")
+        except KeyboardInterrupt:
+            self._give_up(process, "was not done")
         self.voice.join(1.0)
 
     def _start(self) -> None:
@@ -70,6 +72,8 @@ class Follower:
             self.broken = True
             say(f"ablate: warning: W&B is not shown: no process for it: {error.strerror}", error=True)
             return
+        assert self.process.stdin is not None
+        os.set_blocking(self.process.stdin.fileno(), False)  # a reader that is stopped stops nobody else
         self.voice = threading.Thread(target=_pass_on, args=(self.process,), daemon=True)
         self.voice.start()
         atexit.register(self.close)
@@ -77,15 +81,21 @@ class Follower:
     def _tell(self, what: str, folder: Path) -> None:
         if self.process is None:
             return
+        assert self.process.stdin is not None
         try:
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps({what: str(folder.absolute())}) + "\n")
-            self.process.stdin.flush()
+            os.write(self.process.stdin.fileno(), (json.dumps({what: str(folder.absolute())}) + "\n").encode())
+        except BlockingIOError:  # it is stopped, and has been told of hundreds of runs
+            self._give_up(self.process, "does not listen")
         except (OSError, ValueError):
-            if not self.broken:
-                self.broken = True
-                say("ablate: warning: W&B's process has ended; python -m ablate.sync sends what it missed", error=True)
-            self.process = None
+            self._give_up(self.process, "has ended")
+
+    def _give_up(self, process: "subprocess.Popen[str]", why: str) -> None:
+        self.process, self.broken = None, True
+        say(f"ablate: warning: W&B's process {why}; python -m ablate.sync sends what it missed", error=True)
+        _kill(process)
+        with contextlib.suppress(OSError):
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 class Nobody(Follower):
@@ -106,7 +116,7 @@ def follower(config: Config) -> Follower:
 
 def _pass_on(process: "subprocess.Popen[str]") -> None:
     assert process.stdout is not None
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError), process.stdout:
         for line in process.stdout:
             say(f"ablate: {line.rstrip()}", error=True)
 

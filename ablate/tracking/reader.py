@@ -1,20 +1,23 @@
 """The process that reads records and feeds them to W&B, one after another, for the process that trains them.
 
 It is told by lines of JSON on its input, {"follow": FOLDER} and {"ended": FOLDER}; the end of its input means that
-nothing more comes, or that who trained is gone. What a person should know it says on its output.
+nothing more comes, or that who trained is gone: it then has seconds to send what is left. What a person should know it
+says on its output.
 """
 
 import contextlib
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
-from ablate.errors import one_line
-from ablate.tracking.session import Session, Unreachable, delivered, wanted_mode
+from ablate.runs.stopping import SIGNALS
+from ablate.tracking.follower import PATIENCE
+from ablate.tracking.session import Session, Unreachable, alone, brief, delivered, forget, wanted_mode
 
 LOOK = 2.0
 """Seconds between looks at a record that is under way."""
@@ -29,21 +32,25 @@ class Orders:
     def __init__(self) -> None:
         self.waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self.ended: dict[Path, threading.Event] = {}
-        self.closed = False
 
     def listen(self) -> None:
         for line in sys.stdin:
-            for what, name in json.loads(line).items():
+            try:
+                order = json.loads(line)
+            except ValueError:  # cut short: who wrote it is gone
+                continue
+            for what, name in order.items():
                 folder = Path(name)
                 if what == "follow":
                     self.ended[folder] = threading.Event()
                     self.waiting.put(folder)
                 elif folder in self.ended:
                     self.ended[folder].set()
-        self.closed = True
         for event in list(self.ended.values()):
             event.set()
         self.waiting.put(None)
+        time.sleep(PATIENCE)
+        os._exit(1)  # who trained may be gone, killed, and then nobody else ends this
 
 
 class Reader:
@@ -51,10 +58,14 @@ class Reader:
 
     def __init__(self) -> None:
         self.offline_until = 0.0
+        self.said = False
 
     def follow(self, folder: Path, ended: threading.Event) -> None:
-        if delivered(folder):
-            return
+        with alone(folder):
+            if not delivered(folder):
+                self._feed(folder, ended)
+
+    def _feed(self, folder: Path, ended: threading.Event) -> None:
         session = self._begin(folder)
         seen = None
         while not ended.wait(LOOK):
@@ -66,18 +77,19 @@ class Reader:
             _say(f"W&B has not confirmed all of {folder.name}: {SYNC}")
 
     def _begin(self, folder: Path) -> Session:
-        why = "WANDB_MODE=offline" if wanted_mode() == "offline" else None
-        if why is None and time.monotonic() < self.offline_until:
-            why = "as before"
-        if why is None:
+        why = "WANDB_MODE=offline"
+        if wanted_mode() == "online" and time.monotonic() >= self.offline_until:
             try:
                 session = Session(folder, online=True)
+                self.said = False
                 _say(f"W&B: {session.url}")
                 return session
             except Unreachable as error:
                 why = str(error)
                 self.offline_until = time.monotonic() + AGAIN
-        _say(f"W&B is offline ({why}): {folder.name} is kept beside its record, and {SYNC}")
+        if not self.said:  # once, and not for each run of a grid
+            self.said = True
+            _say(f"W&B is offline ({why}): what it would be told stays beside the record, and {SYNC}")
         return Session(folder, online=False)
 
 
@@ -94,6 +106,8 @@ def _say(sentence: str) -> None:
 
 
 def main() -> int:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # SLURM sends them to every process of a job; the training answers them
     if hasattr(os, "nice"):
         os.nice(10)  # the training comes first
     orders, reader = Orders(), Reader()
@@ -106,7 +120,9 @@ def main() -> int:
         try:
             reader.follow(folder, orders.ended[folder])
         except Exception as error:  # one record's trouble is not the next one's
-            _say(f"W&B does not show {folder.name}: {one_line(error)}; {SYNC}")
+            _say(f"W&B does not show {folder.name}: {brief(error)}; {SYNC}")
+            with contextlib.suppress(ImportError):
+                forget()
     return 0
 
 

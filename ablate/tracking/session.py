@@ -1,25 +1,30 @@
 """One W&B run, online or offline, fed from a record. The one place that uses wandb."""
 
 import contextlib
-import json
+import fcntl
 import os
 import shutil
 import socket
+import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ablate.errors import one_line
 from ablate.files import to_json, write_whole
-from ablate.tracking.facts import facts, result, rows, summary
+from ablate.tracking.facts import LEDGER, facts, ledger, result, rows, summary
 
-LEDGER = "wandb.json"
-"""In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
 INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
 """Seconds: for a server to take a run up, to take the rest at its end, to answer a connection, to confirm."""
+HANDOVER = 20.0
+"""Seconds for another process to be done with a record; one whose run was killed needs up to 12."""
 SUCCESS = ("finished", "diverged")
+
+
+class Busy(Exception):
+    """Another process shows this record."""
 
 
 class Unreachable(Exception):
@@ -30,13 +35,18 @@ class Session:
     """Feeds one run to W&B. `online` raises Unreachable where it cannot be begun; offline writes to disk alone."""
 
     def __init__(self, folder: Path, *, online: bool, project: str | None = None, entity: str | None = None) -> None:
-        import wandb
-
         self.folder, self.online = folder, online
         self.facts = facts(folder)
         self.project, self.entity = project or self.facts.project, entity or self.facts.entity
+        writable = os.access(folder, os.W_OK)
+        if not (writable or online):
+            raise OSError(f"{folder} cannot be written")
+        os.environ.setdefault("WANDB_SILENT", "true")  # or it speaks of logging in before it has read its settings
+        import wandb
+
         if online:
             reach(wandb.setup().settings.base_url)
+        self.scratch = None if writable else tempfile.mkdtemp(prefix="ablate-wandb-")
         older = _sessions(folder)
         try:
             self.run = wandb.init(
@@ -47,13 +57,13 @@ class Session:
                 group=self.facts.group,
                 tags=self.facts.tags,
                 config=self.facts.config,
-                dir=folder,
+                dir=self.scratch or folder,
                 mode="online" if online else "offline",
                 resume="allow",
                 settings=_settings(),
             )
         except Exception as error:
-            wandb.teardown()  # or the next init says that the run is in use
+            forget()
             raise Unreachable(_why(error)) from error
         # Every sitting sends what the server lacks, or writes all of it where there is no server to ask: what earlier
         # ones have left on disk says nothing more.
@@ -61,7 +71,7 @@ class Session:
             shutil.rmtree(path, ignore_errors=True)
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
-        self.next = self.run.step  # beyond what the server has: a resumed run shows each step once
+        self.next = self.run.starting_step  # beyond what the server has: a resumed run shows each step once
         self.last = -1
         self._note(delivered=False)
 
@@ -87,6 +97,8 @@ class Session:
         except Exception:  # it gives up in many ways; the record and its own log on disk have everything
             delivered = False
         self._note(delivered=delivered, status=status)
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
         return delivered
 
     @property
@@ -110,6 +122,7 @@ class Session:
     def _note(self, *, delivered: bool, status: str = "running") -> None:
         note = {
             "id": self.facts.id,
+            "sweep": self.facts.sweep,
             "project": self.project,
             "entity": self.entity,
             "mode": "online" if self.online else "offline",
@@ -120,15 +133,6 @@ class Session:
         }
         with contextlib.suppress(OSError):  # at worst it is sent again, and found to be there
             write_whole(self.folder / LEDGER, (to_json(note, indent=1) + "\n").encode(), durable=False)
-
-
-def ledger(folder: Path) -> dict[str, Any]:
-    """What was noted of a record's last session, or nothing."""
-    try:
-        found = json.loads((folder / LEDGER).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def delivered(folder: Path, project: str | None = None, entity: str | None = None) -> bool:
@@ -145,10 +149,43 @@ def delivered(folder: Path, project: str | None = None, entity: str | None = Non
     )
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process shows the record in `folder`. Raises Busy where one does so for too long.
+
+    Two would clear away each other's files.
+    """
+    try:
+        (folder / "wandb").mkdir(exist_ok=True)
+        lock = os.open(folder / "wandb" / "lock", os.O_WRONLY | os.O_CREAT, 0o666)
+    except OSError:  # a place where nothing can be written, and so nothing cleared away
+        yield
+        return
+    try:
+        until = time.monotonic() + HANDOVER
+        while not _locked(lock):
+            if time.monotonic() > until:
+                raise Busy("another process is at it")
+            time.sleep(0.2)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
 def wanted_mode() -> str:
     """What the user's own setting of W&B says: online, offline or disabled."""
     mode = os.environ.get("WANDB_MODE", "online").lower()
-    return mode if mode in ("offline", "disabled") else "online"
+    return {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}.get(mode, "online")
 
 
 def reach(url: str) -> None:
@@ -161,6 +198,19 @@ def reach(url: str) -> None:
         socket.create_connection((parts.hostname or "", port), timeout=REACH).close()
     except OSError as error:
         raise Unreachable(f"{parts.hostname} cannot be reached ({error})") from error
+
+
+def forget() -> None:
+    """Let wandb begin anew: after a failure its next run would be said to be in use, or its own process be dead."""
+    import wandb
+
+    with contextlib.suppress(Exception):
+        wandb.teardown()
+
+
+def brief(error: Exception) -> str:
+    """What an error says, in a line; wandb's own go over several."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _sessions(folder: Path) -> list[Path]:
@@ -190,4 +240,6 @@ def _why(error: Exception) -> str:
         return "no API key: wandb login"
     if "401" in said or "403" in said:
         return "the API key was refused"
-    return one_line(error)[:200]
+    if "deadline exceeded" in said or "timed out" in said:
+        return "no answer"
+    return brief(error)

@@ -68,6 +68,7 @@ def workspace(project: str, entity: str) -> workspaces.Workspace:
         settings=workspaces.WorkspaceSettings(x_axis="step", max_runs=100),
         runset_settings=workspaces.RunsetSettings(
             groupby=[expr.Config("shortcut")],
+            order=[expr.Ordering(expr.Summary("test_error"), ascending=True)],
             pinned_columns=["run:displayName", *(f"config:{key}.value" for key in COLUMNS),
                             *(f"summary:{key}" for key in SUMMARY)],
         ),

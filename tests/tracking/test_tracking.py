@@ -1,77 +1,22 @@
 """What W&B shows of runs, by the real client against a server on the loopback: it is the record, whatever happens."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from ablate.runs.reading import TIMES
+from tests.tracking.conftest import metrics, on_disk, own, result, shown
 from tests.tracking.wandb_server import SILENT, Server
 
 TINY = ("depth=8", "threads=1", "epochs=3", "tracker=wandb")
 FINAL = ("test_error", "best_test_error", "train_loss", "train_error", "parameters", "multiply_adds", "seconds")
 LIMIT = 15.0
 """Seconds that a server may cost a run."""
-
-
-@pytest.fixture
-def ablate(tmp_path):
-    """`python -m MODULE WORDS` in an empty folder, against `server` if one is given; without one there is no key."""
-    (tmp_path / "home").mkdir()
-
-    def run(*words, server=None, module="ablate", **environment):
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-        return subprocess.run(
-            [sys.executable, "-m", module, *words],
-            cwd=tmp_path,
-            env={
-                **kept,
-                "HOME": str(tmp_path / "home"),
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "WANDB_BASE_URL": "http://127.0.0.1:9",  # where nobody listens
-                **(server.environment if server else {}),
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-
-    return run
-
-
-@pytest.fixture
-def record(tmp_path):
-    """The one record there is, or the named one."""
-
-    def find(runs="runs", word=""):
-        (folder,) = (path for path in (tmp_path / runs).iterdir() if path.name[0] not in "_." and word in path.name)
-        return folder
-
-    return find
-
-
-def metrics(folder, without=()):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in without} for line in lines]
-
-
-def result(folder):
-    return json.loads((folder / "result.json").read_text())
-
-
-def own(row):
-    """A row of a history without what wandb adds."""
-    return {key: value for key, value in row.items() if key[0] != "_"}
-
-
-def shown(run):
-    """A run's history as the server has it."""
-    return [own(row) for row in run.history]
 
 
 def test_an_online_run_is_the_record(ablate, record):
@@ -145,6 +90,27 @@ def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, record, tm
     assert [row["step"] for row in run.history] == list(range(20, 1201, 20))
     assert [row["test_error"] for row in run.history] == [line["test_error"] for line in metrics(record())]
     assert run.state == "finished"
+
+
+def test_when_wandbs_own_process_dies_the_next_run_is_shown(ablate, record, tmp_path):
+    with Server() as server:
+
+        def kill(path, operation):  # at the first upload of a run
+            for process in psutil.process_iter(["name", "environ"]):
+                environment = process.info["environ"] or {}
+                if process.info["name"] == "wandb-core" and environment.get("WANDB_BASE_URL") == server.url:
+                    process.kill()
+            server.mood = nobody
+
+        server.mood = lambda path, operation: kill(path, operation) if "file_stream" in path else None
+        words = ("depth=20", "epochs=10", "seed=0,1", "results=runs")
+        done = ablate("-m", *TINY, *words, server=server)
+        assert done.returncode == 0, done.stderr
+        assert [run.state for run in server.runs.values()] == ["running", "finished"]
+        assert ablate("runs", server=server, module="ablate.sync").returncode == 0
+    for run in server.runs.values():
+        assert shown(run) == metrics(record(word=run.id))
+        assert run.state == "finished"
 
 
 def test_a_run_trained_afresh_is_another_run(ablate):
@@ -246,9 +212,7 @@ def test_offline_runs_say_the_same_on_disk(ablate, record):
     assert ablate(*TINY, "results=runs", WANDB_MODE="offline").returncode == 0
     (kept,) = (record() / "wandb").glob("offline-run-*")
     whole = on_disk(kept)
-    assert [{key: value for key, value in row.items() if key[0] != "_"} for row in whole["history"]] == metrics(
-        record()
-    )
+    assert [own(row) for row in whole["history"]] == metrics(record())
     ended = result(record())
     assert {key: whole["summary"][key] for key in FINAL} == {key: ended[key] for key in FINAL}
     assert whole["config"]["shortcut"] == "identity"
@@ -267,23 +231,6 @@ def test_stopped_offline_and_resumed_one_folder_has_all(ablate, record, tmp_path
     assert ablate(*TINY, *words, WANDB_MODE="offline").returncode == 0
     (kept,) = (record() / "wandb").glob("offline-run-*")
     assert [row["step"] for row in on_disk(kept)["history"]] == list(range(20, 601, 20))
-
-
-def on_disk(folder):
-    """What wandb's own reader finds in the folder of an offline run."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", folder], capture_output=True, text=True
-    )
-    assert answer.returncode == 0, answer.stderr
-    found = {"history": [], "summary": {}}
-    for record in map(json.loads, answer.stdout.splitlines()):
-        if record["type"] == "history":
-            found["history"].append(record["history"]["item"])
-        elif record["type"] == "summary":
-            found["summary"] |= record["summary"]["update"]
-        elif record["type"] == "run":
-            found |= {"run": record["run"]["run_id"], "config": record["run"]["config"]["update"]}
-    return found
 
 
 def test_what_was_never_tracked_is_sent_once(ablate, record):
@@ -310,6 +257,19 @@ def test_sync_says_in_a_sentence_that_there_is_no_server(ablate):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ablate.sync: W&B cannot be had: 127.0.0.1 cannot be reached")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_record_without_its_configuration_keeps_no_other_from_being_sent(ablate, record):
+    for seed in (0, 1):
+        assert ablate("depth=8", "threads=1", "epochs=1", "results=runs", f"seed={seed}").returncode == 0
+    (record(word="-s0-") / "config.yaml").unlink()
+    with Server() as server:
+        done = ablate("runs", server=server, module="ablate.sync")
+    assert done.returncode == 1
+    assert [run.config["seed"] for run in server.runs.values()] == [1]
+    said = done.stderr.splitlines()
+    assert said[0].startswith(f"ablate.sync: [1/2] {record(word='-s0-').name} was not sent: ")
+    assert said[1:] == ["ablate.sync: 1 of 2 are not there; the same command tries them again"]
 
 
 def test_without_a_tracker_wandb_is_not_imported(process, tmp_path):

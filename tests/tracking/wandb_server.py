@@ -16,7 +16,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
 from typing import Any
+
+import yaml
 
 KEY = "f" * 40
 ENTITY = "group"
@@ -60,7 +63,8 @@ class Server:
         self.sittings: dict[str, int] = {}  # how often each run was begun or resumed
         self.operations: list[str] = []
         self.unknown: list[str] = []
-        self.jobs: list[dict[str, Any]] = []  # what the agent of a sweep is given to do
+        self.sweeps: dict[str, dict[str, Any]] = {}  # what each was asked for with, read from its YAML
+        self.jobs: list[dict[str, Any]] = []  # what the agents of sweeps are still to do
         self.released = threading.Event()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http.daemon_threads = True
@@ -114,10 +118,17 @@ class Server:
         if operation == "View":
             found = [view for view in self.views.values() if view["name"] == given.get("viewName")]
             return {"project": {"allViews": {"edges": [{"node": view} for view in found]}}}
+        if operation == "UpsertSweep":
+            return {"upsertSweep": {"sweep": self._sweep(given), "configValidationWarnings": []}}
+        if operation == "SweepWithRuns":
+            config = yaml.safe_dump(self.sweeps[given["sweep"]])
+            return {"project": {"sweep": {"id": given["sweep"], "config": config, "runs": {"edges": []}}}}
         if operation == "CreateAgent":
             return {"createAgent": {"agent": {"id": "agent"}}}
         if operation == "Heartbeat":
-            jobs, self.jobs = self.jobs, [{"type": "exit"}]
+            # One at a time; told to exit, an agent kills what it runs.
+            busy = any(json.loads(given["runState"]).values())
+            jobs = [] if busy else [self.jobs.pop(0)] if self.jobs else [{"type": "exit"}]
             return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(jobs)}}
         if operation == "ServerFeaturesQuery":
             return {"serverInfo": {"features": []}}
@@ -194,6 +205,21 @@ class Server:
         new = id not in self.views
         self.views[id] = {"id": id, **{key: given.get(key) for key in ("name", "displayName", "spec", "projectName")}}
         return {"view": self.views[id], "inserted": new}
+
+    def _sweep(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A new sweep, and a job for every cell of its grid; of a range both ends are tried."""
+        name = f"sweep{len(self.sweeps)}"
+        config = self.sweeps[name] = yaml.safe_load(given["config"])
+        values = {
+            key: of.get("values") or ([of["value"]] if "value" in of else [of["min"], of["max"]])
+            for key, of in config["parameters"].items()
+        }
+        for number, cell in enumerate(product(*values.values())):
+            args = {key: {"value": value} for key, value in zip(values, cell, strict=True)}
+            self.jobs.append(
+                {"type": "run", "run_id": f"{name}run{number}", "program": config["program"], "args": args}
+            )
+        return {**self._project({"project": given["projectName"]}), "name": name}
 
     def _viewer(self) -> dict[str, Any]:
         who = {"id": "viewer", "entity": ENTITY, "username": "somebody", "name": "Somebody", "email": "a@example.org"}
