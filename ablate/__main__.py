@@ -35,7 +35,7 @@ from ablate.explain import check_words, explain
 from ablate.runs.planning import dry_run
 from ablate.runs.record import Record
 from ablate.runs.stopping import Interrupted
-from ablate.terminal import say
+from ablate.terminal import say, watched
 
 FULL = "HYDRA_FULL_ERROR"
 
@@ -59,7 +59,7 @@ def _run(config: configuration.Config) -> None:
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
 
-    progress = Progress(bar=sys.stderr.isatty())
+    progress = Progress(bar=watched())
     try:
         run(config, progress)
     except AblateError:

@@ -61,5 +61,8 @@ def _first_line(error: Exception) -> str:
 def check_words(words: Sequence[str]) -> None:
     """Raise ConfigError for a word of the command line that has no key, on which Hydra stumbles."""
     for word in words:
-        if word.lstrip("+~").startswith("="):
+        key, _, value = word.lstrip("+~").partition("=")
+        if not key and "=" in word:
             raise ConfigError(f"{word!r} has no key: write KEY=VALUE")
+        if value.lower() == "null" and key != "cluster" and (options := known(key)):
+            raise ConfigError(f"{word} chooses nothing: {key} is one of {', '.join(options)}")

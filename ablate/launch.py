@@ -7,7 +7,6 @@ import contextlib
 import os
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -25,7 +24,7 @@ from ablate.errors import ConfigError
 from ablate.machine import cores, gpus
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.stopping import SIGNALS, Stopping
-from ablate.terminal import say
+from ablate.terminal import say, watched
 
 
 class RecordLauncher(Launcher):
@@ -56,7 +55,7 @@ class SerialLauncher(RecordLauncher):
             for number, config in enumerate(configs):
                 if stopping.signum is None:
                     label = f"[{number + 1}/{len(configs)}] "
-                    outcome = attempt(config, label=label, workers=1, bar=sys.stderr.isatty())
+                    outcome = attempt(config, label=label, workers=1, bar=watched())
                     outcomes[number] = outcome
                     if outcome.interrupted:  # the run has answered the signal; the grid stops with it
                         stopping.signum = outcome.status - 128

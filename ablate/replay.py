@@ -17,7 +17,7 @@ from ablate.config import BUILT_IN, Config, settle
 from ablate.errors import AblateError, ConfigError
 from ablate.runs.reading import TIMES, read_run
 from ablate.runs.stopping import Interrupted
-from ablate.terminal import say
+from ablate.terminal import say, watched
 
 SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", "parameters", "weights_sha256")
 
@@ -72,7 +72,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     from ablate.runs.progress import Progress
     from ablate.runs.run import run as carry_out
 
-    progress = Progress(bar=sys.stderr.isatty())
+    progress = Progress(bar=watched())
     try:
         record = carry_out(config, progress)
     finally:

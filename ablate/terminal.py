@@ -21,6 +21,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
+def watched() -> bool:
+    """Whether the error stream is there and leads to a terminal, on which a bar can be drawn."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def console(*, error: bool = False) -> "Console":
     """Rich's console on one of the streams. Never raises: see `Quiet`."""
     from rich.console import Console

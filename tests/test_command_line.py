@@ -70,6 +70,8 @@ WRONG = {
     ("depth=[",): ["'depth=['"],
     ("=3",): ["'=3' has no key"],
     ("+=3",): ["'+=3' has no key"],
+    ("tracker=null",): ["tracker=null chooses nothing: tracker is one of none, wandb"],
+    ("data=null",): ["data=null chooses nothing"],
     ("+shortcut.xs=[1,nan]",): ["shortcut.xs.1=nan is not a finite number"],
     ("+unit.xs={a:[1,-inf]}",): ["unit.xs.a.1=-inf is not a finite number"],
     ("-m", "+unit.x=1,nan"): ["unit.x=nan is not a finite number"],

@@ -17,7 +17,7 @@ from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
 from ablate.report.drawing import STYLE, Drawing
 from ablate.report.page import page
-from ablate.terminal import say
+from ablate.terminal import say, watched
 
 MOST_COMPARISONS = 40
 """Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
@@ -157,5 +157,5 @@ def _saved(drawing: Drawing, kind: str) -> bytes:
 
 
 def _progress(line: str) -> None:
-    if sys.stderr.isatty():
+    if watched():
         print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)
