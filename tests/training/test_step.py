@@ -124,13 +124,13 @@ class Silent:
         raise InterruptedError
 
 
-def trained(config, accelerate=None, stop=None, resume=None):
+def trained(config, accelerate=None, stop=None, resume=None, precision=torch.float32):
     pictures = load(config.data)
     net = build(config, channels=1, classes=10)
     observer = Silent(stop)
     with contextlib.suppress(InterruptedError):
         train(
-            net, pictures, config.recipe, seed=0, shift=1, flip=False, precision=torch.float32, observer=observer,
+            net, pictures, config.recipe, seed=0, shift=1, flip=False, precision=precision, observer=observer,
             accelerate=accelerate, resume=resume,
         )  # fmt: skip
     return net.state_dict(), observer
@@ -200,6 +200,24 @@ def test_a_run_with_a_graph_is_resumed_to_the_same_bits(config, stop):
     resumed, rest = trained(config, accelerate, resume=stopped.state)
     assert same(resumed, whole)
     assert rest.evaluations[-1].test_error == observer.evaluations[-1].test_error
+
+
+@pytest.mark.parametrize("stop", [7, 20])
+def test_in_bfloat16_a_run_comes_out_the_same_resumed_or_not(config, stop):
+    whole, _ = trained(config, precision=torch.bfloat16)
+    again, stopped = trained(config, precision=torch.bfloat16, stop=stop)
+    assert not same(again, whole)
+    resumed, _ = trained(config, precision=torch.bfloat16, resume=stopped.state)
+    assert same(resumed, whole)
+
+
+def test_the_precision_changes_no_number_that_a_seed_draws(config):
+    states = []
+    for precision in (torch.float32, torch.bfloat16):
+        net, _ = trained(config, precision=precision)  # dropout draws at every unit and step
+        states.append((torch.get_rng_state(), net))
+    assert torch.equal(states[0][0], states[1][0])
+    assert not same(states[0][1], states[1][1])
 
 
 def test_losses_that_are_not_numbers_are_alike(config):
