@@ -17,7 +17,7 @@ help:
 	@echo 'make lint types   ruff, mypy'
 	@echo 'make slurm-test   grids on a real SLURM of two nodes on this machine: minutes'
 	@echo 'make drill        kill a run 100 times and race for one 50 times: minutes'
-	@echo 'make bench scale  what records cost; how status and report grow'
+	@echo 'make bench scale  how fast it is and what it costs; how status and report grow'
 	@echo 'make simulate     10,000 drawn studies: whether intervals and tests keep their promises'
 
 setup: $(READY)
@@ -56,15 +56,17 @@ drill: $(READY)
 simulate: $(READY)
 	$(BIN)/python tests/simulation.py --out results/statistics.md
 
-# What checkpoints and records cost, and how status and report grow with the number of records.
+# How fast the harness is and what it costs, into results/bench; half an hour, with nothing else on the machine.
 bench: $(READY)
-	$(BIN)/python -m ablate.bench records --out build/bench
+	for what in speed grid tracker records; do $(BIN)/python -m ablate.bench $$what --out results/bench || exit 1; done
 
+# What ten thousand runs on a thousand nodes do to a file system and to SLURM.
 crowd: $(READY)
 	@rm -rf build/crowd
 	PYTHONPATH=. $(BIN)/python tests/crowd.py build/crowd --out results/scale.md
 	@rm -rf build/crowd
 
+# How status and report grow with the number of records.
 scale: $(READY)
 	@rm -rf build/scale
 	$(BIN)/python tests/scale.py build/scale 10000 100000

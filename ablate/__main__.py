@@ -53,6 +53,8 @@ def entry(composed: DictConfig) -> None:
 
 
 def _run(config: configuration.Config) -> None:
+    if config.pack is not None:
+        raise ConfigError("pack is for the runs of a grid: add -m")
     if config.dry_run:
         return dry_run([Record(config)])
 

@@ -97,7 +97,7 @@ class Config:
     precision: str = "auto"
     threads: int | None = None
     deterministic: bool = False  # the same bits on a GPU too
-    graph: bool | None = None  # a GPU's steps as one CUDA graph; None: where no code of the user's own is in them
+    graph: bool = False  # a GPU's steps as one CUDA graph; Python in somebody's own shortcut is not run again then
     compile: bool = False  # residual units through torch.compile
     probes: bool = False  # measure gates and gradients inside the net as well
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
@@ -211,7 +211,7 @@ def check(config: Config) -> None:
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
     check_tracker(config.tracker)
-    _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 or more")
+    _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 to 1000")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
     _require(bool(config.results.strip()), "results", config.results, "a folder")
     name = config.experiment or "grid"
@@ -228,7 +228,7 @@ def check(config: Config) -> None:
 
 
 def _is_count(word: str | None) -> bool:
-    return word is not None and word.isdecimal() and int(word) >= 1
+    return word is not None and word.isdecimal() and 1 <= int(word) <= 1000
 
 
 def check_tracker(tracker: Tracker) -> None:

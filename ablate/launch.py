@@ -79,13 +79,13 @@ class ProcessLauncher(RecordLauncher):
         self.slots = cores() if n_jobs == -1 else n_jobs
 
     def carry_out(self, configs: list[Config]) -> list[Outcome]:
-        if configs[0].pack is not None:
-            self.slots = packed(configs)
         outcomes: list[Outcome | None] = [None] * len(configs)
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number in range(len(configs)):
             waiting.put(number)
         with Stopping() as stopping:
+            if configs[0].pack is not None:
+                self.slots = packed(configs, stopping) or self.slots
             devices = shared_out(configs, self.slots)
             slots = [
                 _Slot(self.slots, configs, outcomes, waiting, stopping, devices[number])
@@ -154,12 +154,15 @@ def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome
     return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
 
 
-def packed(configs: list[Config]) -> int:
-    """How many runs at once `pack` asks for, so many a device; says what `auto` has chosen."""
+def packed(configs: list[Config], stopping: Stopping) -> int:
+    """How many runs at once `pack` asks for, so many a device; says what `auto` has chosen. 0 where it was stopped."""
     devices = list(dict.fromkeys(shared_out(configs, len(gpus()) or 1)))
-    if len(configs) == 1 or configs[0].pack != "auto":
-        return 1 if len(configs) == 1 else int(configs[0].pack or 1) * len(devices)
-    done = packing.trials(configs, devices[0], cores())
+    if configs[0].pack != "auto":
+        return int(configs[0].pack or 1) * len(devices)
+    share = max(1, cores() // len(devices))
+    done = packing.trials(configs, devices[0], share, lambda: stopping.signum is not None)
+    if not done:
+        return 0
     say(packing.describe(done))
     return packing.best(done).runs * len(devices)
 

@@ -9,14 +9,18 @@ side by side, as the grid will, and takes the number that gives the most images 
 import os
 import queue
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 from ablate.config import Config
-from ablate.errors import AblateError
+from ablate.errors import AblateError, one_line
+from ablate.runs.signature import label
+from ablate.runs.stopping import SIGNALS
 
 SECONDS = 2.0
 """Of training that a trial counts, once its processes have all warmed up."""
@@ -40,22 +44,34 @@ class Trial:
     free: int
 
 
-def trials(configs: list[Config], device: str | None, cores: int) -> list[Trial]:
-    """Trials on one device, from one run on, as long as more runs fit and give more.
+class Failed(Exception):
+    """A trial did not come to its end; the message says why."""
 
-    `device` is a GPU's name for CUDA_VISIBLE_DEVICES, or None. Raises AblateError where not even one run can be tried.
+
+def trials(
+    configs: list[Config], device: str | None, cores: int, stopped: Callable[[], bool] = lambda: False
+) -> list[Trial]:
+    """Trials of the grid's hungriest run on one device, from one at once on, as long as more fit and give more.
+
+    `device` is a GPU's name for CUDA_VISIBLE_DEVICES, or None; `cores` are its share. Empty where `stopped` says so.
+    Raises AblateError where not even one run can be tried.
     """
-    deepest = max(configs, key=lambda config: config.depth)
+    hungriest = _hungriest(configs)
     done: list[Trial] = []
     for runs in _numbers(len(configs), device, cores):
         if done and not _fits(done[-1], runs):
             break
-        trial = _try(deepest, runs, device, deepest.threads or max(1, cores // runs))
-        if trial is None or (done and trial.images_per_second < done[-1].images_per_second):
+        try:
+            trial = _try(hungriest, runs, device, hungriest.threads or max(1, cores // runs), stopped)
+        except Failed as error:
+            if not done:
+                raise AblateError(f"pack=auto: a trial of one run failed: {error}") from error
+            break
+        if stopped():
+            return []
+        if done and trial.images_per_second < done[-1].images_per_second:
             break
         done.append(trial)
-    if not done:
-        raise AblateError("pack=auto: a trial of one run failed: train one of the grid by itself to see why")
     return done
 
 
@@ -73,6 +89,38 @@ def describe(done: list[Trial]) -> str:
     return f"pack=auto: {taken.runs} at once; images a second in all: {tried}; {each:.1f} GiB each"
 
 
+def _hungriest(configs: list[Config]) -> Config:
+    """Of the deepest nets, the one that keeps most for its backward pass; told in a process that may import torch."""
+    depth = max(config.depth for config in configs)
+    found = {label(config.shortcut): config for config in configs if config.depth == depth}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        kept = list(pool.map(_kept, found.values()))
+    return max(zip(kept, found.values(), strict=True), key=lambda pair: pair[0])[1]
+
+
+def _kept(config: Config) -> int:
+    """Bytes that autograd keeps of one forward pass over two pictures."""
+    import torch
+
+    from ablate.data.load import load
+    from ablate.models import build
+
+    pictures = load(config.data)
+    net = build(config, channels=pictures.channels, classes=len(pictures.classes))
+    kept = 0
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        net(pictures.train_x[:2].float())
+    return kept
+
+
 def _numbers(runs: int, device: str | None, cores: int) -> Iterator[int]:
     """1, 2, 4, ... up to the runs there are; without a GPU, up to the cores."""
     number = 1
@@ -85,8 +133,10 @@ def _fits(before: Trial, runs: int) -> bool:
     return (runs - before.runs) * before.memory / before.runs <= SHARE * before.free
 
 
-def _try(config: Config, runs: int, device: str | None, threads: int) -> Trial | None:
-    """None where a process failed, mostly for want of memory."""
+def _try(
+    config: Config, runs: int, device: str | None, threads: int, stopped: Callable[[], bool] = lambda: False
+) -> Trial:
+    """Raises Failed where a process did, mostly for want of memory."""
     context = get_context("spawn")
     ready, answers = context.Barrier(runs), context.Queue()
     arguments = (config, device, threads, ready, answers)
@@ -96,25 +146,48 @@ def _try(config: Config, runs: int, device: str | None, threads: int) -> Trial |
     found: list[tuple[float, int, int]] = []
     until = time.monotonic() + PATIENCE
     try:
-        while len(found) < runs and time.monotonic() < until:
+        while len(found) < runs and not stopped():
             try:
-                found.append(answers.get(timeout=0.2))
+                answer = answers.get(timeout=0.2)
             except queue.Empty:
                 if any(process.exitcode not in (None, 0) for process in processes):
-                    break
+                    raise Failed("its process was killed, perhaps because memory ran out") from None
+                if time.monotonic() > until:
+                    raise Failed(f"it was not ready within {PATIENCE:.0f} s") from None
+                continue
+            if isinstance(answer, str):
+                raise Failed(answer)
+            found.append(answer)
     finally:
         for process in processes:
             process.terminate()
             process.join()
-    if len(found) < runs:
-        return None
+    if len(found) < runs:  # stopped
+        return Trial(runs, 0.0, 0, 0)
     speeds, memories, free = zip(*found, strict=True)
     return Trial(runs, sum(speeds), sum(memories), min(free))
 
 
 def _train(config: Config, device: str | None, threads: int, ready: Any, answers: Any) -> None:
     """Train `config` for a while as one of several, and say how fast, and what memory that takes and leaves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends a trial
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)  # the parent ends a trial
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    try:
+        answers.put(_trained(config, device, threads, ready))
+        ready.wait(PATIENCE)  # what is free is what all of them together leave
+    except Exception as error:
+        answers.put(one_line(error))
+
+
+def _outlive_nobody() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _trained(config: Config, device: str | None, threads: int, ready: Any) -> tuple[float, int, int]:
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     import psutil
@@ -122,14 +195,17 @@ def _train(config: Config, device: str | None, threads: int, ready: Any, answers
 
     from ablate.terminal import say
     from ablate.training import trial
+    from ablate.training.loop import evaluate
 
     torch.set_num_threads(threads)
     step, take = trial.prepare(config, lambda sentence: say(f"ablate: warning: {sentence}", error=True))
     steps = trial.steps(config, step, take)
     for _ in range(3):
         next(steps)
+    evaluate(step.net, step.pictures.test_x, step.pictures.test_y, step.mean, step.precision)  # needs memory as well
+    step.net.train()
     trial.wait(step.device)
-    ready.wait()
+    ready.wait(PATIENCE)
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < SECONDS:
         for _ in range(4 if step.device.type == "cpu" else 50):  # a GPU is behind: it is waited for now and then
@@ -141,5 +217,4 @@ def _train(config: Config, device: str | None, threads: int, ready: Any, answers
         memory, free = torch.cuda.max_memory_reserved() + CONTEXT, torch.cuda.mem_get_info()[0]
     else:
         memory, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
-    answers.put((speed, memory, free))
-    ready.wait()  # what is free is what all of them together leave
+    return speed, memory, free

@@ -1,12 +1,19 @@
 """How many runs share a device: what is chosen from trials, and that a packed grid gives what an unpacked one does."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from ablate import launch, packing
 from ablate.errors import AblateError
-from ablate.packing import Trial, best, describe, trials
+from ablate.packing import Failed, Trial, best, describe, trials
+from ablate.runs.stopping import Stopping
 
 GIB = 2**30
 
@@ -41,10 +48,11 @@ def machine(monkeypatch):
     made = []
 
     def give(speeds, memory=GIB, free=100 * GIB):
-        def take(config, runs, device, threads):
+        def take(config, runs, device, threads, stopped):
             made.append((config.depth, runs, threads))
-            speed = speeds.get(runs)
-            return None if speed is None else Trial(runs, speed, runs * memory, free)
+            if runs not in speeds:
+                raise Failed("no memory")
+            return Trial(runs, speeds[runs], runs * memory, free)
 
         monkeypatch.setattr(packing, "_try", take)
         return made
@@ -86,29 +94,56 @@ def trials_of(machine, resolve, speeds):
 
 def test_a_trial_of_one_run_that_fails_is_a_sentence(machine, resolve):
     machine({})
-    with pytest.raises(AblateError, match="train one of the grid by itself"):
+    with pytest.raises(AblateError, match="a trial of one run failed: no memory"):
         trials([resolve()] * 2, "0", 2)
 
 
 def test_a_number_is_so_many_on_each_device(resolve, monkeypatch):
     monkeypatch.setattr(launch, "gpus", lambda: ["0", "3"])
-    assert launch.packed([resolve("pack=3")] * 9) == 6
+    assert launch.packed([resolve("pack=3")] * 9, Stopping()) == 6
     monkeypatch.setattr(launch, "gpus", list)
-    assert launch.packed([resolve("pack=3")] * 9) == 3
+    assert launch.packed([resolve("pack=3")] * 9, Stopping()) == 3
+    assert launch.packed([resolve("pack=3")], Stopping()) == 3  # as if more were left: threads follow from it
 
 
 def test_a_real_trial_trains(resolve):
     trial = packing._try(resolve("depth=8", "device=cpu"), 2, None, 1)
     assert trial.runs == 2
-    assert trial.images_per_second > 100
+    assert trial.images_per_second > 0
     assert trial.memory > 2 * 100 * 2**20
     assert trial.free > 0
 
 
-def test_a_trial_whose_run_raises_is_none(resolve):
+def test_a_trial_whose_run_raises_says_why(resolve):
     config = resolve("depth=8", "device=cpu")
     config.shortcut["_target_"] = "nowhere.Nothing"
-    assert packing._try(config, 1, None, 1) is None
+    with pytest.raises(Failed, match="there is no module 'nowhere'"):
+        packing._try(config, 1, None, 1)
+
+
+def test_the_run_that_keeps_most_is_tried(resolve):
+    asked = ("identity", "gate", "none", "exclusive_gate")
+    configs = [resolve("depth=8", f"shortcut={name}", "device=cpu") for name in asked]
+    assert packing._hungriest([*configs, resolve("depth=8")]).shortcut["name"] == "exclusive_gate"
+    deeper = resolve("depth=14", "device=cpu")
+    assert packing._hungriest([*configs, deeper]) is deeper
+
+
+def test_a_signal_during_the_trials_ends_the_grid_and_leaves_no_process(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    words = ["-m", "depth=56", "seed=0,1,2", "pack=auto", f"results={tmp_path}", "device=cpu"]
+    command = [sys.executable, "-m", "ablate", *words]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    family = psutil.Process(process.pid)
+    while not any("spawn_main" in " ".join(child.cmdline()) for child in family.children()):
+        time.sleep(0.05)
+    children = family.children(recursive=True)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "interrupted with 3 runs to go" in said
+    assert not psutil.wait_procs(children, timeout=10)[1]
 
 
 def test_a_packed_grid_gives_the_same_bits(process, tmp_path):
@@ -126,7 +161,7 @@ def test_a_packed_grid_gives_the_same_bits(process, tmp_path):
 
 
 def test_pack_is_of_this_machine_and_a_number_or_auto(ask):
-    for word in ("0", "many", "-1", "1.5"):
+    for word in ("0", "many", "-1", "1.5", "999999999"):
         said = ask("depth=8", f"pack={word}")
         assert said.status == 2
-        assert said.err.startswith(f"ablate: pack={word} is out of range: it must be auto, or 1 or more")
+        assert said.err.startswith(f"ablate: pack={word} is out of range: it must be auto, or 1 to 1000")

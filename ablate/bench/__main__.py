@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("what", nargs="?", choices=list(WHAT), default="speed", help="(speed)")
     parser.add_argument("overrides", nargs="*", help="KEY=VALUE of the run or the grid")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="interleaved rounds after one that warms up (%(default)s)"
+        "--rounds", type=_count, default=5, help="interleaved rounds after one that warms up (%(default)s)"
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="of each contestant in a round (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for the figures as JSON and Markdown")
@@ -45,6 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError("1 or more")
+    return int(word)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from ablate.bench.reference import Reference
 from ablate.config import Config
-from ablate.errors import AblateError
+from ablate.errors import AblateError, ConfigError
 from ablate.runs.reading import read_runs
 from ablate.terminal import say
 
@@ -22,11 +22,15 @@ def grid(words: list[str]) -> dict[str, Any]:
         command = [sys.executable, "-m", "ablate", "-m", *words, f"results={folder}"]
         began = time.perf_counter()
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode == ConfigError.exit_status:
+            raise ConfigError(f"there is no such grid: {' '.join(words)}")
         if done.returncode:
             raise AblateError(f"the grid failed: {' '.join(words)}")
         say("\n".join(line for line in done.stdout.splitlines() if line.startswith("pack=")), error=True)
         harness = time.perf_counter() - began
         runs = read_runs(Path(folder)).runs
+    if other := [run for run in runs if run.state != "finished"]:
+        raise AblateError(f"{other[0].folder.name} is {other[0].state}: only runs of full length can be compared")
     images = sum(run.result["steps"] * run.config["recipe"]["batch"] for run in runs)
     began = time.perf_counter()
     for number, run in enumerate(runs, 1):

@@ -1,10 +1,10 @@
 """Steps and images a second: the reference loop, the harness, and the harness with each of its measures off.
 
-Every contestant has a net of its own in this process, and they take turns: what slows the machine down slows all.
+Every contestant has a net of its own in this process, and they take turns: what slows the machine down slows all. The
+harness is `train` itself, with nobody listening.
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,31 +20,48 @@ from ablate.config import Config
 from ablate.machine import cores
 from ablate.terminal import say
 from ablate.training import trial
-from ablate.training.loop import evaluate
+from ablate.training.graph import graphed
+from ablate.training.loop import Evaluation, evaluate, train
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Step
 
-REFERENCE, HARNESS = "reference loop", "harness"
+REFERENCE, HARNESS, TEN_LINES = "reference loop", "harness", "the same in ten lines"
+Change = Callable[[Step], Callable[[], None] | None]
 
 
 @dataclass
 class Contestant:
-    """`steps` takes one each time it is asked."""
+    """`burst` trains for about so many seconds and gives images a second."""
 
     name: str
-    steps: Iterator[None]
+    burst: Callable[[float], float]
     threads: int
+
+
+class Nobody:
+    """Hears what `train` says, and wants nothing."""
+
+    def step(self, step: int) -> None: ...
+
+    def evaluation(self, evaluation: Evaluation) -> None: ...
+
+    def wants_checkpoint(self) -> bool:
+        return False
+
+    def checkpoint(self, state: dict[str, Any]) -> None: ...
 
 
 def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     """All that is measured of one setting, as plain values."""
     threads = config.threads or cores()
-    step, take = _ready(config, threads)
-    field = list(_field(config, threads, Contestant(HARNESS, trial.steps(config, step, take), threads)))
+    torch.set_num_threads(threads)
+    step = _prepared(config)
+    field = list(_field(config, step, threads))
     speeds: dict[str, list[float]] = {one.name: [] for one in field}
     for number in range(rounds + 1):
         for one in field:
-            speed = _burst(one, step.device, step.batch, seconds if number else 0.0)
+            torch.set_num_threads(one.threads)
+            speed = one.burst(seconds if number else 0.0)
             if number:  # the first round warms up
                 speeds[one.name].append(speed)
         say(f"  round {number} of {rounds}", error=True)
@@ -58,10 +75,10 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
         "batch": step.batch,
         "precision": str(step.precision).removeprefix("torch."),
         "threads": threads,
-        "images_per_second": {name: _spread(values) for name, values in speeds.items()},
+        "images_per_second": {name: spread(values) for name, values in speeds.items()},
         "against_reference": _ratios(speeds, REFERENCE),
         "against_harness": _ratios(speeds, HARNESS),
-        "evaluation": _evaluation(config, step, threads, rounds),
+        "evaluation": _evaluation(config, step, rounds),
         "parts_ms": parts(step, rounds * 5),
         "limit": {
             "bytes": bound.bytes,
@@ -75,34 +92,97 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _field(config: Config, threads: int, harness: Contestant) -> Iterator[Contestant]:
+def _field(config: Config, step: Step, threads: int) -> Iterator[Contestant]:
     """The harness, its opponents, and it with one measure off at a time."""
-    reference = Reference(config)
-    yield Contestant(REFERENCE, reference.steps(), threads)
-    yield harness
-
-    def less(name: str, config: Config = config, change: Callable[[Step], Any] = lambda step: None) -> Contestant:
-        step, take = _ready(config, threads)
-        changed = change(step)
-        return Contestant(name, trial.steps(config, step, changed or take), config.threads or threads)
-
-    step, _ = _ready(config, threads)
-    yield Contestant("the same in a ten-line loop", ten_lines(step, config), threads)
+    yield Contestant(REFERENCE, _by_steps(_plainly(Reference(config)), step), threads)
+    yield Contestant(HARNESS, _training(config), threads)
+    yield Contestant(TEN_LINES, _by_steps(ten_lines(_prepared(config), config), step), threads)
     other = "float32" if step.precision != torch.float32 else "bfloat16"
-    yield less(f"harness in {other}", replace(config, precision=other))
-    yield less("harness, channels first", change=_channels_first)
-    yield less("harness, SGD parameter by parameter", change=_slow_sgd)
-    yield less("harness, loss read at each step", change=_reading)
-    yield less("harness, pictures by a DataLoader", change=lambda step: _by_loader(step, Reference(config)))
+    yield Contestant(f"harness in {other}", _training(replace(config, precision=other)), threads)
+    # What cannot be part of a graph is to be compared with the harness kernel by kernel.
+    yield Contestant("harness, channels first", _training(config, _channels_first), threads)
+    plain = replace(config, graph=False)
+    yield Contestant("harness, SGD parameter by parameter", _training(plain, _slow_sgd), threads)
+    yield Contestant(
+        "harness, loss read at each step", _training(config, after=lambda s: s.losses.sum().item()), threads
+    )
+    yield Contestant("harness, pictures by a DataLoader", _training(plain, _by_loader(config)), threads)
+    if config.graph:
+        yield Contestant("harness, kernel by kernel", _training(plain), threads)
     if step.device.type == "cuda":
-        yield less("harness, kernel by kernel", replace(config, graph=False))
-        yield less("harness, units compiled", replace(config, compile=True))
+        yield Contestant("harness, units compiled", _training(replace(config, compile=True)), threads)
     elif threads > 1:
-        yield less("harness, one thread", replace(config, threads=1))
+        yield Contestant("harness, one thread", _training(config), 1)
+
+
+def _training(
+    config: Config, change: Callable[[Step], None] | None = None, after: Callable[[Step], object] | None = None
+) -> Callable[[float], float]:
+    """Bursts of `train`, its step changed before it becomes a graph perhaps, and followed by something."""
+    step = _prepared(config)
+    guess = step.batch / 1.0  # images a second; each burst tells more
+
+    def accelerate(step: Step) -> Callable[[], None]:
+        if change:
+            change(step)
+        take = graphed(step, _warn) if config.graph and step.device.type == "cuda" else step
+        if after is None:
+            return take
+
+        def both() -> None:
+            take()
+            after(step)
+
+        return both
+
+    def burst(seconds: float) -> float:
+        nonlocal guess
+        steps = max(4, round(seconds * guess / step.batch))
+        ending = train(
+            step.net,
+            step.pictures,
+            replace(config.recipe, iterations=steps, epochs=None),
+            seed=config.seed,
+            shift=config.data.shift,
+            flip=config.data.flip,
+            precision=step.precision,
+            observer=Nobody(),
+            accelerate=accelerate,
+        )
+        guess = ending.images_per_second
+        return guess
+
+    return burst
+
+
+def _by_steps(steps: Iterator[None], step: Step) -> Callable[[float], float]:
+    """Bursts of a loop that takes a step each time it is asked, after one that is not counted."""
+
+    def burst(seconds: float) -> float:
+        next(steps)
+        trial.wait(step.device)
+        began, count = time.perf_counter(), 0
+        while count < 3 or time.perf_counter() - began < seconds:
+            next(steps)
+            count += 1
+        trial.wait(step.device)
+        return count * step.batch / (time.perf_counter() - began)
+
+    return burst
+
+
+def _plainly(reference: Reference) -> Iterator[None]:
+    """The reference's steps, with the TF32 that torch allows convolutions where nobody says otherwise."""
+    steps = reference.steps()
+    while True:
+        allowed, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
+        next(steps)
+        torch.backends.cudnn.allow_tf32 = allowed
+        yield
 
 
 def ten_lines(step: Step, config: Config) -> Iterator[None]:
-    """What a step costs with nothing around it: no epochs, no observer, no record."""
+    """What a step costs with nothing around it: no epochs, no observer, no books."""
     number = 0
     while True:
         if number % step.per_epoch == 0:
@@ -123,22 +203,22 @@ def ten_lines(step: Step, config: Config) -> Iterator[None]:
 def parts(step: Step, times: int) -> dict[str, float]:
     """Milliseconds of each part of a step, kernel by kernel, the device waited for after each; medians."""
     taken: dict[str, list[float]] = {name: [] for name in ("batch", "forward", "loss", "backward", "SGD", "books")}
+    mark = 0.0
+
+    def lap(name: str) -> None:
+        nonlocal mark
+        trial.wait(step.device)
+        now = time.perf_counter()
+        taken[name].append(1000 * (now - mark))
+        mark = now
+
     for _ in range(times):
-        mark = time.perf_counter()
-
-        def lap(name: str) -> None:
-            nonlocal mark
-            trial.wait(step.device)
-            now = time.perf_counter()
-            taken[name].append(1000 * (now - mark))
-            mark = now
-
         step.index.zero_()
+        trial.wait(step.device)
         mark = time.perf_counter()
         x, y = step.next_batch()
         lap("batch")
-        with torch.autocast(step.device.type, dtype=step.precision, enabled=step.precision != torch.float32):
-            logits = step.net(x)
+        logits = step.forward(x)
         lap("forward")
         loss = functional.cross_entropy(logits.float(), y)
         step.optimizer.zero_grad()
@@ -147,34 +227,21 @@ def parts(step: Step, times: int) -> dict[str, float]:
         lap("backward")
         step.optimizer.step()
         lap("SGD")
-        step.losses.index_copy_(0, step.index, loss.detach()[None])
-        step.wrong += (logits.detach().argmax(1) != y).sum()
+        step.note(loss, logits, y)
         lap("books")
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
-def _ready(config: Config, threads: int) -> tuple[Step, Callable[[], None]]:
-    torch.set_num_threads(config.threads or threads)
-    return trial.prepare(config, lambda sentence: say(f"ablate.bench: {sentence}", error=True))
+def _prepared(config: Config) -> Step:
+    return trial.prepare(replace(config, graph=False), _warn)[0]
 
 
-def _burst(one: Contestant, device: torch.device, batch: int, seconds: float) -> float:
-    """Images a second over at least so many seconds, after a step that is not counted."""
-    torch.set_num_threads(one.threads)
-    next(one.steps)
-    trial.wait(device)
-    began, count = time.perf_counter(), 0
-    while not count or time.perf_counter() - began < seconds:
-        for _ in range(1 if device.type == "cpu" else 20):
-            next(one.steps)
-            count += 1
-        trial.wait(device)
-    return count * batch / (time.perf_counter() - began)
+def _warn(sentence: str) -> None:
+    say(f"ablate.bench: {sentence}", error=True)
 
 
-def _evaluation(config: Config, step: Step, threads: int, rounds: int) -> dict[str, Any]:
+def _evaluation(config: Config, step: Step, rounds: int) -> dict[str, Any]:
     """Images a second of evaluating the test set, in turns."""
-    torch.set_num_threads(threads)
     reference = Reference(config)
     x, y = step.pictures.test_x, step.pictures.test_y
     speeds: dict[str, list[float]] = {REFERENCE: [], HARNESS: []}
@@ -188,17 +255,18 @@ def _evaluation(config: Config, step: Step, threads: int, rounds: int) -> dict[s
             if number:
                 speeds[name].append(len(y) / (time.perf_counter() - began))
     step.net.train()
-    return {name: _spread(values) for name, values in speeds.items()}
+    return {name: spread(values) for name, values in speeds.items()}
 
 
 def _channels_first(step: Step) -> None:
     step.net.to(memory_format=torch.contiguous_format)
     batch = step.next_batch
-    step.next_batch = lambda: _contiguous(*batch())  # type: ignore[method-assign]
 
+    def contiguous() -> tuple[Tensor, Tensor]:
+        x, y = batch()
+        return x.contiguous(), y
 
-def _contiguous(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    return x.contiguous(), y
+    step.next_batch = contiguous  # type: ignore[method-assign]
 
 
 def _slow_sgd(step: Step) -> None:
@@ -207,36 +275,30 @@ def _slow_sgd(step: Step) -> None:
     step.optimizer = torch.optim.SGD(step.net.parameters(), step.rate, foreach=False, **options)
 
 
-def _reading(step: Step) -> Callable[[], None]:
-    def take() -> None:
-        step()
-        step.losses.sum().item()
-
-    return take
-
-
-def _by_loader(step: Step, reference: Reference) -> None:
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+def _by_loader(config: Config) -> Callable[[Step], None]:
+    def batches(reference: Reference, step: Step) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             for x, y in reference.train:
                 yield x.to(step.device).contiguous(memory_format=torch.channels_last), y.to(step.device)
 
-    source = batches()
-    step.next_batch = lambda: next(source)  # type: ignore[method-assign]
+    source: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    def change(step: Step) -> None:
+        nonlocal source
+        source = source or batches(Reference(config), step)
+        step.next_batch = lambda: next(source)  # type: ignore[method-assign]
+
+    return change
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def spread(values: list[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def _ratios(speeds: dict[str, list[float]], base: str) -> dict[str, dict[str, float]]:
     """Of each contestant to `base`, round by round."""
     return {
-        name: _spread([value / of for value, of in zip(values, speeds[base], strict=True)])
+        name: spread([value / of for value, of in zip(values, speeds[base], strict=True)])
         for name, values in speeds.items()
         if name != base
     }
-
-
-if sys.platform == "darwin":  # DataLoader's workers cannot be given a lambda there
-    torch.multiprocessing.set_start_method("fork", force=True)

@@ -1,11 +1,11 @@
 """One run from its configuration to its record: skipped, resumed or trained."""
 
-import functools
 import shlex
 import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -29,10 +29,11 @@ from ablate.runs.signature import SCHEMA, signature
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.tracking.follower import follower
 from ablate.training import checkpoint
-from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision, wants_graph
+from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision
 from ablate.training.graph import graphed
 from ablate.training.loop import Ending, Evaluation, total_steps, train
 from ablate.training.probes import Probes
+from ablate.training.step import Step
 
 OUT_OF_MEMORY = (
     "the GPU's memory ran out: put fewer runs on it at once, or use precision=bfloat16 or a smaller recipe.batch"
@@ -175,6 +176,12 @@ class _Observer:
             self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the one before stays, the next try follows")
         self.stopping.answer(self.now, kept=kept)
 
+    def accelerate(self, step: Step) -> Callable[[], None]:
+        """The step as a graph, if it is to be had; which it is stands in the record."""
+        taken = graphed(step, self.warn)
+        self.sittings[-1]["graph"] = taken is not step
+        return taken
+
     def warn(self, sentence: str) -> None:
         self.progress.warn(sentence)
         self.record.log(f"warning: {sentence}")
@@ -195,6 +202,7 @@ def _carry_out(
     resume = _resume(record, observer, device, precision)
     if resume:  # the same bits need the same sums: as it began, so it goes on
         observer.sittings, threads = resume["sittings"], resume["sittings"][0]["threads"]
+        precision = getattr(torch, resume["sittings"][0]["precision"])
     torch.set_num_threads(threads)
     start = resume["step"] if resume else 0
     observer.sittings = [*observer.sittings, _sitting(start, device, precision, threads)]
@@ -211,7 +219,6 @@ def _carry_out(
         "steps": observer.steps,
         **{key: observer.sittings[-1][key] for key in ("device", "precision", "threads", "host", "versions", "git")},
         "runs_at_once": workers,
-        "graph": wants_graph(config, device),
         "deterministic": config.deterministic or device.type == "cpu",
         "started": observer.sittings[0]["started"],
         "command": shlex.join([sys.executable, *sys.argv]),
@@ -245,7 +252,7 @@ def _carry_out(
             observer=observer,
             resume=resume,
             probes=Probes(net) if config.probes else None,
-            accelerate=functools.partial(graphed, warn=observer.warn) if wants_graph(config, device) else None,
+            accelerate=observer.accelerate if config.graph and device.type == "cuda" else None,
         )
         if ending.diverged_at is None:
             checkpoint.save_weights(record.folder, net)
@@ -284,7 +291,9 @@ def _resume(record: Record, observer: _Observer, device: torch.device, precision
     if state is None:
         return None
     began = state["sittings"][0]
-    now = {"device_type": device.type, "precision": _name(precision)}
+    now = {"device_type": device.type}
+    if record.config.precision != "auto":  # where it was left to the machine, the first one has decided
+        now["precision"] = _name(precision)
     for key, value in now.items():
         if began[key] != value:
             raise AblateError(
@@ -304,6 +313,7 @@ def _sitting(step: int, device: torch.device, precision: torch.dtype, threads: i
         "device_type": device.type,
         "precision": _name(precision),
         "threads": threads,
+        "graph": False,  # until one is made
         "versions": versions(),
         "git": git(),
     }

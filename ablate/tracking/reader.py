@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ablate.runs.stopping import SIGNALS
 from ablate.tracking.follower import PATIENCE
-from ablate.tracking.session import Session, Unreachable, alone, brief, delivered, forget, wanted_mode
+from ablate.tracking.session import Refused, Session, Unreachable, alone, brief, delivered, forget, wanted_mode
 
 LOOK = 2.0
 """Seconds between looks at a record that is under way."""
@@ -84,6 +84,9 @@ class Reader:
                 self.said = False
                 _say(f"W&B: {session.url}")
                 return session
+            except Refused as error:  # this one alone
+                why = str(error)
+                self.said = False
             except Unreachable as error:
                 why = str(error)
                 self.offline_until = time.monotonic() + AGAIN

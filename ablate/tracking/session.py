@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -31,8 +32,12 @@ class Unreachable(Exception):
     """The server cannot be had now; the message says why in a few words."""
 
 
+class Refused(ValueError):
+    """The server does not take this run, deleted there perhaps; of other runs that says nothing."""
+
+
 class Session:
-    """Feeds one run to W&B. `online` raises Unreachable where it cannot be begun; offline writes to disk alone."""
+    """Feeds one run to W&B. `online` raises Unreachable or Refused where it cannot be begun; offline writes to disk."""
 
     def __init__(self, folder: Path, *, online: bool, project: str | None = None, entity: str | None = None) -> None:
         self.folder, self.online = folder, online
@@ -64,16 +69,18 @@ class Session:
             )
         except Exception as error:
             forget()
-            raise Unreachable(_why(error)) from error
-        # Every sitting sends what the server lacks, or writes all of it where there is no server to ask: what earlier
-        # ones have left on disk says nothing more.
-        for path in older:
-            shutil.rmtree(path, ignore_errors=True)
+            kind = Refused if re.search(r"\b(400|403|404|409|410|422)\b", str(error)) else Unreachable
+            raise kind(_why(error)) from error
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
         self.next = self.run.starting_step  # beyond what the server has: a resumed run shows each step once
         self.last = -1
+        self.update()
         self._note(delivered=False)
+        # Every sitting sends what the server lacks, or writes all of it where there is no server to ask: what earlier
+        # ones have left on disk says nothing more.
+        for path in older:
+            shutil.rmtree(path, ignore_errors=True)
 
     def update(self) -> None:
         """Send the evaluations that are new in the record."""
@@ -190,7 +197,7 @@ def wanted_mode() -> str:
 
 def reach(url: str) -> None:
     """Raise Unreachable where nothing answers at the server's address: wandb would try again until its time is up."""
-    if urllib.request.getproxies():
+    if {key for key in urllib.request.getproxies() if key != "no"}:
         return  # the way there is the proxy's
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -4,7 +4,6 @@ import os
 
 import torch
 
-from ablate.config import Config
 from ablate.data.pictures import Pictures
 from ablate.errors import ConfigError
 from ablate.models.resnet import ResNet
@@ -19,6 +18,8 @@ def pick_device(name: str) -> torch.device:
     if (device.index or 0) >= count:
         here = f"{count} of that kind" if count else "none"
         raise ConfigError(f"device={name} is not here (this machine has {here}): use device=auto or device=cpu")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # streams, graphs and memory are asked for without naming a device
     return device
 
 
@@ -48,16 +49,11 @@ def _multiplies_bfloat16() -> bool:
 
 def compile_units(net: ResNet) -> None:
     """Hand each residual unit to torch.compile: not the net, because units that are alike share what is compiled."""
+    torch._dynamo.reset()  # what earlier runs of this process have compiled counts against the limit
     torch._dynamo.config.recompile_limit = 64  # by shape, training and evaluating; past it units stay eager
     for stage in net.stages.children():
         for unit in stage.children():
             unit.compile(dynamic=False)
-
-
-def wants_graph(config: Config, device: torch.device) -> bool:
-    """A graph does not run the Python of a step again: somebody's own may count its calls, or change its mind."""
-    own = any("source" in node for node in (config.shortcut, config.unit))
-    return device.type == "cuda" and (config.graph if config.graph is not None else not own)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ablate.errors import one_line
+from ablate.errors import AblateError, one_line
 from ablate.training.checkpoint import generators, restore_generators
 from ablate.training.step import Step
 
@@ -33,26 +33,30 @@ def capture(step: Step) -> Callable[[], None]:
 
 
 def graphed(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
-    """`step` as a graph if that is to be had and computes the same, else `step` itself, and a warning that says why.
+    """`step` as a graph if that computes the same, else `step` itself, and a warning that says why.
 
-    The step has begun an epoch with at least `STEPS` batches to go; it is given back as it was.
+    The step has begun an epoch, and is given back as it was. Raises AblateError where CUDA does not take it as a graph:
+    what a capture that failed leaves of a process is not to be trained with.
     """
+    if step.per_epoch - int(step.index.item()) < STEPS:
+        return step
     restore = _remember(step)
-    try:
-        with _aside(step.device):
-            plain = _losses(step, step)
-            restore()
+    with _aside(step.device):
+        plain = _losses(step, step)
+        restore()
+        try:
             again = capture(step)
+        except Exception as error:
+            cause = error.__context__ or error  # what ends a capture hides what went wrong in it
+            raise AblateError(f"no CUDA graph can be made of this step: {one_line(cause)}; add graph=false") from error
+    restore()
+    repeated = _losses(step, again)
+    restore()
+    if not (all(map(_alike, plain, repeated)) and _takes_its_rate(step, again)):
         restore()
-        repeated = _losses(step, again)
-    except Exception as error:
-        restore()
-        warn(f"no CUDA graph, so steps are taken kernel by kernel: {one_line(error)}")
+        warn(f"no CUDA graph: it does not do what plain steps do (losses {plain}, and {repeated} by the graph)")
         return step
     restore()
-    if not all(map(_alike, plain, repeated)):
-        warn(f"no CUDA graph: it gives losses of {repeated} where plain steps give {plain}")
-        return step
     return again
 
 
@@ -67,6 +71,15 @@ def _losses(step: Step, take: Callable[[], None]) -> list[float]:
     return step.losses[first : first + STEPS].tolist()
 
 
+def _takes_its_rate(step: Step, take: Callable[[], None]) -> bool:
+    """Whether the learning rate is read at each step: at a rate of 0 no weight changes."""
+    rate, before = step.rate.clone(), [parameter.detach().clone() for parameter in step.net.parameters()]
+    step.rate.zero_()
+    take()
+    step.rate.copy_(rate)
+    return all(torch.equal(a, b) for a, b in zip(before, step.net.parameters(), strict=True))
+
+
 @contextmanager
 def _aside(device: torch.device) -> Iterator[None]:
     """A stream beside the usual one, where CUDA wants a capture, and what warms up for it, to happen."""
@@ -75,9 +88,11 @@ def _aside(device: torch.device) -> Iterator[None]:
         return
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        yield
-    torch.cuda.current_stream().wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream().wait_stream(stream)
 
 
 def _remember(step: Step) -> Callable[[], None]:

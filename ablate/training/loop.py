@@ -169,6 +169,7 @@ def train(
             the_step.begin_epoch(draw(seed, epoch, count, shift=shift, flip=flip), index)
             net.train()
             begun = True
+            the_step.rate.fill_(learning_rate(step, total, recipe))
             if accelerate and the_step.per_epoch - index >= graph.STEPS:
                 take_step, accelerate = accelerate(the_step), None
         the_step.rate.fill_(learning_rate(step, total, recipe))

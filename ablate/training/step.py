@@ -28,8 +28,9 @@ class Step:
         self.per_epoch, self.batch = len(pictures.train_y) // recipe.batch, recipe.batch
         self.rate = torch.tensor(recipe.learning_rate, device=device)
         # Weight decay acts on every parameter, gates and batch normalisation included, as in the papers' code.
+        real = all(parameter.is_floating_point() for parameter in net.parameters())  # somebody's own may be complex
         self.optimizer = torch.optim.SGD(
-            net.parameters(), self.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+            net.parameters(), self.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=real
         )
         self.index = torch.zeros(1, dtype=torch.int64, device=device)  # of the next batch in its epoch
         self.losses = torch.zeros(self.per_epoch, device=device)
@@ -55,12 +56,20 @@ class Step:
 
     def __call__(self) -> None:
         x, y = self.next_batch()
-        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
-            logits = self.net(x)
+        logits = self.forward(x)
         loss = functional.cross_entropy(logits.float(), y)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+        self.note(loss, logits, y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) in the step's precision."""
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+            return self.net(x)
+
+    def note(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
+        """Keep the books, on the device."""
         self.losses.index_copy_(0, self.index, loss.detach()[None])
         self.wrong += (logits.detach().argmax(1) != y).sum()
         self.index += 1

@@ -8,7 +8,7 @@ from ablate.config import Config
 from ablate.data.augment import draw
 from ablate.data.load import load
 from ablate.models import build
-from ablate.training.device import compile_units, pick_device, pick_precision, wants_graph
+from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision
 from ablate.training.graph import graphed
 from ablate.training.loop import per_pixel_mean
 from ablate.training.step import Step
@@ -17,6 +17,8 @@ from ablate.training.step import Step
 def prepare(config: Config, warn: Callable[[str], None]) -> tuple[Step, Callable[[], None]]:
     """The step of `config` with its first epoch begun, and what takes it, a graph perhaps. Raises as a run does."""
     device = pick_device(config.device)
+    if config.deterministic:
+        make_deterministic(device)
     pictures = load(config.data).to(device)
     net = build(config, channels=pictures.channels, classes=len(pictures.classes))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -31,7 +33,7 @@ def prepare(config: Config, warn: Callable[[str], None]) -> tuple[Step, Callable
         precision=pick_precision(config.precision, device, pictures),
     )
     begin_epoch(config, step, 0)
-    return step, graphed(step, warn) if wants_graph(config, device) else step
+    return step, graphed(step, warn) if config.graph and device.type == "cuda" else step
 
 
 def begin_epoch(config: Config, step: Step, epoch: int) -> None:

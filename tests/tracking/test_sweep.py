@@ -11,7 +11,7 @@ import yaml
 from tests.tracking.conftest import metrics, result, shown
 from tests.tracking.wandb_server import Server
 
-SWEEPS = Path(__file__).parents[2] / "sweeps"
+SWEEPS = Path(__file__).parents[2] / "ablate" / "tracking" / "sweeps"
 SMALL = {"depth": {"value": 8}, "epochs": {"value": 2}, "threads": {"value": 1}, "results": {"value": "runs"}}
 
 

@@ -11,8 +11,11 @@ from torch.nn import functional
 
 from ablate.data.augment import draw
 from ablate.data.load import load
+from ablate.data.pictures import Pictures
+from ablate.errors import AblateError
 from ablate.models import build
-from ablate.training import trial
+from ablate.models.shortcuts import match_shape
+from ablate.training import device, trial
 from ablate.training.graph import STEPS, graphed
 from ablate.training.loop import per_pixel_mean, train
 from ablate.training.schedule import learning_rate
@@ -76,7 +79,8 @@ SHORTCUTS = ["identity", "gate", "exclusive_gate_b3", "conv1x1"]
 
 @pytest.mark.parametrize("shortcut", SHORTCUTS)
 def test_each_of_fifty_steps_gives_the_loss_and_the_weights_of_a_plain_one(resolve, shortcut):
-    config = resolve("depth=8", f"shortcut={shortcut}", "device=cpu")
+    # So large a weight decay that a tenth of it would show.
+    config = resolve("depth=8", f"shortcut={shortcut}", "device=cpu", "recipe.weight_decay=0.1")
     fast, slow = fifty(config, Plain(config), together=True)
     assert fast == pytest.approx(slow, rel=1e-5)
 
@@ -154,7 +158,7 @@ def test_a_graph_that_computes_the_same_is_used_and_leaves_no_trace(config):
     with_graph, _ = trained(config, lambda step: graphed(step, said.append, capture))
     without, _ = trained(config)
     assert same(with_graph, without)  # dropout's draws too
-    assert len(replayed) == STEPS + 40
+    assert len(replayed) == STEPS + 1 + 40
     assert said == []
 
 
@@ -172,22 +176,56 @@ def test_a_graph_that_computes_something_else_is_not_used(config):
     with_graph, _ = trained(config, lambda step: graphed(step, said.append, capture))
     assert same(with_graph, trained(config)[0])
     assert len(said) == 1
-    assert "where plain steps give" in said[0]
+    assert "does not do what plain steps do" in said[0]
 
 
-def test_a_step_that_cannot_be_captured_is_taken_plainly(config):
+def test_a_graph_that_keeps_the_rate_it_was_made_with_is_not_used(config):
     said = []
 
     def capture(step):
-        step()  # a capture that fails half-way
-        raise RuntimeError("operation not permitted when stream is capturing")
+        frozen = step.rate.clone()
+
+        def again():
+            asked = step.rate.clone()
+            step.rate.copy_(frozen)
+            step()
+            step.rate.copy_(asked)
+
+        return again
 
     with_graph, _ = trained(config, lambda step: graphed(step, said.append, capture))
     assert same(with_graph, trained(config)[0])
-    assert said == [
-        "no CUDA graph, so steps are taken kernel by kernel: RuntimeError: operation not permitted when stream is "
-        "capturing"
-    ]
+    assert len(said) == 1
+
+
+def test_the_steps_that_are_compared_are_taken_at_the_rate_of_their_place(config):
+    rates = []
+
+    def capture(step):
+        rates.append(step.rate.item())
+        return step
+
+    trained(config, lambda step: graphed(step, pytest.fail, capture))
+    warm_up = learning_rate(0, 40, config.recipe)
+    assert rates == pytest.approx([warm_up])
+    assert warm_up < config.recipe.learning_rate
+
+
+def test_a_step_that_cannot_be_captured_ends_the_run_in_a_sentence(config):
+    def capture(step):
+        try:
+            raise ValueError("a sync in somebody's code")
+        finally:
+            raise RuntimeError("capture was invalidated")
+
+    with pytest.raises(AblateError, match=r"ValueError: a sync in somebody's code; add graph=false"):
+        trained(config, lambda step: graphed(step, pytest.fail, capture))
+
+
+def test_where_an_epoch_is_too_short_to_compare_there_is_no_graph(config):
+    config.recipe.batch = 600
+    net, _ = trained(config, lambda step: pytest.fail("there are two steps an epoch"))
+    assert same(net, trained(config)[0])
 
 
 @pytest.mark.parametrize("stop", [7, 19, 20, 33])
@@ -229,14 +267,36 @@ def test_losses_that_are_not_numbers_are_alike(config):
     assert _alike(1.0, 1.0001)
 
 
-def test_a_graph_is_for_built_in_code_on_a_gpu(resolve):
-    from ablate.training.device import wants_graph
+class Turning(nn.Module):
+    """A shortcut with a complex parameter, which no fused optimizer takes."""
 
-    cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    assert wants_graph(resolve("depth=8"), cuda)
-    assert not wants_graph(resolve("depth=8"), cpu)
-    assert not wants_graph(resolve("depth=8", "graph=false"), cuda)
-    own = resolve("depth=8", "shortcut._target_=tests.own_shortcut.Own")
-    assert not wants_graph(own, cuda)
-    own.graph = True
-    assert wants_graph(own, cuda)
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.match = match_shape(in_channels, out_channels, stride, "A")
+        self.turn = nn.Parameter(torch.tensor(1.0 + 0.5j))
+
+    def forward(self, x, residual):
+        return (self.match(x) * self.turn).real + residual
+
+
+def test_a_complex_parameter_of_somebodys_own_is_trained(config):
+    config.shortcut = {"name": "turning", "_target_": f"{__name__}.Turning"}
+    net, _ = trained(config)
+    assert any(value.is_complex() and not torch.equal(value, torch.tensor(1.0 + 0.5j)) for value in net.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "native", "wanted"),
+    [
+        ("auto", 32, True, torch.bfloat16),
+        ("auto", 16, True, torch.bfloat16),
+        ("auto", 8, True, torch.float32),
+        ("auto", 32, False, torch.float32),
+        ("bfloat16", 8, False, torch.bfloat16),
+        ("float32", 32, True, torch.float32),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_it_gains_by_it(monkeypatch, name, side, native, wanted):
+    monkeypatch.setattr(device, "_multiplies_bfloat16", lambda: native)
+    x, y = torch.zeros(4, 3, side, side, dtype=torch.uint8), torch.zeros(4)
+    assert device.pick_precision(name, torch.device("cpu"), Pictures(x, y, x, y, ("a", "b"))) == wanted
