@@ -79,7 +79,7 @@ def bandwidth(device: torch.device) -> float:
 
 @torch.no_grad()
 def matrix_rate(device: torch.device, precision: torch.dtype) -> float:
-    """Operations a second of a large matrix product or of a wide convolution, whichever is faster, the best of several."""
+    """Operations a second of a large matrix product or a wide convolution, whichever is faster; the best of several."""
     side = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(side, side, device=device).to(precision) for _ in range(2))
     product = 2 * side**3 / _best(lambda: a @ b, device)
