@@ -45,12 +45,18 @@ def _setting(name: str, one: dict[str, Any]) -> str:
             "\nParts of a step, ms: "
             + ", ".join(f"{key} {value:.2f} ({100 * value / whole:.0f} %)" for key, value in one["parts_ms"].items())
             + ".",
-            f"\nLimit: a step must move {bound['bytes'] / 1e6:,.1f} MB and do {bound['operations'] / 1e9:,.2f} GFLOP. Measured "
-            f"in the same call, a copy moves {bound['copy_bytes_per_second'] / 1e9:,.1f} GB/s, and the faster of a matrix "
-            f"product and a wide convolution does {bound['matrix_operations_per_second'] / 1e9:,.0f} GFLOP/s. So "
-            f"{bound['bound']} allows {bound['images_per_second']:,.0f} images/s, and the harness reaches "
-            f"{bound['percent']:.0f} % of that.\n",
+            f"\nLimit: {_limit(one['limit'])}\n",
         ]
+    )
+
+
+def _limit(bound: dict[str, Any]) -> str:
+    moved, done = f"{bound['bytes'] / 1e6:,.1f} MB", f"{bound['operations'] / 1e9:,.2f} GFLOP"
+    copy, product = bound["copy_bytes_per_second"] / 1e9, bound["matrix_operations_per_second"] / 1e9
+    return (
+        f"a step must move {moved} and do {done}. In the same call a copy moves {copy:,.1f} GB/s, and the faster of a "
+        f"matrix product and a wide convolution does {product:,.0f} GFLOP/s. So {bound['bound']} allows "
+        f"{bound['images_per_second']:,.0f} images/s, and the harness reaches {bound['percent']:.0f} % of that."
     )
 
 
