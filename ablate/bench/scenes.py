@@ -39,13 +39,14 @@ def grids(overrides: list[str]) -> Iterator[dict[str, list[str]]]:
         yield {" ".join(overrides): overrides}
         return
     with _pictures() as root:
-        pictures = [ROWS, "data=folder", f"data.root={root}", "pack=auto"]
+        pictures = [ROWS, "data=folder", f"data.root={root}"]
         if torch.cuda.is_available():
-            yield {"32x32 pictures, depth 110": [*pictures, "depth=110", "iterations=2000", "seed=0,1,2,3"]}
+            long = ["depth=110", "iterations=2000", "seed=0,1,2,3", "pack=auto"]
+            yield {"32x32 pictures, depth 110": [*pictures, *long]}
         else:
             yield {
                 "the quickstart": ["+experiment=quickstart"],
-                "32x32 pictures, depth 20": [*pictures, "depth=20", "iterations=200"],
+                "32x32 pictures, depth 20": [*pictures, "depth=20", "iterations=200", "hydra/launcher=joblib"],
             }
 
 

@@ -32,7 +32,6 @@ def _setting(name: str, one: dict[str, Any]) -> str:
         for contestant, spread in speeds.items()
     ]
     evaluation = {key: f"{spread['median']:,.0f}" for key, spread in one["evaluation"].items()}
-    bound = one["limit"]
     whole = sum(one["parts_ms"].values())
     threads = f"{one['threads']} thread{'s' * (one['threads'] > 1)}"
     return "\n".join(
