@@ -258,12 +258,12 @@ def _mean(row: Any) -> str:
 def _difference(row: Any) -> str:
     if math.isnan(row.difference):
         return NONE
-    within = "" if math.isnan(row.difference_low) else f" [{row.difference_low:+.2f}, {row.difference_high:+.2f}]"
+    within = "" if math.isnan(row.difference_low) else f" [{row.difference_low:+z.2f}, {row.difference_high:+z.2f}]"
     return signed(row.difference) + within
 
 
 def signed(value: float) -> str:
-    return f"{value:+.2f}" if math.isfinite(value) else NONE
+    return f"{value:+z.2f}" if math.isfinite(value) else NONE
 
 
 def _p(value: float) -> str:

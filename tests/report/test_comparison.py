@@ -311,3 +311,9 @@ def test_a_row_that_was_run_in_two_ways_stands_there_twice(study):
         "conv1x1 norm=false": "6.00",
         "conv1x1 norm=true": "7.00",
     }
+
+
+def test_a_difference_of_nothing_has_no_minus():
+    assert tables.signed(-1e-16) == "+0.00"
+    assert tables.signed(-0.004) == "+0.00"
+    assert tables.signed(-0.006) == "-0.01"
