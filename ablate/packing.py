@@ -20,7 +20,6 @@ from typing import Any
 from ablate.config import Config
 from ablate.errors import AblateError, one_line
 from ablate.runs.signature import label
-from ablate.runs.stopping import SIGNALS
 
 SECONDS = 2.0
 """Of training that a trial counts, once its processes have all warmed up."""
@@ -95,20 +94,18 @@ def _hungriest(configs: list[Config]) -> Config:
     found = {label(config.shortcut): config for config in configs if config.depth == depth}
     if len(found) == 1:
         return next(iter(found.values()))
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_listen_to_the_parent) as pool:
         kept = list(pool.map(_kept, found.values()))
     return max(zip(kept, found.values(), strict=True), key=lambda pair: pair[0])[1]
 
 
 def _kept(config: Config) -> int:
-    """Bytes that autograd keeps of one forward pass over two pictures."""
+    """Bytes that autograd keeps of one forward pass over two pictures; 0 for a net that cannot be had."""
     import torch
 
     from ablate.data.load import load
     from ablate.models import build
 
-    pictures = load(config.data)
-    net = build(config, channels=pictures.channels, classes=len(pictures.classes))
     kept = 0
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -116,8 +113,13 @@ def _kept(config: Config) -> int:
         kept += tensor.nbytes
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        net(pictures.train_x[:2].float())
+    try:
+        pictures = load(config.data)
+        net = build(config, channels=pictures.channels, classes=len(pictures.classes))
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            net(pictures.train_x[:2].float())
+    except Exception:  # the run itself will say so, and the others of its grid go on
+        return 0
     return kept
 
 
@@ -170,14 +172,18 @@ def _try(
 
 def _train(config: Config, device: str | None, threads: int, ready: Any, answers: Any) -> None:
     """Train `config` for a while as one of several, and say how fast, and what memory that takes and leaves."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)  # the parent ends a trial
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    _listen_to_the_parent()
     try:
         answers.put(_trained(config, device, threads, ready))
         ready.wait(PATIENCE)  # what is free is what all of them together leave
     except Exception as error:
         answers.put(one_line(error))
+
+
+def _listen_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal: the parent alone answers it, and ends this one; or is gone itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
 
 
 def _outlive_nobody() -> None:

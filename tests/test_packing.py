@@ -125,6 +125,9 @@ def test_the_run_that_keeps_most_is_tried(resolve):
     asked = ("identity", "gate", "none", "exclusive_gate")
     configs = [resolve("depth=8", f"shortcut={name}", "device=cpu") for name in asked]
     assert packing._hungriest([*configs, resolve("depth=8")]).shortcut["name"] == "exclusive_gate"
+    broken = resolve("depth=8", "device=cpu")
+    broken.shortcut = {"name": "broken", "_target_": "nowhere.Nothing"}
+    assert packing._hungriest([broken, *configs]).shortcut["name"] == "exclusive_gate"
     deeper = resolve("depth=14", "device=cpu")
     assert packing._hungriest([*configs, deeper]) is deeper
 
