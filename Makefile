@@ -44,7 +44,7 @@ test: $(READY)
 
 # Grids on a real SLURM of two nodes, which it starts and stops; minutes.
 slurm-test: $(READY)
-	$(BIN)/python -m pytest tests/cluster -m slurm -n 2 --durations=5
+	$(BIN)/python -m pytest tests/cluster -m slurm -n 3 --durations=5
 
 # A hundred deaths of one run and fifty races for one, for real; seconds each.
 drill: $(READY)

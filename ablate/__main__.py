@@ -47,6 +47,9 @@ grid.register()
 def entry(composed: DictConfig) -> None:
     try:
         configuration.stay_put(HydraConfig.get().job.chdir)
+        place = HydraConfig.get().runtime.choices.get("hydra/launcher")
+        if place not in (None, "basic"):
+            raise ConfigError(f"hydra/launcher={place} is for the runs of a grid: add -m")
         _run(configuration.resolve(composed))
     except Exception as error:  # raised on, Hydra would put the overrides before it on stderr
         sys.exit(_report(error))

@@ -235,6 +235,8 @@ def check_tracker(tracker: Tracker) -> None:
     """Raise ConfigError for a name that W&B would refuse."""
     if tracker.name not in ("none", "wandb"):
         raise ConfigError(f"tracker.name={tracker.name} is not one of none, wandb")
+    if tracker.name == "none" and (tracker.project, tracker.entity) != (Tracker.project, Tracker.entity):
+        raise ConfigError("tracker.project and tracker.entity are for W&B: add tracker=wandb")
     for key, name in (("project", tracker.project), ("entity", tracker.entity)):
         if name is not None and (not name.strip() or len(name) > 128 or set(name) & set("/\\#?%:")):
             raise ConfigError(f"tracker.{key}={name} is no name for W&B: 1 to 128 letters, none of them / \\ # ? % :")

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def dashboard(options: argparse.Namespace) -> int:
     """Raises AblateError where the server cannot be had or refuses, or the project has no name for one."""
-    check_tracker(Tracker(project=options.project, entity=options.entity))
+    check_tracker(Tracker("wandb", options.project, options.entity))
     from ablate.tracking.session import Unreachable, reach
     from ablate.tracking.workspace import save, specification
 

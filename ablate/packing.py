@@ -68,9 +68,9 @@ def trials(
             break
         if stopped():
             return []
-        if done and trial.images_per_second < done[-1].images_per_second:
-            break
         done.append(trial)
+        if len(done) > 1 and trial.images_per_second < done[-2].images_per_second:
+            break
     return done
 
 

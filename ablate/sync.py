@@ -5,6 +5,7 @@ python -m ablate.sync results/runs --experiment table1 --project shortcuts
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -52,7 +53,7 @@ def sync(options: argparse.Namespace) -> int:
     """Send what is to be sent, one record after another. Raises AblateError where no server can be had."""
     from ablate.tracking.session import Busy, Session, Unreachable, alone
 
-    check_tracker(Tracker(project=options.project or Tracker.project, entity=options.entity))
+    check_tracker(Tracker("wandb", options.project or Tracker.project, options.entity))
     found = read_runs(options.runs, options.experiment)
     for sentence in found.unread:
         say(f"ablate.sync: {sentence}", error=True)
@@ -106,5 +107,6 @@ def _lacking(run: Run, project: str | None, entity: str | None) -> bool:
 
 if __name__ == "__main__":
     status = main()
-    sys.stdout.flush()
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed
+        sys.stdout.flush()
     os._exit(status)  # wandb's own goodbye may wait for a server

@@ -13,7 +13,7 @@ from ablate.errors import AblateError
 from ablate.report import stats
 from ablate.report.published import FAIL, find, own_depth, same_setting
 from ablate.report.records import every, flatten, said
-from ablate.runs.signature import EXCLUDED, identity, label
+from ablate.runs.signature import EXCLUDED, LATER, identity, label
 from ablate.terminal import plain
 
 SETTINGS = ("data", "recipe", "unit", "depth")
@@ -216,12 +216,18 @@ def labels(cells: pandas.DataFrame, *less: str) -> list[str]:
         of = words if group == "shortcut" else [said(config, group) if group in SETTINGS else "" for config in configs]
         values: dict[str | None, set[str]] = {}
         for name, row in zip(of, flat, strict=True):
-            values.setdefault(name, set()).add(str(row.get(key)))
+            values.setdefault(name, set()).add(_typed(row, key))
         out = [
-            f"{text} {key}={row.get(key)}" if len(values[name]) > 1 else text
+            f"{text} {key}={_typed(row, key)}" if len(values[name]) > 1 else text
             for text, name, row in zip(out, of, flat, strict=True)
         ]
     return [plain(text) for text in out]
+
+
+def _typed(row: dict[str, Any], key: str) -> str:
+    """A value as it is typed; a switch that an identity leaves out is off."""
+    value = row.get(key, False if key in LATER else None)
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _median(values: Sequence[float] | numpy.ndarray) -> float:

@@ -237,6 +237,8 @@ def _carry_out(
         numbers = _numbers(observer.evaluations, ending)
         record.result({**facts, **numbers, "status": status, "seconds": observer.seconds(), "ended": _utc(), **more})
 
+    if config.graph and device.type != "cuda":
+        observer.warn(f"graph=true is for a GPU: on {device.type} steps are taken as they are")
     try:
         net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:

@@ -58,6 +58,12 @@ class Follower:
             self._give_up(process, "was not done")
         self.voice.join(1.0)
 
+    def _leave(self) -> None:
+        """At the end of the process: Ctrl-C from here on must not give a command that is done another status."""
+        self.close()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     def _start(self) -> None:
         try:
             self.process = subprocess.Popen(
@@ -76,7 +82,7 @@ class Follower:
         os.set_blocking(self.process.stdin.fileno(), False)  # a reader that is stopped stops nobody else
         self.voice = threading.Thread(target=_pass_on, args=(self.process,), daemon=True)
         self.voice.start()
-        atexit.register(self.close)
+        atexit.register(self._leave)
 
     def _tell(self, what: str, folder: Path) -> None:
         if self.process is None:

@@ -131,5 +131,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     status = main()
-    sys.stdout.flush()
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed
+        sys.stdout.flush()
     os._exit(status)  # wandb's own goodbye may wait for a server

@@ -374,6 +374,16 @@ def test_rows_that_differ_in_more_than_their_shortcut_say_in_what(write, report,
     assert "All rows: data digits, recipe digits but for what their names say, unit basic, depth 20." in said
 
 
+def test_switches_are_said_as_they_are_typed(write, report):
+    write(test_error=5.0)
+    write("probes=true", "threads=1", test_error=6.0)
+    words, _, _ = report()
+    assert [row["shortcut"] for row in words] == [
+        "identity probes=false threads=null",
+        "identity probes=true threads=1",
+    ]
+
+
 def test_what_the_name_of_a_recipe_or_a_data_set_says_is_not_said_again(write, report):
     for data in ("digits", "cifar10"):
         write(f"data={data}", test_error=5.0)

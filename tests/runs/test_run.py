@@ -353,3 +353,11 @@ def test_a_dry_run_lists_what_would_run_and_changes_nothing(ask, tmp_path):
     outcome = ask(*asked, "dry_run=true")
     line = next(line for line in outcome.out.splitlines() if line.startswith(folder.name.rpartition("-")[2]))
     assert "finished" in line
+
+
+def test_a_graph_without_a_gpu_is_told_and_not_recorded(ask, tmp_path):
+    said = ask("depth=8", "epochs=1", "graph=true", "device=cpu")
+    assert said.status == 0
+    assert "graph=true is for a GPU: on cpu steps are taken as they are" in said.err
+    (folder,) = (tmp_path / "runs").glob("digits-*")
+    assert json.loads((folder / "result.json").read_text())["sittings"][0]["graph"] is False

@@ -1,6 +1,7 @@
 """What W&B shows of runs, by the real client against a server on the loopback: it is the record, whatever happens."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -286,3 +287,14 @@ def test_a_tracker_that_cannot_start_costs_a_warning(process, tmp_path):
     done = process("ablate", *TINY, "results=runs", path=poison.parent)
     assert done.status == 0
     assert "W&B does not show digits-identity-d8" in done.err
+
+
+def test_sync_with_its_output_closed_sends_all_the_same(ablate, record, tmp_path):
+    assert ablate("depth=8", "threads=1", "epochs=1", "results=runs").returncode == 0
+    with Server() as server:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        command = f"exec {shlex.quote(sys.executable)} -m ablate.sync runs >&-"
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**kept, **paths, **server.environment})
+        assert done.returncode == 0
+    assert len(server.runs) == 1
