@@ -23,17 +23,8 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
     from ablate.models import build
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
-    from ablate.training.loop import Evaluation, train
-
-    class Nobody:
-        def step(self, step: int) -> None: ...
-
-        def evaluation(self, evaluation: Evaluation) -> None: ...
-
-        def wants_checkpoint(self) -> bool:
-            return False
-
-        def checkpoint(self, state: dict[str, Any]) -> None: ...
+    from ablate.training.loop import train
+    from ablate.training.trial import Nobody
 
     def settings(results: str) -> Config:
         return from_overrides(*QUICKSTART, f"results={results}", *overrides)

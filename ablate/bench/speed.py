@@ -21,7 +21,7 @@ from ablate.machine import cores
 from ablate.terminal import say
 from ablate.training import trial
 from ablate.training.graph import graphed
-from ablate.training.loop import Evaluation, evaluate, train
+from ablate.training.loop import evaluate, train
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Step
 
@@ -36,19 +36,6 @@ class Contestant:
     name: str
     burst: Callable[[float], float]
     threads: int
-
-
-class Nobody:
-    """Hears what `train` says, and wants nothing."""
-
-    def step(self, step: int) -> None: ...
-
-    def evaluation(self, evaluation: Evaluation) -> None: ...
-
-    def wants_checkpoint(self) -> bool:
-        return False
-
-    def checkpoint(self, state: dict[str, Any]) -> None: ...
 
 
 def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
@@ -146,7 +133,7 @@ def _training(
             shift=config.data.shift,
             flip=config.data.flip,
             precision=step.precision,
-            observer=Nobody(),
+            observer=trial.Nobody(),
             accelerate=accelerate,
         )
         guess = ending.images_per_second

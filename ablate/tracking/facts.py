@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ablate.config import Tracker
+from ablate.runs.reading import NUMBERS
 from ablate.runs.record import ASIDE
 from ablate.runs.signature import EXCLUDED, label
 
@@ -172,22 +173,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-FINAL = (
-    "status",
-    "reason",
-    "test_error",
-    "best_test_error",
-    "train_loss",
-    "train_error",
-    "parameters",
-    "multiply_adds",
-    "seconds",
-    "images_per_second",
-    "steps",
-    "precision",
-    "device",
-    "weights_sha256",
-)
+FINAL = ("status", "reason", *NUMBERS, "precision", "device", "weights_sha256")
 """What W&B's summary takes from result.json, under the same names."""
 
 

@@ -1,6 +1,7 @@
 """Training without a record: the steps of a run as it would take them, to be timed."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
@@ -10,8 +11,21 @@ from ablate.data.load import load
 from ablate.models import build
 from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision
 from ablate.training.graph import graphed
-from ablate.training.loop import per_pixel_mean
+from ablate.training.loop import Evaluation, per_pixel_mean
 from ablate.training.step import Step
+
+
+class Nobody:
+    """Hears what `train` says, and wants nothing."""
+
+    def step(self, step: int) -> None: ...
+
+    def evaluation(self, evaluation: Evaluation) -> None: ...
+
+    def wants_checkpoint(self) -> bool:
+        return False
+
+    def checkpoint(self, state: dict[str, Any]) -> None: ...
 
 
 def prepare(config: Config, warn: Callable[[str], None]) -> tuple[Step, Callable[[], None]]:
