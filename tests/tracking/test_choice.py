@@ -22,7 +22,7 @@ from ablate.runs.signature import signature
     ],
 )
 def test_what_cannot_be_is_one_sentence(ask, word, said):
-    done = ask("depth=8", word)
+    done = ask("depth=8", "tracker=wandb", word)
     assert done.status == 2
     (line,) = done.err.splitlines()
     assert line.startswith("ablate: ")
