@@ -66,29 +66,47 @@ def test_processes_of_a_grid_give_a_run_each(ablate):
     assert {run.state for run in server.runs.values()} == {"finished"}
 
 
+WAITS = """
+import os, time
+from ablate.models.shortcuts import Identity
+
+class Waits(Identity):  # for as long as there is a file `hold`, before its step 71
+    steps = 0
+
+    def forward(self, x, residual):
+        self.steps += self.training
+        while self.steps > 70 and os.path.exists("hold"):
+            time.sleep(0.02)
+        return super().forward(x, residual)
+"""
+
+
 def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, record, tmp_path):
-    words = ("depth=20", "epochs=60", "checkpoint.steps=30", "results=runs")
+    (tmp_path / "own.py").write_text(WAITS)
+    (tmp_path / "hold").touch()
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    # Killed at 70 of 80 steps, its last checkpoint at 50: the second sitting repeats what the server has of 60.
+    words = (*TINY, "epochs=4", "checkpoint.steps=50", "results=runs", "shortcut._target_=own.Waits")
     with Server() as server:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "ablate", *TINY, *words],
+            [sys.executable, "-m", "ablate", *words],
             cwd=tmp_path,
-            env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), **server.environment},
+            env={**kept, "PYTHONPATH": path, **server.environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Killed between two checkpoints, so that the second sitting repeats what the server has already.
         while not any(run.last_step >= 60 for run in server.runs.values()):
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        before = len(metrics(record()))
-        assert 0 < before < 60
-        assert ablate(*TINY, *words, server=server).returncode == 0
+        assert [line["step"] for line in metrics(record())] == [20, 40, 60]
+        (tmp_path / "hold").unlink()
+        assert ablate(*words, server=server, PYTHONPATH=path).returncode == 0
     (run,) = server.runs.values()
     assert server.sittings == {run.id: 2}
-    assert [row["step"] for row in run.history] == list(range(20, 1201, 20))
+    assert [row["step"] for row in run.history] == [20, 40, 60, 80]
     assert [row["test_error"] for row in run.history] == [line["test_error"] for line in metrics(record())]
     assert run.state == "finished"
 
