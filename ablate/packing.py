@@ -201,8 +201,10 @@ def _trained(config: Config, device: str | None, threads: int, ready: Any) -> tu
 
     from ablate.terminal import say
     from ablate.training import trial
+    from ablate.training.device import keep_memory
     from ablate.training.loop import evaluate
 
+    keep_memory()
     torch.set_num_threads(threads)
     step, take = trial.prepare(config, lambda sentence: say(f"ablate: warning: {sentence}", error=True))
     steps = trial.steps(config, step, take)

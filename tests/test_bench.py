@@ -56,6 +56,8 @@ def test_speed_is_measured_and_kept(tmp_path, capsys):
     ratio = setting["against_reference"][HARNESS]["median"]
     assert ratio == pytest.approx(speeds[HARNESS]["median"] / speeds[REFERENCE]["median"])
     assert set(setting["parts_ms"]) == {"batch", "forward", "loss", "backward", "SGD", "books"}
+    whole = 1000 * 64 / speeds[HARNESS]["median"]
+    assert 0 < setting["convolutions_ms"] < whole
     page = (tmp_path / "out" / "speed.md").read_text()
     assert page in capsys.readouterr().out
     assert "| harness | " in page

@@ -7,6 +7,8 @@ outputs, the inputs' gradients and the weights'.
 """
 
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,7 @@ from ablate.training.trial import wait
 
 TRAFFIC = 5
 PASSES = 3
+REPEATS = 10
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,48 @@ def _outputs(net: nn.Module, shape: tuple[int, ...]) -> int:
     return total
 
 
+def convolutions(step: Step) -> float:
+    """Seconds that a step's convolutions take by themselves, forward and backward, as torch computes each of them."""
+    seen: Counter[tuple[torch.Size, torch.Size, tuple[int, ...], tuple[int, ...], bool]] = Counter()
+
+    def see(module: nn.Module, inputs: tuple[torch.Tensor, ...], _output: object) -> None:
+        assert isinstance(module, nn.Conv2d)
+        stride, padding = (tuple(map(int, of)) for of in (module.stride, module.padding))
+        seen[inputs[0].shape, module.weight.shape, stride, padding, inputs[0].requires_grad] += 1
+
+    hooks = [module.register_forward_hook(see) for module in step.net.modules() if type(module) is nn.Conv2d]
+    try:
+        step.forward(step.next_batch()[0])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(count * _convolution(step, *shapes) for shapes, count in seen.items())
+
+
+def _convolution(
+    step: Step,
+    input_shape: torch.Size,
+    weight_shape: torch.Size,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    from_a_unit: bool,
+) -> float:
+    def numbers(shape: torch.Size) -> torch.Tensor:
+        drawn = torch.randn(shape, device=step.device).to(step.precision)
+        return drawn.contiguous(memory_format=torch.channels_last)
+
+    x, weight = numbers(input_shape), numbers(weight_shape)
+    fixed = (stride, padding, (1, 1), False, (0, 0), input_shape[1] // weight_shape[1])
+    gradient = numbers(torch.ops.aten.convolution(x, weight, None, *fixed).shape)
+
+    def several() -> None:  # in a row, so that a GPU's queue is never empty
+        for _ in range(REPEATS):
+            torch.ops.aten.convolution(x, weight, None, *fixed)
+            torch.ops.aten.convolution_backward(gradient, x, weight, None, *fixed, [from_a_unit, True, False])
+
+    return _best(several, step.device) / REPEATS
+
+
 def bandwidth(device: torch.device) -> float:
     """Bytes a second of a large copy, the best of several: read and written."""
     size = 2**30 if device.type == "cuda" else 2**28
@@ -92,12 +137,12 @@ def matrix_rate(device: torch.device, precision: torch.dtype) -> float:
     return max(product, operations / _best(lambda: torch.conv2d(x, weight, padding=1), device))
 
 
-def _best(what: object, device: torch.device, times: int = 10) -> float:
+def _best(what: Callable[[], object], device: torch.device, times: int = 10) -> float:
     seconds = []
     for _ in range(times):
         wait(device)
         began = time.perf_counter()
-        what()  # type: ignore[operator]
+        what()
         wait(device)
         seconds.append(time.perf_counter() - began)
     return min(seconds)

@@ -37,6 +37,16 @@ class Augmented(Dataset[tuple[Tensor, int]]):
         return self.transform(image), self.labels[index]
 
 
+class Centre:
+    """Subtracts the mean picture."""
+
+    def __init__(self, mean: Tensor) -> None:
+        self.mean = mean
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x - self.mean
+
+
 class Reference:
     """The net of `config` in a loop of the plain kind."""
 
@@ -45,7 +55,7 @@ class Reference:
         self.device = pick_device(config.device)
         pictures = pictures or load(data)
         mean = per_pixel_mean(pictures.train_x)[0]
-        centre = [transforms.ToTensor(), transforms.Lambda(lambda x: x - mean)]
+        centre = [transforms.ToTensor(), Centre(mean)]
         crop = [transforms.RandomCrop(pictures.train_x.shape[2:], padding=data.shift)] if data.shift else []
         flip = [transforms.RandomHorizontalFlip()] if data.flip else []
         # The workers stay: to start them anew for each epoch of twenty steps would be no fair opponent.

@@ -1,12 +1,13 @@
 """Steps and images a second: the reference loop, the harness, and the harness with each of its measures off.
 
-Every contestant has a net of its own in this process, and they take turns: what slows the machine down slows all. The
-harness is `train` itself, with nobody listening.
+Every contestant has a net of its own, and they take turns: what slows the machine down slows all. The harness is
+`train` itself, with nobody listening. What differs from it for a whole process, as the reference does, has its own.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ablate.bench.limits import limit
+from ablate.bench.apart import Apart, Burst
+from ablate.bench.limits import convolutions, limit
 from ablate.bench.reference import Reference
 from ablate.config import Config
 from ablate.machine import cores
 from ablate.terminal import say
 from ablate.training import trial
+from ablate.training.device import keep_memory
 from ablate.training.graph import graphed
 from ablate.training.loop import evaluate, train
 from ablate.training.schedule import learning_rate
@@ -34,7 +37,7 @@ class Contestant:
     """`burst` trains for about so many seconds and gives images a second."""
 
     name: str
-    burst: Callable[[float], float]
+    burst: Burst
     threads: int
 
 
@@ -42,17 +45,20 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     """All that is measured of one setting, as plain values."""
     threads = config.threads or cores()
     torch.set_num_threads(threads)
+    keep_memory()
     step = _prepared(config)
-    field = list(_field(config, step, threads))
-    speeds: dict[str, list[float]] = {one.name: [] for one in field}
-    for number in range(rounds + 1):
-        for one in field:
-            torch.set_num_threads(one.threads)
-            speed = one.burst(seconds if number else 0.0)
-            if number:  # the first round warms up
-                speeds[one.name].append(speed)
-        say(f"  round {number} of {rounds}", error=True)
-    torch.set_num_threads(threads)
+    with ExitStack() as stack:
+        field = list(_field(config, step, threads, stack))
+        speeds: dict[str, list[float]] = {one.name: [] for one in field}
+        for number in range(rounds + 1):
+            for one in field:
+                torch.set_num_threads(one.threads)
+                speed = one.burst(seconds if number else 0.0)
+                if number:  # the first round warms up
+                    speeds[one.name].append(speed)
+            say(f"  round {number} of {rounds}", error=True)
+        torch.set_num_threads(threads)
+        evaluation = _evaluation(config, step, threads, rounds, stack)
     bound = limit(step)
     fastest = statistics.median(speeds[HARNESS])
     return {
@@ -65,8 +71,9 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
         "images_per_second": {name: spread(values) for name, values in speeds.items()},
         "against_reference": _ratios(speeds, REFERENCE),
         "against_harness": _ratios(speeds, HARNESS),
-        "evaluation": _evaluation(config, step, rounds),
+        "evaluation": evaluation,
         "parts_ms": parts(step, rounds * 5),
+        "convolutions_ms": 1000 * convolutions(step),
         "limit": {
             "bytes": bound.bytes,
             "operations": bound.operations,
@@ -79,11 +86,11 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _field(config: Config, step: Step, threads: int) -> Iterator[Contestant]:
-    """The harness, its opponents, and it with one measure off at a time."""
-    yield Contestant(REFERENCE, _by_steps(_plainly(Reference(config)), step), threads)
+def _field(config: Config, step: Step, threads: int, stack: ExitStack) -> Iterator[Contestant]:
+    """The harness, its opponents, and it with one measure off at a time; `stack` ends their processes."""
+    yield Contestant(REFERENCE, stack.enter_context(Apart(_reference, config, threads)), threads)
     yield Contestant(HARNESS, _training(config), threads)
-    yield Contestant(TEN_LINES, _by_steps(ten_lines(_prepared(config), config), step), threads)
+    yield Contestant(TEN_LINES, _by_steps(ten_lines(_prepared(config), config), step.batch, step.device), threads)
     other = "float32" if step.precision != torch.float32 else "bfloat16"
     yield Contestant(f"harness in {other}", _training(replace(config, precision=other)), threads)
     # What cannot be part of a graph is to be compared with the harness kernel by kernel.
@@ -98,13 +105,33 @@ def _field(config: Config, step: Step, threads: int) -> Iterator[Contestant]:
         yield Contestant("harness, kernel by kernel", _training(plain), threads)
     if step.device.type == "cuda":
         yield Contestant("harness, units compiled", _training(replace(config, compile=True)), threads)
-    elif threads > 1:
+        return
+    returned = stack.enter_context(Apart(_with_memory_returned, config, threads))
+    yield Contestant("harness, memory given back", returned, threads)
+    if threads > 1:
         yield Contestant("harness, one thread", _training(config), 1)
+
+
+def _reference(config: Config, threads: int) -> Burst:
+    torch.set_num_threads(threads)
+    reference = Reference(config)
+    return _by_steps(reference.steps(), config.recipe.batch, reference.device)
+
+
+def _reference_evaluation(config: Config, threads: int) -> Burst:
+    torch.set_num_threads(threads)
+    reference = Reference(config)
+    return lambda _: _timed(reference.evaluate)
+
+
+def _with_memory_returned(config: Config, threads: int) -> Burst:
+    torch.set_num_threads(threads)
+    return _training(config)
 
 
 def _training(
     config: Config, change: Callable[[Step], None] | None = None, after: Callable[[Step], object] | None = None
-) -> Callable[[float], float]:
+) -> Burst:
     """Bursts of `train`, its step changed before it becomes a graph perhaps, and followed by something."""
     step = _prepared(config)
     guess = step.batch / 1.0  # images a second; each burst tells more
@@ -142,30 +169,20 @@ def _training(
     return burst
 
 
-def _by_steps(steps: Iterator[None], step: Step) -> Callable[[float], float]:
+def _by_steps(steps: Iterator[None], batch: int, device: torch.device) -> Burst:
     """Bursts of a loop that takes a step each time it is asked, after one that is not counted."""
 
     def burst(seconds: float) -> float:
         next(steps)
-        trial.wait(step.device)
+        trial.wait(device)
         began, count = time.perf_counter(), 0
         while count < 3 or time.perf_counter() - began < seconds:
             next(steps)
             count += 1
-        trial.wait(step.device)
-        return count * step.batch / (time.perf_counter() - began)
+        trial.wait(device)
+        return count * batch / (time.perf_counter() - began)
 
     return burst
-
-
-def _plainly(reference: Reference) -> Iterator[None]:
-    """The reference's steps, with the TF32 that torch allows convolutions where nobody says otherwise."""
-    steps = reference.steps()
-    while True:
-        allowed, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, True
-        next(steps)
-        torch.backends.cudnn.allow_tf32 = allowed
-        yield
 
 
 def ten_lines(step: Step, config: Config) -> Iterator[None]:
@@ -227,22 +244,27 @@ def _warn(sentence: str) -> None:
     say(f"ablate.bench: {sentence}", error=True)
 
 
-def _evaluation(config: Config, step: Step, rounds: int) -> dict[str, Any]:
+def _evaluation(config: Config, step: Step, threads: int, rounds: int, stack: ExitStack) -> dict[str, Any]:
     """Images a second of evaluating the test set, in turns."""
-    reference = Reference(config)
+    reference = stack.enter_context(Apart(_reference_evaluation, config, threads))
     x, y = step.pictures.test_x, step.pictures.test_y
     speeds: dict[str, list[float]] = {REFERENCE: [], HARNESS: []}
     for number in range(rounds + 1):
-        for name, what in (
-            (REFERENCE, reference.evaluate),
-            (HARNESS, lambda: evaluate(step.net, x, y, step.mean, step.precision)),
-        ):
-            began = time.perf_counter()
-            what()
-            if number:
-                speeds[name].append(len(y) / (time.perf_counter() - began))
+        taken = {
+            REFERENCE: reference(0),
+            HARNESS: _timed(lambda: evaluate(step.net, x, y, step.mean, step.precision)),
+        }
+        if number:
+            for name, seconds in taken.items():
+                speeds[name].append(len(y) / seconds)
     step.net.train()
     return {name: spread(values) for name, values in speeds.items()}
+
+
+def _timed(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return time.perf_counter() - began
 
 
 def _channels_first(step: Step) -> None:

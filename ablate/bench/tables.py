@@ -44,8 +44,17 @@ def _setting(name: str, one: dict[str, Any]) -> str:
             "\nParts of a step, ms: "
             + ", ".join(f"{key} {value:.2f} ({100 * value / whole:.0f} %)" for key, value in one["parts_ms"].items())
             + ".",
+            f"\n{_convolutions(one)}",
             f"\nLimit: {_limit(one['limit'])}\n",
         ]
+    )
+
+
+def _convolutions(one: dict[str, Any]) -> str:
+    alone, step = one["convolutions_ms"], 1000 * one["batch"] / one["images_per_second"]["harness"]["median"]
+    return (
+        f"Convolutions: those of a step, called by themselves, take {alone:.1f} ms of its {step:.1f} "
+        f"({100 * alone / step:.0f} %). Were all else free, it would be {1000 * one['batch'] / alone:,.0f} images/s."
     )
 
 

@@ -29,7 +29,7 @@ from ablate.runs.signature import SCHEMA, signature
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.tracking.follower import follower
 from ablate.training import checkpoint
-from ablate.training.device import compile_units, make_deterministic, pick_device, pick_precision
+from ablate.training.device import compile_units, keep_memory, make_deterministic, pick_device, pick_precision
 from ablate.training.graph import graphed
 from ablate.training.loop import Ending, Evaluation, total_steps, train
 from ablate.training.probes import Probes
@@ -65,6 +65,7 @@ def run(config: Config, progress: Progress, *, workers: int = 1) -> Record:
 def _start(record: Record, progress: Progress, stopping: Stopping, workers: int) -> None:
     config = record.config
     device = pick_device(config.device)
+    keep_memory()
     if config.deterministic:
         make_deterministic(device)
     pictures = load(config.data)

@@ -1,5 +1,6 @@
 """What computes, and in which precision."""
 
+import ctypes
 import os
 
 import torch
@@ -54,6 +55,22 @@ def compile_units(net: ResNet) -> None:
     for stage in net.stages.children():
         for unit in stage.children():
             unit.compile(dynamic=False)
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+def keep_memory() -> None:
+    """Have glibc keep what is freed: what goes back to the system is faulted in anew, page by page, at the next step.
+
+    Nothing is changed where there is no glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def make_deterministic(device: torch.device) -> None:

@@ -22,7 +22,7 @@ from ablate.training.probes import Probes
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Step, prepare
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = {"cpu": 250, "mps": 1000, "cuda": 1000}  # 1000 do not stay in the cache of a CPU
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,10 @@ def evaluate(
     net.eval()
     loss = torch.zeros((), device=x.device)
     wrong = torch.zeros((), dtype=torch.int64, device=x.device)
-    for first in range(0, len(y), EVALUATION_BATCH):
-        labels = y[first : first + EVALUATION_BATCH]
+    batch = EVALUATION_BATCH[x.device.type]
+    for some, labels in zip(x.split(batch), y.split(batch), strict=True):
         with torch.autocast(x.device.type, dtype=precision, enabled=precision != torch.float32):
-            logits = net(prepare(x[first : first + EVALUATION_BATCH], mean))
+            logits = net(prepare(some, mean))
         loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
         wrong += (logits.argmax(1) != labels).sum()
         pause()

@@ -11,11 +11,10 @@ from torch.nn import functional
 
 from ablate.data.augment import draw
 from ablate.data.load import load
-from ablate.data.pictures import Pictures
 from ablate.errors import AblateError
 from ablate.models import build
 from ablate.models.shortcuts import match_shape
-from ablate.training import device, trial
+from ablate.training import trial
 from ablate.training.graph import STEPS, graphed
 from ablate.training.loop import per_pixel_mean, train
 from ablate.training.schedule import learning_rate
@@ -283,20 +282,3 @@ def test_a_complex_parameter_of_somebodys_own_is_trained(config):
     config.shortcut = {"name": "turning", "_target_": f"{__name__}.Turning"}
     net, _ = trained(config)
     assert any(value.is_complex() and not torch.equal(value, torch.tensor(1.0 + 0.5j)) for value in net.values())
-
-
-@pytest.mark.parametrize(
-    ("name", "side", "native", "wanted"),
-    [
-        ("auto", 32, True, torch.bfloat16),
-        ("auto", 16, True, torch.bfloat16),
-        ("auto", 8, True, torch.float32),
-        ("auto", 32, False, torch.float32),
-        ("bfloat16", 8, False, torch.bfloat16),
-        ("float32", 32, True, torch.float32),
-    ],
-)
-def test_a_cpu_computes_in_bfloat16_where_it_gains_by_it(monkeypatch, name, side, native, wanted):
-    monkeypatch.setattr(device, "_multiplies_bfloat16", lambda: native)
-    x, y = torch.zeros(4, 3, side, side, dtype=torch.uint8), torch.zeros(4)
-    assert device.pick_precision(name, torch.device("cpu"), Pictures(x, y, x, y, ("a", "b"))) == wanted
