@@ -29,12 +29,12 @@ from ablate.errors import AblateError, ConfigError
 from ablate.files import to_json, write_whole
 from ablate.launch import ProcessLauncher, RecordLauncher, SerialLauncher
 from ablate.runs.attempt import Outcome
+from ablate.runs.naming import names
 from ablate.runs.planning import dry_run
 from ablate.runs.reading import PLANS
 from ablate.runs.record import Record, wanted
 from ablate.runs.signature import SCHEMA
 from ablate.terminal import say
-from ablate.tracking.facts import names
 
 SET = ("seed", "depth")
 """Keys whose value changes no other: they are set on a composed configuration."""

@@ -3,8 +3,9 @@
 from ablate.config import Config
 from ablate.data.facts import FACTS
 from ablate.runs.holder import living
+from ablate.runs.naming import variants
 from ablate.runs.record import Record, wanted
-from ablate.runs.signature import cell, label
+from ablate.runs.signature import cell
 from ablate.terminal import say
 
 STEP = 3
@@ -15,7 +16,7 @@ def dry_run(records: list[Record]) -> None:
     """Print each run with its signature, its state and its cost, one line a run; changes nothing."""
     left = 0.0
     costs: dict[str, float | None] = {}  # seeds of a cell cost alike
-    for record in records:
+    for record, variant in zip(records, variants([record.tree for record in records]), strict=True):
         state = {"skip": record.status(), "afresh": "would train afresh", "on": "would train"}[wanted(record)]
         if living(record.folder):
             state = "running"
@@ -28,7 +29,7 @@ def dry_run(records: list[Record]) -> None:
         left += (cost or 0.0) * state.startswith("would")
         amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown before its pictures are read"
         config = record.config
-        name = f"{label(config.shortcut)}, depth {config.depth}, {config.data.name}, seed {config.seed}"
+        name = f"{variant}, depth {config.depth}, {config.data.name}, seed {config.seed}"
         say(f"{record.folder.name.rpartition('-')[2]}  {state:<18}  {amount}  {name}")
     say(f"{len(records)} runs; {left:.2e} multiply-adds to train")
 

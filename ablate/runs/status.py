@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from ablate.runs.naming import variants
 from ablate.runs.reading import Run, Runs
 from ablate.runs.signature import label
 from ablate.terminal import console, plain
@@ -21,11 +22,12 @@ TAIL = 15
 def table(found: Runs) -> Table:
     """One line a cell: seeds by state, and what the running and the failed say."""
     drawn = Table("shortcut", "depth", "data", "finished", "state")
-    for runs in by_cell(found):
+    cells = by_cell(found)
+    for runs, name in zip(cells, variants([runs[0].config for runs in cells]), strict=True):
         config = runs[0].config
         done = sum(run.state in ("finished", "diverged") for run in runs)
         drawn.add_row(
-            Text(plain(label(config["shortcut"]))),
+            Text(plain(name)),
             str(config["depth"]),
             Text(plain(str(config["data"]["name"]))),
             f"{done} of {len(runs)}",

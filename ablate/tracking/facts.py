@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,15 @@ from typing import Any
 import yaml
 
 from ablate.config import Tracker
+from ablate.runs.naming import names
 from ablate.runs.reading import NUMBERS
 from ablate.runs.record import ASIDE
-from ablate.runs.signature import EXCLUDED, label
+from ablate.runs.signature import label
 
 LEDGER = "wandb.json"
 """In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
 TAG, NAME = 64, 128
 """Letters that a tag may have, and a name."""
-NOT_COMPARED = ("results", "tracker", "checkpoint", "rerun", "dry_run", "experiment", "device", "threads")
-"""Keys that name no run, though a grid may vary them."""
 
 
 @dataclass(frozen=True)
@@ -96,46 +94,6 @@ def _sweep(folder: Path) -> dict[str, Any]:
 def ledger(folder: Path) -> dict[str, Any]:
     """What was noted of a record's last session, or nothing."""
     return _read(folder / LEDGER)
-
-
-def names(trees: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each run of a grid: its shortcut, and what else differs in the grid.
-
-    `trees` are resolved configurations as plain values.
-    """
-    flat = [_flat(tree) for tree in trees]
-    keys = list(dict.fromkeys(key for one in flat for key in one))
-    differing = [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
-    if len(trees) == 1:
-        differing = ["depth", "seed"]
-    short = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}", "unit.name": "{}"}
-    # A set of pictures and a recipe bring several keys with them: where their names differ, the names are enough.
-    for group in ("data", "recipe", "unit"):
-        if f"{group}.name" in differing:
-            differing = [key for key in differing if not key.startswith(f"{group}.") or key == f"{group}.name"]
-    return [
-        " ".join(
-            [
-                label(tree["shortcut"]),
-                *(short.get(key, f"{key}={{}}").format(one.get(key)) for key in differing if key in one),
-            ]
-        )
-        for tree, one in zip(trees, flat, strict=True)
-    ]
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys, without the shortcut, which its label tells, and without what does not change a result."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        path = prefix + key
-        if path in NOT_COMPARED or path in EXCLUDED or path == "shortcut":
-            continue
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{path}.")
-        else:
-            flat[path] = value
-    return flat
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a run is called on W&B, and what is read of a record that is odd, torn or hostile."""
+"""What a run is on W&B, and what is read of a record that is odd, torn or hostile."""
 
 import json
 from dataclasses import asdict
@@ -7,47 +7,7 @@ import pytest
 import yaml
 
 from ablate.tracking import facts as module
-from ablate.tracking.facts import facts, names, rows, run_id, summary
-
-
-@pytest.fixture
-def named(resolve):
-    """The names of a grid's runs, each given by its overrides."""
-    return lambda *runs: names([asdict(resolve(*run)) for run in runs])
-
-
-@pytest.mark.parametrize(
-    ("runs", "wanted"),
-    [
-        ([("shortcut=gate", "depth=8", "seed=3")], ["gate bias_init=-6 d8 s3"]),
-        ([("seed=0",), ("seed=1",)], ["identity s0", "identity s1"]),
-        (
-            [("shortcut=gate", "seed=0"), ("shortcut=gate_b0", "seed=0"), ("shortcut=gate", "seed=1")],
-            ["gate bias_init=-6 s0", "gate bias_init=0 s0", "gate bias_init=-6 s1"],
-        ),
-        ([("shortcut=none",), ("shortcut=identity",)], ["none", "identity"]),
-        ([("depth=20", "seed=1"), ("depth=56", "seed=1")], ["identity d20", "identity d56"]),
-        ([("recipe.batch=32",), ("recipe.batch=64",)], ["identity recipe.batch=32", "identity recipe.batch=64"]),
-        # cifar10 brings a recipe, crop and flip with it: the two names say it all
-        ([("data=digits",), ("data=cifar10",)], ["identity digits digits", "identity cifar10 he2016"]),
-        # where runs lie, what they run on and how often they are saved tells none from another
-        ([("seed=0", "threads=1", "results=a"), ("seed=1", "threads=2", "results=b")], ["identity s0", "identity s1"]),
-    ],
-)
-def test_a_name_says_what_differs_in_the_grid(named, runs, wanted):
-    assert named(*runs) == wanted
-
-
-def test_names_tell_the_runs_of_a_grid_apart(named):
-    grid = [
-        (f"shortcut={shortcut}", f"depth={depth}", f"seed={seed}", f"recipe.batch={batch}")
-        for shortcut in ("gate", "gate_b0", "dropout")
-        for depth in (8, 14)
-        for seed in (0, 1)
-        for batch in (32, 64)
-    ]
-    assert len(set(named(*grid))) == len(grid)
-
+from ablate.tracking.facts import facts, rows, run_id, summary
 
 HOSTILE = "<img src=x onerror=alert(1)>" + "é" * 300
 
