@@ -90,6 +90,8 @@ def main() -> int:
     if os.environ.get(FULL) == "1":
         os.environ["ABLATE_TRACEBACK"] = "1"
     os.environ[FULL] = "1"
+    # Hydra's parser stumbles over an option that stands between overrides.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         check_words(sys.argv[1:])
         entry()

@@ -300,3 +300,9 @@ def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
     assert whole.status == 1
     assert "Traceback" in whole.err
     assert "crash.py" in whole.err
+
+
+def test_options_may_stand_between_overrides(ask):
+    outcome = ask("depth=8", "-m", "seed=0,1", "dry_run=true")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[-1].startswith("2 runs")
