@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ablate.models.cost import multiply_adds
+from ablate.models.cost import multiply_adds, outputs
 from ablate.training.step import Step
 from ablate.training.trial import wait
 
@@ -44,33 +44,13 @@ class Limit:
 def limit(step: Step) -> Limit:
     """Of `step` on its device, in its precision and with the threads that are set now."""
     shape = (step.pictures.channels, *step.pictures.train_x.shape[2:])
-    outputs = _outputs(step.net, shape)
+    written = sum(numbers for layer, numbers in outputs(step.net, shape) if isinstance(layer, nn.Conv2d))
     return Limit(
-        bytes=TRAFFIC * outputs * step.batch * step.precision.itemsize,
+        bytes=TRAFFIC * written * step.batch * step.precision.itemsize,
         operations=PASSES * 2 * multiply_adds(step.net, shape) * step.batch,
         bandwidth=bandwidth(step.device),
         rate=matrix_rate(step.device, step.precision),
     )
-
-
-@torch.no_grad()
-def _outputs(net: nn.Module, shape: tuple[int, ...]) -> int:
-    """Numbers that the convolutions give for one picture."""
-    total = 0
-
-    def count(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        nonlocal total
-        total += output[0].numel()
-
-    hooks = [module.register_forward_hook(count) for module in net.modules() if isinstance(module, nn.Conv2d)]
-    training = net.training
-    try:
-        net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
-    finally:
-        net.train(training)
-        for hook in hooks:
-            hook.remove()
-    return total
 
 
 def convolutions(step: Step) -> float:

@@ -9,20 +9,23 @@ def parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-@torch.no_grad()
 def multiply_adds(net: nn.Module, shape: tuple[int, int, int]) -> int:
     """Multiply-adds of convolutions and linear layers for one picture of `shape` (C, H, W): what [A] calls FLOPs."""
-    total = 0
+    return sum(
+        numbers * layer.weight[0].numel()  # each number is a sum over one filter
+        for layer, numbers in outputs(net, shape)
+    )
 
-    def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            kernel = module.kernel_size[0] * module.kernel_size[1]
-            total += output[0].numel() * kernel * module.in_channels // module.groups
-        elif isinstance(module, nn.Linear):
-            total += output[0].numel() * module.in_features
 
-    hooks = [module.register_forward_hook(count) for module in net.modules()]
+@torch.no_grad()
+def outputs(net: nn.Module, shape: tuple[int, int, int]) -> list[tuple[nn.Conv2d | nn.Linear, int]]:
+    """The convolutions and linear layers in the order of their calls, and the numbers that each gives for a picture."""
+    found: list[tuple[nn.Conv2d | nn.Linear, int]] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, _inputs, output: found.append((layer, output[0].numel())))
+        for layer in net.modules()
+        if isinstance(layer, (nn.Conv2d, nn.Linear))
+    ]
     training = net.training
     try:
         net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
@@ -30,4 +33,4 @@ def multiply_adds(net: nn.Module, shape: tuple[int, int, int]) -> int:
         net.train(training)
         for hook in hooks:
             hook.remove()
-    return total
+    return found
