@@ -3,10 +3,7 @@
 import shlex
 import socket
 import sys
-import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +19,7 @@ from ablate.models import build
 from ablate.models.cost import multiply_adds, parameters
 from ablate.models.resnet import ResNet
 from ablate.runs.holder import Holder, Lost, living
+from ablate.runs.observer import Observer, line
 from ablate.runs.progress import Progress
 from ablate.runs.provenance import git, git_diff, versions
 from ablate.runs.record import Record, wanted
@@ -30,10 +28,8 @@ from ablate.runs.stopping import Interrupted, Stopping
 from ablate.tracking.follower import follower
 from ablate.training import checkpoint
 from ablate.training.device import compile_units, keep_memory, make_deterministic, pick_device, pick_precision
-from ablate.training.graph import graphed
 from ablate.training.loop import Ending, Evaluation, total_steps, train
 from ablate.training.probes import Probes
-from ablate.training.step import Step
 
 OUT_OF_MEMORY = (
     "the GPU's memory ran out: put fewer runs on it at once, or use precision=bfloat16 or a smaller recipe.batch"
@@ -89,7 +85,7 @@ def _start(record: Record, progress: Progress, stopping: Stopping, workers: int)
         if wanted(record) == "afresh":
             _set_aside(record)
         record.make_folder()
-        observer = _Observer(record, progress, stopping, steps)
+        observer = Observer(record, progress, stopping, steps)
         try:
             other = observer.holder.take()
             break
@@ -119,78 +115,9 @@ def _set_aside(record: Record) -> None:
         path.unlink(missing_ok=True)
 
 
-class _Observer:
-    """Writes what the loop says into the record, shows it, and asks for checkpoints when they are due."""
-
-    def __init__(self, record: Record, progress: Progress, stopping: Stopping, steps: int) -> None:
-        self.record, self.progress, self.stopping = record, progress, stopping
-        self.holder = Holder(record.folder, self.news)
-        self.evaluations: list[Evaluation] = []
-        self.sittings: list[dict[str, Any]] = []  # where and by what each part of the run was computed
-        self.now = self.start = 0
-        self.seconds_before = 0.0
-        self.steps = steps
-        self.began = self.saved = time.monotonic()
-        self.saved_step = -1
-
-    def news(self) -> dict[str, Any]:
-        """What the heartbeat says beside who it is."""
-        speed = (self.now - self.start) * self.record.config.recipe.batch / max(1e-9, time.monotonic() - self.began)
-        return {"step": self.now, "steps": self.steps, "images_per_second": speed}
-
-    def begin(self, step: int, seconds: float) -> None:
-        self.now = self.start = self.saved_step = step
-        self.began = self.saved = time.monotonic()
-        self.seconds_before = seconds
-
-    def seconds(self) -> float:
-        """Wall clock of training and evaluating, all sittings together."""
-        return self.seconds_before + time.monotonic() - self.began
-
-    def step(self, step: int) -> None:
-        self.now = step
-        self.progress.step(step)
-
-    def evaluation(self, evaluation: Evaluation) -> None:
-        self.holder.check()
-        self.evaluations.append(evaluation)
-        self.record.metric(line(evaluation))
-        self.record.log(self.progress.evaluation(evaluation))
-
-    def wants_checkpoint(self) -> bool:
-        if self.stopping.signum is not None:
-            return True
-        every = self.record.config.checkpoint
-        if every.steps and self.now % every.steps == 0 and self.now != self.saved_step:
-            return True
-        return every.minutes is not None and time.monotonic() - self.saved >= 60 * every.minutes
-
-    def checkpoint(self, state: dict[str, Any]) -> None:
-        self.holder.check()
-        self.saved, self.saved_step = time.monotonic(), self.now
-        kept = True
-        try:
-            kept_too = {"sittings": self.sittings, "evaluations": [asdict(e) for e in self.evaluations]}
-            checkpoint.save(self.record.folder, {**state, **kept_too})
-        except OSError as error:
-            kept = False
-            self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the one before stays, the next try follows")
-        self.stopping.answer(self.now, kept=kept)
-
-    def accelerate(self, step: Step) -> Callable[[], None]:
-        """The step as a graph, if it is to be had; which it is stands in the record."""
-        taken = graphed(step, self.warn)
-        self.sittings[-1]["graph"] = taken is not step
-        return taken
-
-    def warn(self, sentence: str) -> None:
-        self.progress.warn(sentence)
-        self.record.log(f"warning: {sentence}")
-
-
 def _carry_out(
     record: Record,
-    observer: _Observer,
+    observer: Observer,
     net: ResNet,
     pictures: Pictures,
     device: torch.device,
@@ -282,7 +209,7 @@ def _carry_out(
     record.log(progress.ended(record, record.read_result() or {}))
 
 
-def _resume(record: Record, observer: _Observer, device: torch.device, precision: torch.dtype) -> dict[str, Any] | None:
+def _resume(record: Record, observer: Observer, device: torch.device, precision: torch.dtype) -> dict[str, Any] | None:
     """The checkpoint to go on from, if there is one.
 
     Raises AblateError where the run was begun on another kind of device or in another precision: half of each is
@@ -322,7 +249,7 @@ def _sitting(step: int, device: torch.device, precision: torch.dtype, threads: i
     }
 
 
-def _save_diff(record: Record, observer: _Observer) -> None:
+def _save_diff(record: Record, observer: Observer) -> None:
     """Keep beside the record what the source has that its commit has not, for each sitting."""
     number = len(observer.sittings)
     if diff := git_diff():
@@ -331,11 +258,6 @@ def _save_diff(record: Record, observer: _Observer) -> None:
             write_whole(record.folder / name, diff.encode())
         except OSError as error:
             observer.warn(f"what the source has that its commit has not was not saved: {error.strerror}")
-
-
-def line(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as a line of metrics.jsonl."""
-    return {key: value for key, value in asdict(evaluation).items() if value is not None}
 
 
 def _name(precision: torch.dtype) -> str:

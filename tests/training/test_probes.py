@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from ablate.models import build
 from ablate.models.shortcuts import Gate
+from ablate.runs.observer import Observer
 from ablate.runs.reading import TIMES
-from ablate.runs.run import _Observer
 from ablate.runs.stopping import Interrupted
 from ablate.training.probes import Probes
 
@@ -115,14 +115,14 @@ def test_a_probed_run_that_is_stopped_and_resumed_measures_the_same(
     ask, probed, tmp_path, monkeypatch, steps, evaluated
 ):
     words = (*TINY, "probes=true", f"checkpoint.steps={steps}", f"results={tmp_path / 'stopped'}")
-    whole = _Observer.checkpoint
+    whole = Observer.checkpoint
 
     def stop(self, state):
         whole(self, state)
         raise Interrupted(signal.SIGTERM, self.now, kept=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Observer, "checkpoint", stop)
+        patch.setattr(Observer, "checkpoint", stop)
         assert ask(*words).status == 128 + signal.SIGTERM
     assert len(lines(tmp_path / "stopped")) == evaluated
     assert ask(*words).status == 0
