@@ -18,14 +18,15 @@ class Holds({base}):
     def forward(self, x, residual):
         self.steps += self.training
         while self.steps >= {step} and os.path.exists("hold"):
+            open("waits", "w").close()
             time.sleep(0.02)
         return super().forward(x, residual)
 """
 
 
 def held(folder: Path, base: str, *, step: int) -> str:
-    """A shortcut in `folder` that computes as `base` does, and before its step `step` waits while there is a file
-    `hold`, which is made; gives the override that asks for it. Whoever is to be disturbed does not end before that.
+    """The override that asks for a shortcut in `folder`: it computes as `base` does, and waits at a process's step
+    `step` while there is a file `hold`, which is made; then there is a file `waits`. So no run ends undisturbed.
     """
     (folder / "own.py").write_text(HOLDS.format(base=base, step=step))
     (folder / "hold").touch()

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ablate.runs.reading import TIMES
+from ablate.runs.stopping import SIGNALS
 from tests.waiting import LIMIT, held, until
 
 DRILL = Path(__file__).parents[1] / "drill.py"
@@ -73,27 +74,28 @@ def test_of_two_that_ask_at_once_one_trains(tmp_path):
     assert answer["exit statuses"] == [0]
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"])
-def test_a_signal_ends_a_run_in_good_order(tmp_path, undisturbed, name):
-    runs, own = tmp_path / "runs", held(tmp_path, "Dropout", step=31)
-    process = start(runs, own, cwd=tmp_path)
-    until(lambda: any(path.stat().st_size for path in runs.glob("*/metrics.jsonl")), process, "an epoch")
-    process.send_signal(getattr(signal, name))
-    (tmp_path / "hold").unlink()
-    status, _, err = finish(process)
-    assert status == 128 + getattr(signal, name)
-    assert name in err
-    assert "Traceback" not in err
-    stopped = result(runs)
-    assert stopped["status"] == "interrupted"
-    assert stopped["test_error"] is None
-    assert not list(runs.glob("*/holder-*"))
-
+def test_each_signal_ends_a_run_in_good_order(tmp_path, undisturbed):
+    runs, own = tmp_path / "runs", held(tmp_path, "Dropout", step=12)
+    for number in SIGNALS:
+        (tmp_path / "hold").touch()
+        process = start(runs, own, cwd=tmp_path)
+        until((tmp_path / "waits").exists, process, "a run that waits")
+        process.send_signal(number)
+        (tmp_path / "hold").unlink()
+        status, _, err = finish(process)
+        (tmp_path / "waits").unlink()
+        assert status == 128 + number
+        assert number.name in err
+        assert "Traceback" not in err
+        stopped = result(runs)
+        assert stopped["status"] == "interrupted"
+        assert stopped["test_error"] is None
+        assert not list(runs.glob("*/holder-*"))
     status, out, _ = finish(start(runs, own, cwd=tmp_path))
     assert status == 0
-    assert "from step" in out
+    assert "from step 48" in out
     assert result(runs)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-    assert result(runs)["resumed"] == 1
+    assert result(runs)["resumed"] == len(SIGNALS) == 4
     assert metrics(runs) == undisturbed[1]
 
 
