@@ -137,7 +137,7 @@ def test_a_signal_during_the_trials_ends_the_grid_and_leaves_no_process(tmp_path
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     words = ["-m", "depth=56", "seed=0,1,2", "pack=auto", f"results={tmp_path}", "device=cpu"]
     command = [sys.executable, "-m", "ablate", *words]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     family = psutil.Process(process.pid)
 
     def begun():
@@ -147,8 +147,9 @@ def test_a_signal_during_the_trials_ends_the_grid_and_leaves_no_process(tmp_path
     until(begun, process, "a trial")
     children = family.children(recursive=True)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=LIMIT)
+    out, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + signal.SIGTERM
+    assert "pack=auto" not in out  # no trial was waited for
     assert "interrupted with 3 runs to go" in said
     assert not psutil.wait_procs(children, timeout=LIMIT)[1]
 
