@@ -22,6 +22,7 @@ from ablate import config as configuration
 from ablate import grid
 from ablate.config import Config
 from ablate.runs.signature import SCHEMA, folder_name, signature
+from tests.waiting import LIMIT
 
 configuration.register()
 grid.register()
@@ -96,7 +97,7 @@ def process(tmp_path) -> Callable[..., Outcome]:
             env={**kept, "PYTHONPATH": paths, **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=LIMIT,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent's
@@ -23,6 +24,7 @@ import torch
 from ablate.config import Config, from_overrides
 from ablate.runs.attempt import attempt
 from ablate.runs.reading import TIMES
+from ablate.training.step import Step
 
 torch.set_num_threads(1)
 for module in (
@@ -32,13 +34,16 @@ for module in (
 ):  # the last one torch.optim imports on first use
     importlib.import_module(module)  # here once, and not in every fork
 
+PER_EPOCH, MOST = 20, 8
+"""Steps of an epoch, and of a life; a life may take one more."""
+
 
 def config(results: Path, *overrides: str) -> Config:
     return from_overrides(f"results={results}", "threads=1", "depth=8", *overrides)
 
 
-def begin(run: Config, log: Path) -> int:
-    """Fork a process that carries out `run`; what it prints goes to `log`."""
+def begin(run: Config, log: Path, first: Callable[[], None] = lambda: None) -> int:
+    """Fork a process that calls `first` and carries out `run`; what it prints goes to `log`."""
     pid = os.fork()
     if pid:
         return pid
@@ -46,6 +51,7 @@ def begin(run: Config, log: Path) -> int:
         with open(log, "a") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
+        first()
         outcome = attempt(run, label="", workers=1, bar=False)
         if outcome.message:
             print(outcome.message, flush=True)
@@ -54,9 +60,43 @@ def begin(run: Config, log: Path) -> int:
         os._exit(99)
 
 
-def begun(log: Path) -> int:
-    """How many of the lives that write to `log` have come as far as training."""
-    return log.read_text().count(" steps, ") if log.exists() else 0
+class Life:
+    """A process that carries out a run as many steps far as it is given, and tells of each: its speed is no matter."""
+
+    def __init__(self, run: Config, log: Path) -> None:
+        given, self.give = os.pipe()
+        self.told, tell = os.pipe()
+
+        def hold() -> None:
+            os.close(self.give)
+            take = Step.__call__
+
+            def step(self: Step) -> None:
+                os.read(given, 1)
+                take(self)
+                os.write(tell, b".")
+
+            Step.__call__ = step  # type: ignore[method-assign]
+
+        self.pid = begin(run, log, hold)
+        os.close(given)
+        os.close(tell)
+
+    def steps(self, number: int) -> None:
+        """Let it take so many, until it has."""
+        os.write(self.give, b"." * number)
+        for _ in range(number):
+            if not os.read(self.told, 1):
+                raise RuntimeError("it has ended before its time")
+
+    def end(self, *, kill: bool = False) -> bool:
+        """Once it is killed, or has taken all steps that are left. Whether it was killed."""
+        if kill:
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(self.give)
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.told)
+        return os.WIFSIGNALED(status)
 
 
 def ended(results: Path) -> tuple[dict, list[dict]]:
@@ -72,46 +112,37 @@ def ended(results: Path) -> tuple[dict, list[dict]]:
 def kill(folder: Path, kills: int, seed: int) -> dict:
     """A run that dies `kills` times, against one that never does. Dropout, so that a generator's state matters."""
     dice = random.Random(seed)
-    overrides = ("shortcut=dropout", f"epochs={max(12, kills // 2)}", "checkpoint.steps=1")
+    steps = PER_EPOCH * max(12, kills // 2)
+    overrides = ("shortcut=dropout", f"epochs={steps // PER_EPOCH}", "checkpoint.steps=1")
     began = time.monotonic()
-    pid = begin(config(folder / "whole", *overrides), folder / "whole.log")
-    while not begun(folder / "whole.log"):
-        time.sleep(0.001)
-    start_up = time.monotonic() - began
-    os.waitpid(pid, 0)
-    training = time.monotonic() - began - start_up
-    deaths = writing = starts = early = 0
+    whole = Life(config(folder / "whole", *overrides), folder / "whole.log")
+    whole.steps(1)
+    start_up, began = time.monotonic() - began, time.monotonic()
+    whole.end()
+    step = (time.monotonic() - began) / steps
+    deaths = writing = resumed = 0
     broken = folder / "broken"
-    while True:
-        starts += 1
-        began = time.monotonic()
-        pid = begin(config(broken, *overrides), folder / "broken.log")
-        if deaths < kills:
-            # Lives end anywhere: one in five while it starts, the others in training, by what the log says and not by
-            # a clock that a busy machine puts wrong; all of them together well short of the whole.
-            known, starting = begun(folder / "broken.log"), dice.random() < 0.2
-            life = dice.uniform(0.2, 1.0) * start_up if starting else dice.uniform(0.0, 0.8) * training / kills
-            while not starting and begun(folder / "broken.log") == known and os.waitpid(pid, os.WNOHANG) == (0, 0):
-                began = time.monotonic()
-            while time.monotonic() - began < life and os.waitpid(pid, os.WNOHANG) == (0, 0):
-                time.sleep(0.001)
-            try:
-                os.kill(pid, signal.SIGKILL)
-                _, status = os.waitpid(pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                early += 1  # it had ended before its time
-                break
-            deaths += os.WIFSIGNALED(status)
-            writing += any(broken.glob("*/.writing-*"))
+    while deaths < kills:
+        # Lives end anywhere: each fifth while it starts or before its first step, the others after so many, in a
+        # checkpoint or the step after it; all of them together well short of the whole.
+        life = Life(config(broken, *overrides), folder / "broken.log")
+        if deaths % 5 == 4:
+            time.sleep(dice.uniform(0.0, 1.0) * start_up)
         else:
-            os.waitpid(pid, 0)
-            break
+            number = dice.randint(0, MOST)
+            life.steps(number)
+            os.write(life.give, b".")
+            time.sleep(dice.uniform(0.0, 1.5) * step)
+            resumed += number > 1  # its first step is in a checkpoint
+        deaths += life.end(kill=True)
+        writing += any(broken.glob("*/.writing-*"))
+    Life(config(broken, *overrides), folder / "broken.log").end()
     (one, lines), (other, others) = ended(folder / "whole"), ended(broken)
     return {
         "deaths": deaths,
         "while a file was being written": writing,
-        "starts": starts,
         "resumed": other["resumed"],
+        "at least": resumed,
         "same weights": one["weights_sha256"] == other["weights_sha256"],
         "same metrics": lines == others,
         "same result": all(one[key] == other[key] for key in ("test_error", "best_test_error", "train_loss")),
@@ -145,7 +176,7 @@ def main() -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.what == "kill":
         told = kill(options.folder, options.kills, options.seed)
-        well = told["deaths"] == options.kills and all(told[key] for key in told if key.startswith("same"))
+        well = told["resumed"] >= told["at least"] and all(told[key] for key in told if key.startswith("same"))
     else:
         told = race(options.folder, options.rounds)
         well = told["trained"] == told["stood back"] == [1] * options.rounds and told["exit statuses"] == [0]

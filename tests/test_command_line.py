@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import ablate
+from tests.waiting import LIMIT
 
 SHORT = ("depth=8", "iterations=2")
 
@@ -135,7 +136,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(module, tmp_path):
     )
     assert process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=LIMIT)
     assert (process.returncode, err) == (130, "ablate: interrupted\n")
 
 

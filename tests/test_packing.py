@@ -1,11 +1,11 @@
 """How many runs share a device: what is chosen from trials, and that a packed grid gives what an unpacked one does."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
@@ -14,6 +14,7 @@ from ablate import launch, packing
 from ablate.errors import AblateError
 from ablate.packing import Failed, Trial, best, describe, trials
 from ablate.runs.stopping import Stopping
+from tests.waiting import LIMIT, until
 
 GIB = 2**30
 
@@ -136,17 +137,21 @@ def test_a_signal_during_the_trials_ends_the_grid_and_leaves_no_process(tmp_path
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     words = ["-m", "depth=56", "seed=0,1,2", "pack=auto", f"results={tmp_path}", "device=cpu"]
     command = [sys.executable, "-m", "ablate", *words]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     family = psutil.Process(process.pid)
-    while not any("spawn_main" in " ".join(child.cmdline()) for child in family.children()):
-        time.sleep(0.05)
+
+    def begun():
+        with contextlib.suppress(psutil.Error):  # one that is ending
+            return any("spawn_main" in " ".join(child.cmdline()) for child in family.children())
+
+    until(begun, process, "a trial")
     children = family.children(recursive=True)
-    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    out, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 128 + signal.SIGTERM
+    assert "pack=auto" not in out  # no trial was waited for
     assert "interrupted with 3 runs to go" in said
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=LIMIT)[1]
 
 
 def test_a_packed_grid_gives_the_same_bits(process, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 
 import ablate
 from ablate.terminal import Quiet
+from tests.waiting import LIMIT
 
 ROOT = str(Path(ablate.__file__).resolve().parents[1])
 TINY = ("depth=8", "iterations=2", "threads=1", "device=cpu")
@@ -37,7 +38,7 @@ def told(folder, module, *words, stream, **environment):
     environment = {**os.environ, "PYTHONPATH": ROOT, **environment}
     try:
         return subprocess.run(
-            command, cwd=folder, env=environment, stdout=stream, stderr=stream, timeout=120
+            command, cwd=folder, env=environment, stdout=stream, stderr=stream, timeout=LIMIT
         ).returncode
     finally:
         os.close(stream)
@@ -74,7 +75,7 @@ def test_what_is_left_in_a_buffer_is_no_second_complaint(tmp_path):
     command = [sys.executable, "-c", script]
     writer = closed()
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": ROOT}, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60
+        command, env={**os.environ, "PYTHONPATH": ROOT}, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=LIMIT
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")

@@ -29,7 +29,7 @@ INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "sinfo")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # the daemons' folders are not on every user's PATH
 NODES = ("n1", "n2")
-START_S = 60
+START_S = 300  # met by what hangs, and not by what is slow
 KILL_WAIT_S = 5  # SLURM's between SIGTERM and SIGKILL
 
 # cred_expire sets how long a requeued job waits (5: 6 s); without sched_interval=1 it waits for half a minute.
@@ -63,7 +63,7 @@ PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=4000 Gres=gpu:2
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000 Gres=gpu:2
-PartitionName=low Nodes=n[1-2] Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=15
+PartitionName=low Nodes=n[1-2] Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=300
 PartitionName=high Nodes=n[1-2] PriorityTier=10 PreemptMode=OFF
 """
 GRES = "NodeName=n[1-2] Name=gpu File=/dev/null,/dev/zero\n"  # pretend GPUs: any two devices that always exist
@@ -95,6 +95,12 @@ class Cluster:
         """Returns once both nodes are idle."""
         if missing := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
             raise NotInstalled(f"not found: {', '.join(missing)}; on Debian, {INSTALL}")
+        try:
+            self._begin()
+        except ChildProcessError:  # between its choice and its use a port may be taken by another
+            self._begin()
+
+    def _begin(self) -> None:
         self.stop()  # what another, that was killed, left running in this folder
         atexit.register(self.stop)  # a second Ctrl-C may cut short the stop that the first one caused
         try:
@@ -122,7 +128,7 @@ class Cluster:
                 daemon.kill()
                 daemon.wait()
         self._daemons.clear()
-        if not _wait(self._swept, 10):
+        if not _wait(self._swept, START_S):
             raise TimeoutError(f"processes of {self.folder} outlived SIGKILL: {self._processes()}")
         atexit.unregister(self.stop)
 

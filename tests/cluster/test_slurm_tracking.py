@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Site, until
+from tests.cluster.conftest import Site
 from tests.cluster.slurm_cluster import PATH, PROGRAMS, Cluster
 from tests.tracking.conftest import metrics, shown
 from tests.tracking.wandb_server import Server
+from tests.waiting import until
 
 missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
 pytestmark = [
@@ -39,7 +40,7 @@ def test_every_task_of_an_array_shows_its_run(cluster, tmp_path):
             environment = {**os.environ, **cluster.environment}
             return subprocess.run(["squeue", "--noheader"], env=environment, capture_output=True, text=True).stdout
 
-        until(lambda: not queue(), 150, "an empty queue")
+        until(lambda: not queue(), why="an empty queue")
         assert {run["state"] for run in site.states("shown").values()} == {"finished"}
         assert server.unknown == []
         records = {path.name.rpartition("-")[2]: path for path in site.runs.glob("digits-*")}

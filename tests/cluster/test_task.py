@@ -7,47 +7,60 @@ import shlex
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from ablate.cluster import slurm
 from ablate.cluster.submission import give_up, read_submissions, timeouts
-from ablate.cluster.task import _stopped
+from ablate.cluster.task import LOOK, _stopped
 from ablate.errors import AblateError
 from ablate.files import write_whole
 from ablate.report import records
 from ablate.runs.holder import STALE, Holder
-from tests.cluster.conftest import ROOT, until
+from tests.cluster.conftest import ROOT
+from tests.waiting import LIMIT, until
 
 SLURM = "hydra/launcher=slurm"
 
 
-def test_a_task_waits_for_an_earlier_sitting_of_its_own(site, stand):
+def look(task):
+    """Wait until a task has looked at a run that it finds held."""
+    for line in task.stdout:
+        if "looking whether it lives" in line:
+            return
+    raise AssertionError("it has held nothing for held")
+
+
+def test_a_task_waits_for_an_earlier_sitting_of_its_own(site, stand, monkeypatch):
     """SLURM took a node for dead: the new sitting begins while the old one still trains."""
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
     (name,) = submission.runs[0]
     (site.runs / name).mkdir(parents=True)
-    os.environ["SLURM_JOB_ID"] = "77"
-    try:
-        old = Holder(site.runs / name)
-        assert old.take() is None
-    finally:
-        del os.environ["SLURM_JOB_ID"]
-    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
-    time.sleep(8)
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    old = Holder(site.runs / name)
+    assert old.take() is None
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task")
+    look(task)
+    old.beat()  # another's would be left to it
+    time.sleep(LOOK + 1)
     assert task.poll() is None
     old.release()
-    said, _ = task.communicate(timeout=60)
+    said, _ = task.communicate(timeout=LIMIT)
     assert task.returncode == 0, said
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished"
+
+
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 
 
 def test_rerun_is_done_once_however_often_the_task_is_stopped(site, stand):
     words = site.experiment("drill")
     site(*words, "threads=1")
-    before = {path.parent.name: json.loads(path.read_text())["started"] for path in site.runs.glob("*/result.json")}
-    time.sleep(1.1)  # times are told in whole seconds
+    before = {path.parent.name for path in site.runs.glob("*/result.json")}
+    for path in site.runs.glob("*/result.json"):  # times are told in whole seconds
+        write_whole(path, json.dumps({**json.loads(path.read_bytes()), "started": LONG_AGO}).encode())
     site(*words, SLURM, "hydra.launcher.runs_per_task=2", "rerun=all")
     (submission,) = read_submissions(site.runs)
     sitting = (str(submission.folder), "0")
@@ -55,8 +68,9 @@ def test_rerun_is_done_once_however_often_the_task_is_stopped(site, stand):
         site(*sitting, module="ablate.cluster.task", SLURM_JOB_ID="77")
     aside = sorted(path.name.rpartition(".")[0] for path in (site.runs / "_aside").iterdir())
     assert aside == sorted(before)  # each once
-    for path in site.runs.glob("digits-*/result.json"):
-        assert json.loads(path.read_text())["started"] > before[path.parent.name]
+    started = [json.loads(path.read_bytes())["started"] for path in site.runs.glob("digits-*/result.json")]
+    assert len(started) == len(before)
+    assert min(started) > LONG_AGO
 
 
 @pytest.mark.parametrize("job", [{"SLURM_JOB_ID": "77"}, {}], ids=["on a node", "by hand"])
@@ -70,7 +84,7 @@ def test_a_task_leaves_what_somebody_else_trains(job, site, stand, monkeypatch):
     assert other.take() is None
     with other:
         task = site.start(str(submission.folder), "0", module="ablate.cluster.task", **job)
-        said, _ = task.communicate(timeout=60)
+        said, _ = task.communicate(timeout=LIMIT)
         assert task.returncode == 0, said
         assert "left to the one who trains it" in said
         assert not (site.runs / name / "result.json").exists()
@@ -84,8 +98,11 @@ def test_a_task_trains_what_another_held_who_is_dead_by_now(site, stand):
     (site.runs / name).mkdir(parents=True)
     card = site.runs / name / "holder-1.json"
     card.write_text(json.dumps({"host": "n9", "machine": "n9 elsewhere", "pid": 9, "job": "76", "renewed": 5.0}))
-    os.utime(card, (heard := time.time() - STALE + 8, heard))
-    said = site(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77")
+    look(task)
+    os.utime(card, (heard := time.time() - STALE - 10, heard))
+    said, _ = task.communicate(timeout=LIMIT)
+    assert task.returncode == 0, said
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "finished", said
 
 
@@ -94,10 +111,10 @@ def test_a_task_that_is_asked_to_stop(number, status, site, stand):
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
     (name,) = submission.runs[0]
-    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.1")
-    until(lambda: (site.runs / name / "checkpoint.pt").exists(), 60, "a checkpoint")
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.5")
+    until(lambda: (site.runs / name / "checkpoint.pt").exists(), task, "a checkpoint")
     task.send_signal(number)
-    said, _ = task.communicate(timeout=60)
+    said, _ = task.communicate(timeout=LIMIT)
     assert task.returncode == status, said
     assert json.loads((site.runs / name / "result.json").read_text())["status"] == "interrupted"
     requeued = ["requeue", "77"] in stand.calls("scontrol")
@@ -137,12 +154,13 @@ def test_a_time_limit_is_told_from_a_preemption(clock, counted, site, stand, mon
     assert timeouts(submission.folder, 1) == 2 * counted
 
 
-@pytest.mark.parametrize(("refusals", "warning", "ends"), [(3, 60.0, "requeued"), (99, 0.3, "gives up")])
-def test_a_controller_that_is_asked_by_a_thousand_at_once_is_asked_again(
-    refusals, warning, ends, stand, monkeypatch, tmp_path
-):
+@pytest.mark.parametrize(("refusals", "ends"), [(3, "requeued"), (99, "gives up")])
+def test_a_controller_that_is_asked_by_a_thousand_at_once_is_asked_again(refusals, ends, monkeypatch, tmp_path):
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr("ablate.cluster.task.time", clock)
+    monkeypatch.setattr(slurm, "clock", lambda job: None)
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    monkeypatch.setattr("ablate.cluster.task.LOOK", 0.1)
     asked = []
 
     def requeue(job):
@@ -151,24 +169,25 @@ def test_a_controller_that_is_asked_by_a_thousand_at_once_is_asked_again(
             raise AblateError("SLURM refused: Socket timed out")
 
     monkeypatch.setattr(slurm, "requeue", requeue)
-    options = argparse.Namespace(submission=tmp_path, task=0, warning=warning, max_timeouts=1)
+    options = argparse.Namespace(submission=tmp_path, task=0, warning=60.0, max_timeouts=1)
     if ends == "requeued":
         assert _stopped(options, signal.SIGUSR1) == 0
         assert asked == ["77"] * (refusals + 1)
     else:
         with pytest.raises(AblateError, match="Socket timed out"):
             _stopped(options, signal.SIGUSR1)
-        assert len(asked) > 1
+        assert 60 / LOOK < len(asked) < refusals
+        assert 60 < now[0] <= 60 + LOOK
 
 
 def test_status_says_that_a_task_has_given_up(site, stand):
     site(*site.experiment("drill"), SLURM)
     (submission,) = read_submissions(site.runs)
     (name,) = submission.runs[0]
-    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.1")
-    until(lambda: (site.runs / name / "checkpoint.pt").exists(), 60, "a checkpoint")
+    task = site.start(str(submission.folder), "0", module="ablate.cluster.task", SLURM_JOB_ID="77", SLOW="0.5")
+    until(lambda: (site.runs / name / "checkpoint.pt").exists(), task, "a checkpoint")
     task.send_signal(signal.SIGTERM)
-    task.communicate(timeout=60)
+    task.communicate(timeout=LIMIT)
     give_up(submission.folder, 0, "the time limit was reached 3 times")
     said = site("--experiment", "drill", module="ablate.status", COLUMNS="300")
     assert "interrupted: the time limit was reached 3 times" in said

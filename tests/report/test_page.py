@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from ablate.report.__main__ import main
+from tests.waiting import LIMIT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NASTY = "<img src=x onerror=document.title='hacked'>\"'&amp;"
@@ -45,10 +46,11 @@ def open_page(report):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER)
+        browser = playwright.chromium.launch(executable_path=BROWSER, timeout=1000 * LIMIT)
 
         def show(width=1280, scheme="light"):
             context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            context.set_default_timeout(1000 * LIMIT)
             page = context.new_page()
             told = []
             page.on("console", lambda message: told.append(f"console: {message.text}"))
@@ -68,7 +70,7 @@ def first_cells(page):
 def test_it_opens_from_disk_says_nothing_and_asks_for_nothing(open_page, report):
     page, told = open_page()
     page.mouse.wheel(0, 5000)
-    page.wait_for_timeout(200)
+    page.wait_for_load_state("networkidle")
     assert told == [f"request: {report.as_uri()}"]
     assert page.title() == "residual shortcuts – ablate"
     assert page.locator("figure svg").count() == 4  # all rows; identity against three
@@ -118,7 +120,7 @@ def test_hovering_a_mark_gives_its_values(open_page):
     box = mark.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tip = page.locator("#tip")
-    assert tip.is_visible()
+    tip.wait_for()
     assert tip.inner_text().startswith("identity: 5.50, n = 3, mean 5.50")
 
 

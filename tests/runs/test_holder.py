@@ -1,5 +1,6 @@
 """One holder a run, and nobody waits for the dead."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from ablate.runs import holder
 from ablate.runs.holder import Holder, Lost, living
+from tests.waiting import until
 
 
 def card(folder, number=1, **changes):
@@ -94,10 +96,9 @@ def test_of_many_at_once_one_gets_it(tmp_path):
 
 def test_the_heartbeat_says_how_far_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(holder, "BEAT", 0.01)
-    steps = iter(range(1000))
+    steps = itertools.count()
     held = Holder(tmp_path, lambda: {"step": next(steps)})
     held.take()
     with held:
-        while living(tmp_path)["step"] < 3:
-            time.sleep(0.01)
+        until(lambda: living(tmp_path)["step"] >= 3)
     assert list(tmp_path.iterdir()) == []

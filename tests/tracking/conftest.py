@@ -2,34 +2,60 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.waiting import LIMIT
+
+
+@pytest.fixture(scope="session")
+def nowhere():
+    """An address where nobody listens, and nobody will: the port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
 
 @pytest.fixture
-def ablate(tmp_path):
+def begin(tmp_path, nowhere):
     """`python -m MODULE WORDS` in an empty folder, against `server` if one is given; without one there is no key."""
     (tmp_path / "home").mkdir()
 
-    def run(*words, server=None, module="ablate", **environment):
+    def start(*words, server=None, module="ablate", **environment):
         kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", module, *words],
             cwd=tmp_path,
             env={
                 **kept,
                 "HOME": str(tmp_path / "home"),
                 "PYTHONPATH": os.pathsep.join(sys.path),
-                "WANDB_BASE_URL": "http://127.0.0.1:9",  # where nobody listens
+                "WANDB_BASE_URL": nowhere,
                 **(server.environment if server else {}),
                 **environment,
             },
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=180,
         )
+
+    return start
+
+
+@pytest.fixture
+def ablate(begin):
+    """The same, to its end."""
+
+    def run(*words, **options):
+        process = begin(*words, **options)
+        try:
+            out, err = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
 

@@ -78,6 +78,7 @@ class Server:
             "WANDB_API_KEY": KEY,
             "WANDB_MODE": "online",
             "WANDB_ERROR_REPORTING": "false",
+            "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",  # seconds, in place of 15
             "no_proxy": "127.0.0.1",
         }
 
