@@ -1,6 +1,8 @@
 """The benchmark runs, counts what it says, and keeps its figures; how fast anything is, no test says."""
 
+import functools
 import json
+import operator
 
 import pytest
 import torch
@@ -9,8 +11,10 @@ from torch import nn
 from ablate.bench import __main__ as bench
 from ablate.bench import limits, tables
 from ablate.bench.__main__ import main
+from ablate.bench.apart import Apart
 from ablate.bench.reference import Reference
-from ablate.bench.speed import HARNESS, REFERENCE, TEN_LINES
+from ablate.bench.speed import HARNESS, REFERENCE, TEN_LINES, _training
+from ablate.errors import AblateError
 from ablate.models.cost import multiply_adds
 
 
@@ -40,6 +44,40 @@ def test_a_matrix_product_is_counted_as_two_operations_a_multiply_add(monkeypatc
     assert limits.bandwidth(torch.device("cpu")) == 2 * 2**28 / 0.5
 
 
+@pytest.mark.parametrize(
+    ("shortcut", "wanted"),
+    [
+        ("identity", {torch.bfloat16: 7}),  # at depth 8 a stem and six
+        ("gate", {torch.bfloat16: 7, torch.float32: 3}),  # h(x) is computed in float32, whatever the rest is
+    ],
+)
+def test_each_convolution_of_a_step_is_called_in_its_own_precision(shortcut, wanted, resolve, monkeypatch):
+    from ablate.training import trial
+
+    step, _ = trial.prepare(resolve("depth=8", f"shortcut={shortcut}", "device=cpu", "precision=bfloat16"), pytest.fail)
+    called = []
+    monkeypatch.setattr(limits, "_seconds", lambda one, device: called.append(one) or 1.0)
+    assert limits.convolutions(step) == sum(wanted.values())
+    assert {one.dtype for one in called} == set(wanted)
+    assert [one.of_pictures for one in called].count(True) == 1
+
+
+def test_a_contestant_apart_answers_and_one_that_dies_is_a_sentence():
+    with Apart(functools.partial, operator.mul, 2.0) as apart:
+        assert [apart(1.5), apart(2.0)] == [3.0, 4.0]
+    with pytest.raises(AblateError, match="process ended"), Apart(operator.truediv, 1, 0) as dead:
+        dead(1.0)
+    assert not apart.process.is_alive()
+    assert not dead.process.is_alive()
+
+
+def test_what_is_changed_for_a_contestant_is_changed(resolve):
+    changed, after = [], []
+    _training(resolve("depth=8", "device=cpu", "threads=1"), changed.append, after.append)(0.0)
+    assert len(changed) == 1
+    assert len(after) == 4
+
+
 def test_the_reference_loop_trains(resolve):
     reference = Reference(resolve("depth=8", "epochs=3", "device=cpu"))
     assert isinstance(reference.net, nn.Module)
@@ -51,7 +89,7 @@ def test_speed_is_measured_and_kept(tmp_path, capsys):
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     (setting,) = json.loads((tmp_path / "out" / "speed.json").read_text())["settings"].values()
     speeds = setting["images_per_second"]
-    assert {REFERENCE, HARNESS, TEN_LINES, "harness in bfloat16"} < set(speeds)
+    assert {REFERENCE, HARNESS, TEN_LINES, "harness in bfloat16", "harness, memory given back"} < set(speeds)
     assert all(0 < spread["min"] <= spread["median"] <= spread["max"] for spread in speeds.values())
     ratio = setting["against_reference"][HARNESS]["median"]
     assert ratio == pytest.approx(speeds[HARNESS]["median"] / speeds[REFERENCE]["median"])
@@ -83,5 +121,7 @@ def test_bad_words_are_one_sentence(capsys, tmp_path, monkeypatch):
         patch.setitem(bench.WHAT, "speed", lambda options: {})
         assert main(["speed", "--out", str(tmp_path / "file" / "out")]) == 1
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+    assert main(["speed", "depth=8", "recipe.batch=600"]) == 2
+    assert "an epoch of 2 steps is too short to be measured" in capsys.readouterr().err
     assert main(["speed", "depth=7"]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "ablate.bench: depth 7 is not 6n+2; nearest: 8, 14"

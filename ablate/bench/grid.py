@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from ablate.bench.reference import Reference
 from ablate.config import Config
 from ablate.errors import AblateError, ConfigError
+from ablate.machine import cores
 from ablate.runs.reading import read_runs
 from ablate.terminal import say
 
@@ -32,6 +34,7 @@ def grid(words: list[str]) -> dict[str, Any]:
         runs = read_runs(Path(folder)).runs
     if other := [run for run in runs if run.state != "finished"]:
         raise AblateError(f"{other[0].folder.name} is {other[0].state}: only runs of full length can be compared")
+    torch.set_num_threads(cores())
     images = sum(run.result["steps"] * run.config["recipe"]["batch"] for run in runs)
     began = time.perf_counter()
     for number, run in enumerate(runs, 1):

@@ -53,46 +53,58 @@ def limit(step: Step) -> Limit:
     )
 
 
+@dataclass(frozen=True)
+class _Convolution:
+    """What decides how long one takes."""
+
+    picture: torch.Size
+    weight: torch.Size
+    dtype: torch.dtype
+    of_pictures: bool  # whose gradient nobody asks for
+    stride: tuple[int, ...]
+    padding: str | tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
 def convolutions(step: Step) -> float:
     """Seconds that a step's convolutions take by themselves, forward and backward, as torch computes each of them."""
-    seen: Counter[tuple[torch.Size, torch.Size, tuple[int, ...], tuple[int, ...], bool]] = Counter()
+    seen: Counter[_Convolution] = Counter()
 
     def see(module: nn.Module, inputs: tuple[torch.Tensor, ...], _output: object) -> None:
         assert isinstance(module, nn.Conv2d)
-        stride, padding = (tuple(map(int, of)) for of in (module.stride, module.padding))
-        seen[inputs[0].shape, module.weight.shape, stride, padding, inputs[0].requires_grad] += 1
+        x, weight = inputs[0], module.weight
+        dtype = step.precision if torch.is_autocast_enabled(step.device.type) else x.dtype
+        how = (module.stride, module.padding, module.dilation, module.groups)
+        seen[_Convolution(x.shape, weight.shape, dtype, not x.requires_grad, *how)] += 1
 
-    hooks = [module.register_forward_hook(see) for module in step.net.modules() if type(module) is nn.Conv2d]
+    hooks = [module.register_forward_hook(see) for module in step.net.modules() if isinstance(module, nn.Conv2d)]
     try:
         step.forward(step.next_batch()[0])
     finally:
         for hook in hooks:
             hook.remove()
-    return sum(count * _convolution(step, *shapes) for shapes, count in seen.items())
+    return sum(count * _seconds(one, step.device) for one, count in seen.items())
 
 
-def _convolution(
-    step: Step,
-    input_shape: torch.Size,
-    weight_shape: torch.Size,
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    from_a_unit: bool,
-) -> float:
+def _seconds(one: _Convolution, device: torch.device) -> float:
     def numbers(shape: torch.Size) -> torch.Tensor:
-        drawn = torch.randn(shape, device=step.device).to(step.precision)
-        return drawn.contiguous(memory_format=torch.channels_last)
+        drawn = torch.randn(shape, device=device).to(one.dtype).contiguous(memory_format=torch.channels_last)
+        return drawn.requires_grad_()
 
-    x, weight = numbers(input_shape), numbers(weight_shape)
-    fixed = (stride, padding, (1, 1), False, (0, 0), input_shape[1] // weight_shape[1])
-    gradient = numbers(torch.ops.aten.convolution(x, weight, None, *fixed).shape)
+    def forward() -> torch.Tensor:
+        return torch.conv2d(x, weight, None, one.stride, one.padding, one.dilation, one.groups)
+
+    x, weight = numbers(one.picture), numbers(one.weight)
+    wanted = [weight] if one.of_pictures else [x, weight]
+    x.requires_grad_(not one.of_pictures)
+    gradient = numbers(forward().shape).detach()
 
     def several() -> None:  # in a row, so that a GPU's queue is never empty
         for _ in range(REPEATS):
-            torch.ops.aten.convolution(x, weight, None, *fixed)
-            torch.ops.aten.convolution_backward(gradient, x, weight, None, *fixed, [from_a_unit, True, False])
+            torch.autograd.grad(forward(), wanted, gradient)
 
-    return _best(several, step.device) / REPEATS
+    return _best(several, device) / REPEATS
 
 
 def bandwidth(device: torch.device) -> float:

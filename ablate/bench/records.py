@@ -19,30 +19,28 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
     import torch
 
     from ablate.config import Config, from_overrides
-    from ablate.data.load import load
-    from ablate.models import build
+    from ablate.machine import cores
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
+    from ablate.training.device import keep_memory
     from ablate.training.loop import train
-    from ablate.training.trial import Nobody
+    from ablate.training.trial import Nobody, prepare
 
     def settings(results: str) -> Config:
         return from_overrides(*QUICKSTART, f"results={results}", *overrides)
 
     def bare() -> None:
         config = settings("unused")
-        pictures = load(config.data)
-        net = build(config, channels=pictures.channels, classes=len(pictures.classes))
-        net.to(memory_format=torch.channels_last)
-        data = config.data
+        torch.set_num_threads(config.threads or cores())
+        step, _ = prepare(config, lambda sentence: None)
         train(
-            net,
-            pictures,
+            step.net,
+            step.pictures,
             config.recipe,
-            seed=0,
-            shift=data.shift,
-            flip=data.flip,
-            precision=torch.float32,
+            seed=config.seed,
+            shift=config.data.shift,
+            flip=config.data.flip,
+            precision=step.precision,
             observer=Nobody(),
         )
 
@@ -50,7 +48,7 @@ def records(pairs: int, overrides: list[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             run(settings(folder), Progress())
 
-    torch.set_num_threads(1)
+    keep_memory()
     return _compare(pairs, bare=bare, kept=kept)
 
 

@@ -19,17 +19,17 @@ from ablate.bench.apart import Apart, Burst
 from ablate.bench.limits import convolutions, limit
 from ablate.bench.reference import Reference
 from ablate.config import Config
+from ablate.errors import ConfigError
 from ablate.machine import cores
 from ablate.terminal import say
 from ablate.training import trial
 from ablate.training.device import keep_memory
-from ablate.training.graph import graphed
+from ablate.training.graph import STEPS, graphed
 from ablate.training.loop import evaluate, train
 from ablate.training.schedule import learning_rate
 from ablate.training.step import Step
 
 REFERENCE, HARNESS, TEN_LINES = "reference loop", "harness", "the same in ten lines"
-Change = Callable[[Step], Callable[[], None] | None]
 
 
 @dataclass
@@ -46,7 +46,9 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     threads = config.threads or cores()
     torch.set_num_threads(threads)
     keep_memory()
-    step = _prepared(config)
+    step = _prepared(replace(config, compile=False))  # as it is counted and looked into
+    if step.per_epoch < STEPS:
+        raise ConfigError(f"an epoch of {step.per_epoch} steps is too short to be measured: use a smaller recipe.batch")
     with ExitStack() as stack:
         field = list(_field(config, step, threads, stack))
         speeds: dict[str, list[float]] = {one.name: [] for one in field}

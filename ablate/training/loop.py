@@ -172,6 +172,7 @@ def train(
             the_step.rate.fill_(learning_rate(step, total, recipe))
             if accelerate and the_step.per_epoch - index >= graph.STEPS:
                 take_step, accelerate = accelerate(the_step), None
+                mark = time.perf_counter()  # making a graph is no training
         the_step.rate.fill_(learning_rate(step, total, recipe))
         take_step()
         step += 1

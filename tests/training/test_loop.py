@@ -29,13 +29,13 @@ class Scripted(torch.nn.Module):
 
 
 def test_evaluation_counts_every_picture_once():
-    # 2,500 pictures, so that the last batch is smaller: 1,000 dark ones and 1,500 bright ones, all labelled 1
-    x = torch.cat([torch.zeros(1000, 1, 1, 1), torch.full((1500, 1, 1, 1), 255)]).to(torch.uint8)
+    # 2,503 pictures, so that the last batch is smaller: 1,000 dark ones and 1,503 bright ones, all labelled 1
+    x = torch.cat([torch.zeros(1000, 1, 1, 1), torch.full((1503, 1, 1, 1), 255)]).to(torch.uint8)
     mean = torch.full((1, 1, 1, 1), 0.25)
     net = Scripted().train()
-    loss, error = evaluate(net, x, torch.ones(2500, dtype=torch.int64), mean, torch.float32)
-    assert error == pytest.approx(40.0)  # the dark ones score -0.25
-    wanted = (1000 * math.log(1 + math.exp(0.25)) + 1500 * math.log(1 + math.exp(-0.75))) / 2500
+    loss, error = evaluate(net, x, torch.ones(2503, dtype=torch.int64), mean, torch.float32)
+    assert error == pytest.approx(100 * 1000 / 2503)  # the dark ones score -0.25
+    wanted = (1000 * math.log(1 + math.exp(0.25)) + 1503 * math.log(1 + math.exp(-0.75))) / 2503
     assert loss == pytest.approx(wanted, rel=1e-5)
 
 
