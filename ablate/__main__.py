@@ -8,6 +8,7 @@ torch is imported only after the configuration stands, so that help and a mistak
 
 # ruff: noqa: E402  what answers Ctrl-C stands before the imports that take a second
 
+import itertools
 import os
 import signal
 import sys
@@ -38,6 +39,8 @@ from ablate.runs.stopping import Interrupted
 from ablate.terminal import say, watched
 
 FULL = "HYDRA_FULL_ERROR"
+VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
+"""Hydra's options that a value follows."""
 
 configuration.register()
 grid.register()
@@ -85,13 +88,25 @@ def _report(error: Exception) -> int:
     return error.exit_status if isinstance(error, AblateError) else AblateError.exit_status
 
 
+def _options_first(words: list[str]) -> list[str]:
+    """Hydra's parser stumbles over an option that stands between overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in VALUED:
+            options += [word, *itertools.islice(rest, 1)]
+        else:
+            (options if word.startswith("-") else overrides).append(word)
+    return options + overrides
+
+
 def main() -> int:
     # With this set Hydra hands every error on instead of printing it over several lines and exiting with 1.
     if os.environ.get(FULL) == "1":
         os.environ["ABLATE_TRACEBACK"] = "1"
     os.environ[FULL] = "1"
-    # Hydra's parser stumbles over an option that stands between overrides.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
+    sys.argv[1:] = _options_first(sys.argv[1:])
     try:
         check_words(sys.argv[1:])
         entry()

@@ -20,10 +20,10 @@ from omegaconf import DictConfig
 
 from ablate import packing
 from ablate.config import Config
-from ablate.errors import ConfigError
+from ablate.errors import ConfigError, one_line
 from ablate.machine import cores, gpus
 from ablate.runs.attempt import Outcome, attempt
-from ablate.runs.stopping import SIGNALS, Stopping
+from ablate.runs.stopping import SIGNALS, Stopping, hear, unheard
 from ablate.terminal import say, watched
 
 
@@ -128,13 +128,18 @@ class _Slot(threading.Thread):
             try:
                 if pool is None:
                     pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self.device,))
-                    self.pid = pool.submit(os.getpid).result()
+                    with unheard():
+                        first = pool.submit(os.getpid)
+                    self.pid = first.result()
                 label = f"[{number + 1}/{len(self.configs)}] "
                 future: Future[Outcome] = pool.submit(_carry_out, self.configs[number], label, self.workers)
                 self.outcomes[number] = future.result()
             except BrokenProcessPool:
                 self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
                 pool = self.pid = None
+            except Exception as error:  # as where no process can be started: the other runs go on
+                self.outcomes[number] = Outcome(1, one_line(error))
+        self.pid = None  # from here on the number may be another's
         if pool is not None:
             pool.shutdown()
 
@@ -148,7 +153,7 @@ class _Slot(threading.Thread):
 def _settled(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome]:
     """Every run has its outcome; where a signal stopped the grid, what it cut short carries that signal's status."""
     if stopping.signum is None:
-        return [outcome for outcome in outcomes if outcome is not None]
+        return [outcome or Outcome(1, "nobody carried it out") for outcome in outcomes]
     stopping.answered = True
     cut = Outcome(128 + stopping.signum, "not begun", interrupted=True)
     return [cut if outcome is None or outcome.interrupted else outcome for outcome in outcomes]
@@ -191,6 +196,7 @@ def _begin(device: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    hear()
     threading.Thread(target=_outlive_nobody, daemon=True, name="orphan").start()
 
 

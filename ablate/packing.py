@@ -13,13 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context, parent_process
 from typing import Any
 
 from ablate.config import Config
 from ablate.errors import AblateError, one_line
-from ablate.runs.signature import label
+from ablate.runs.signature import cell
+from ablate.runs.stopping import hear, unheard
 
 SECONDS = 2.0
 """Of training that a trial counts, once its processes have all warmed up."""
@@ -63,6 +65,8 @@ def trials(
         try:
             trial = _try(hungriest, runs, device, hungriest.threads or max(1, cores // runs), stopped)
         except Failed as error:
+            if stopped():  # what asked to stop may have reached the trial's processes as well
+                return []
             if not done:
                 raise AblateError(f"pack=auto: a trial of one run failed: {error}") from error
             break
@@ -89,18 +93,25 @@ def describe(done: list[Trial]) -> str:
 
 
 def _hungriest(configs: list[Config]) -> Config:
-    """Of the deepest nets, the one that keeps most for its backward pass; told in a process that may import torch."""
-    depth = max(config.depth for config in configs)
-    found = {label(config.shortcut): config for config in configs if config.depth == depth}
+    """The one that keeps most for its backward pass; told in a process that may import torch."""
+    deepest: dict[str, Config] = {}  # of those that differ in depth and seed alone
+    for config in sorted(configs, key=lambda config: config.depth):
+        deepest[cell({**asdict(config), "depth": 0})] = config
+    found = list(deepest.values())
     if len(found) == 1:
-        return next(iter(found.values()))
+        return found[0]
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_listen_to_the_parent) as pool:
-        kept = list(pool.map(_kept, found.values()))
-    return max(zip(kept, found.values(), strict=True), key=lambda pair: pair[0])[1]
+        with unheard():
+            answers = pool.map(_kept, found)
+        try:
+            kept = list(answers)
+        except BrokenProcessPool:  # the trial will say so
+            return found[0]
+    return max(zip(kept, found, strict=True), key=lambda pair: (pair[0], pair[1].precision == "float32"))[1]
 
 
 def _kept(config: Config) -> int:
-    """Bytes that autograd keeps of one forward pass over two pictures; 0 for a net that cannot be had."""
+    """Bytes that autograd keeps of a batch's forward pass in float32; 0 for a net that cannot be had."""
     import torch
 
     from ablate.data.load import load
@@ -118,9 +129,9 @@ def _kept(config: Config) -> int:
         net = build(config, channels=pictures.channels, classes=len(pictures.classes))
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             net(pictures.train_x[:2].float())
-    except Exception:  # the run itself will say so, and the others of its grid go on
+    except (Exception, SystemExit):  # the run itself will say so, and the others of its grid go on
         return 0
-    return kept
+    return kept // 2 * config.recipe.batch
 
 
 def _numbers(runs: int, device: str | None, cores: int) -> Iterator[int]:
@@ -143,8 +154,9 @@ def _try(
     ready, answers = context.Barrier(runs), context.Queue()
     arguments = (config, device, threads, ready, answers)
     processes = [context.Process(target=_train, args=arguments, daemon=True) for _ in range(runs)]
-    for process in processes:
-        process.start()
+    with unheard():
+        for process in processes:
+            process.start()
     found: list[tuple[float, int, int]] = []
     until = time.monotonic() + PATIENCE
     try:
@@ -176,13 +188,14 @@ def _train(config: Config, device: str | None, threads: int, ready: Any, answers
     try:
         answers.put(_trained(config, device, threads, ready))
         ready.wait(PATIENCE)  # what is free is what all of them together leave
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # somebody's own code may end the process
         answers.put(one_line(error))
 
 
 def _listen_to_the_parent() -> None:
     """Ctrl-C reaches every process of a terminal: the parent alone answers it, and ends this one; or is gone itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hear()
     threading.Thread(target=_outlive_nobody, daemon=True).start()
 
 

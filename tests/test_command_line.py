@@ -1,9 +1,11 @@
 """What a wrong request gets: an exit status and one line, and no folder that looks like a run."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy
@@ -303,7 +305,21 @@ def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
     assert "crash.py" in whole.err
 
 
+GUIDE = (Path(__file__).parents[1] / "slurm" / "README.md").read_text()
+
+
 def test_options_may_stand_between_overrides(ask):
     outcome = ask("depth=8", "-m", "seed=0,1", "dry_run=true")
     assert outcome.status == 0, outcome.err
     assert outcome.out.splitlines()[-1].startswith("2 runs")
+
+
+def test_the_clusters_guide_works_as_it_is_printed(ask, tmp_path):
+    (site,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (words,) = re.findall(r"python -m ablate (-m .*cluster=mine)", GUIDE)
+    sites = tmp_path / "elsewhere" / "sites" / "cluster"
+    sites.mkdir(parents=True)
+    (sites / "mine.yaml").write_text(textwrap.dedent(site))
+    outcome = ask(*words.split(), "dry_run=true")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[-1].startswith("80 runs")

@@ -1,11 +1,20 @@
 """Runs side by side on one machine: what each process is given."""
 
 import json
+import os
+import queue
+import signal
+import subprocess
+import sys
 
+import psutil
 import pytest
 
-from ablate.launch import shared_out
+from ablate import launch
+from ablate.launch import ProcessLauncher, shared_out
 from ablate.machine import cores, gpus
+from ablate.runs.stopping import Stopping
+from tests.waiting import LIMIT, until
 
 
 @pytest.mark.parametrize(
@@ -59,3 +68,33 @@ def test_each_process_sees_one_device(process, tmp_path):
     assert {device for device, _ in seen} == {"5", "7"}
     records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/*/result.json")]
     assert [record["status"] for record in records] == ["finished", "finished"]
+
+
+def test_where_no_process_can_be_started_each_run_has_its_answer(resolve, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(launch, "ProcessPoolExecutor", refuse)
+    outcomes = ProcessLauncher(2).carry_out([resolve(f"seed={seed}") for seed in range(3)])
+    assert [(outcome.status, outcome.message) for outcome in outcomes] == [(1, "OSError: no more processes")] * 3
+
+
+def test_a_slot_that_has_ended_signals_nobody():
+    slot = launch._Slot(1, [], [], queue.SimpleQueue(), Stopping(), None)
+    slot.pid = os.getpid()
+    slot.run()
+    assert slot.pid is None
+
+
+def test_ctrl_c_while_processes_start_is_the_grids_alone(tmp_path):
+    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "depth=8", "seed=0,1,2", f"results={tmp_path}"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "ablate", *words]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    family = psutil.Process(process.pid)
+    until(lambda: len(family.children()) >= 2, process, "workers")
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("ablate: interrupted with 3 runs to go")
+    assert "Traceback" not in said

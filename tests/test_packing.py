@@ -122,6 +122,14 @@ def test_a_trial_whose_run_raises_says_why(resolve):
         packing._try(config, 1, None, 1)
 
 
+def test_a_trial_whose_code_ends_the_process_says_so(resolve, tmp_path, monkeypatch):
+    (tmp_path / "leaves.py").write_text("class Leaves:\n    def __init__(self, *_): raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = resolve("depth=8", "device=cpu", "shortcut._target_=leaves.Leaves")
+    with pytest.raises(Failed, match="SystemExit"):
+        packing._try(config, 1, None, 1)
+
+
 def test_the_run_that_keeps_most_is_tried(resolve):
     asked = ("identity", "gate", "none", "exclusive_gate")
     configs = [resolve("depth=8", f"shortcut={name}", "device=cpu") for name in asked]
@@ -131,6 +139,8 @@ def test_the_run_that_keeps_most_is_tried(resolve):
     assert packing._hungriest([broken, *configs]).shortcut["name"] == "exclusive_gate"
     deeper = resolve("depth=14", "device=cpu")
     assert packing._hungriest([*configs, deeper]) is deeper
+    batches = [resolve("depth=8", f"recipe.batch={batch}", f"seed={batch}", "device=cpu") for batch in (32, 1024, 64)]
+    assert packing._hungriest(batches) is batches[1]
 
 
 def test_a_signal_during_the_trials_ends_the_grid_and_leaves_no_process(tmp_path):

@@ -1,13 +1,15 @@
 """What runs are called in words: by what differs between them."""
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from ablate.runs.signature import EXCLUDED, label
+from ablate.runs.signature import EXCLUDED, cell, label, signature
 
-NOT_COMPARED = ("results", "tracker", "checkpoint", "rerun", "dry_run", "experiment", "device", "threads")
+NOT_COMPARED = ("results", "tracker", "checkpoint", "rerun", "dry_run", "experiment")
 """Keys that name no run, though a grid may vary them."""
+LAST = ("device", "threads")
+"""Keys that name a run only where nothing else tells it from another."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}", "unit.name": "{}"}
 
 
@@ -16,9 +18,9 @@ def names(trees: Sequence[dict[str, Any]]) -> list[str]:
 
     `trees` are resolved configurations as plain values.
     """
-    flat = [_flat(tree) for tree in trees]
-    differing = _differing(flat) if len(trees) > 1 else ["depth", "seed"]
-    return [_name(tree, one, differing) for tree, one in zip(trees, flat, strict=True)]
+    if len(trees) == 1:
+        return [_name(trees[0], _flat(trees[0]), ["depth", "seed"])]
+    return _told_apart(trees, signature)
 
 
 def variants(trees: Sequence[dict[str, Any]]) -> list[str]:
@@ -28,10 +30,20 @@ def variants(trees: Sequence[dict[str, Any]]) -> list[str]:
         alike.setdefault((label(tree["shortcut"]), tree["depth"], tree["data"]["name"]), []).append(place)
     found = [""] * len(trees)
     for places in alike.values():
-        flat = [_flat(trees[place]) for place in places]
-        differing = [key for key in _differing(flat) if key != "seed"]
-        for place, one in zip(places, flat, strict=True):
-            found[place] = _name(trees[place], one, differing)
+        for place, name in zip(places, _told_apart([trees[place] for place in places], cell, "seed"), strict=True):
+            found[place] = name
+    return found
+
+
+def _told_apart(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any]], str], *less: str) -> list[str]:
+    """Names by what differs, in few words; in more where those leave two that are not the same with one name."""
+    different = len({identify(tree) for tree in trees})
+    flat = [_flat(tree) for tree in trees]
+    for differing in (_brief, _differing):
+        keys = [key for key in differing(flat) if key not in less]
+        found = [_name(tree, one, keys) for tree, one in zip(trees, flat, strict=True)]
+        if len(set(found)) >= different:
+            break
     return found
 
 
@@ -41,9 +53,13 @@ def _name(tree: dict[str, Any], flat: dict[str, Any], differing: Sequence[str]) 
 
 
 def _differing(flat: Sequence[dict[str, Any]]) -> list[str]:
-    """A set of pictures and a recipe bring several keys with them: where their names differ, the names are enough."""
     keys = dict.fromkeys(key for one in flat for key in one)
-    found = [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
+    return [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
+
+
+def _brief(flat: Sequence[dict[str, Any]]) -> list[str]:
+    """A set of pictures and a recipe bring several keys with them: where their names differ, the names may do."""
+    found = [key for key in _differing(flat) if key not in LAST]
     for group in ("data", "recipe", "unit"):
         if f"{group}.name" in found:
             found = [key for key in found if not key.startswith(f"{group}.") or key == f"{group}.name"]

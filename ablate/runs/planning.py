@@ -14,7 +14,7 @@ STEP = 3
 
 def dry_run(records: list[Record]) -> None:
     """Print each run with its signature, its state and its cost, one line a run; changes nothing."""
-    left = 0.0
+    left, unknown = 0.0, 0
     costs: dict[str, float | None] = {}  # seeds of a cell cost alike
     for record, variant in zip(records, variants([record.tree for record in records]), strict=True):
         state = {"skip": record.status(), "afresh": "would train afresh", "on": "would train"}[wanted(record)]
@@ -27,11 +27,13 @@ def dry_run(records: list[Record]) -> None:
             costs[which] = training_operations(record.config)
         cost = costs[which]
         left += (cost or 0.0) * state.startswith("would")
+        unknown += cost is None and state.startswith("would")
         amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown before its pictures are read"
         config = record.config
         name = f"{variant}, depth {config.depth}, {config.data.name}, seed {config.seed}"
         say(f"{record.folder.name.rpartition('-')[2]}  {state:<18}  {amount}  {name}")
-    say(f"{len(records)} runs; {left:.2e} multiply-adds to train")
+    rest = f" and {unknown} runs of unknown cost" if unknown else ""
+    say(f"{len(records)} runs; {left:.2e} multiply-adds{rest} to train")
 
 
 def training_operations(config: Config) -> float | None:

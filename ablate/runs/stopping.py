@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
@@ -18,6 +20,21 @@ class Interrupted(BaseException):
     def __str__(self) -> str:
         where = "there" if self.kept else "the last checkpoint that could be written"
         return f"{signal.Signals(self.signum).name} at step {self.step}; the same command goes on from {where}"
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """A process that is started inside hears none of them until it says `hear`: a terminal sends Ctrl-C to all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear() -> None:
+    """In a process that was started `unheard`, once it has said what they are to do."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 class Stopping:

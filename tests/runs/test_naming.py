@@ -35,6 +35,12 @@ def test_a_name_says_what_differs_in_the_grid(named, runs, wanted):
     assert named(*runs) == wanted
 
 
+def test_what_names_leave_out_is_said_where_it_alone_tells_runs_apart(named):
+    assert named(("threads=1",), ("threads=2",)) == ["identity threads=1", "identity threads=2"]
+    recipes = [(f"recipe={recipe}", f"recipe.batch={batch}") for recipe in ("digits", "he2016") for batch in (32, 64)]
+    assert len(set(named(*recipes))) == 4
+
+
 def test_names_tell_the_runs_of_a_grid_apart(named):
     grid = [
         (f"shortcut={shortcut}", f"depth={depth}", f"seed={seed}", f"recipe.batch={batch}")
