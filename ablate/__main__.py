@@ -39,8 +39,13 @@ from ablate.runs.stopping import Interrupted
 from ablate.terminal import say, watched
 
 FULL = "HYDRA_FULL_ERROR"
-VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
+VALUED = (
+    *("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"),
+    "--experimental-rerun",
+)
 """Hydra's options that a value follows."""
+KINDS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+"""What may follow --info, or not."""
 
 configuration.register()
 grid.register()
@@ -93,8 +98,14 @@ def _options_first(words: list[str]) -> list[str]:
     options: list[str] = []
     overrides: list[str] = []
     rest = iter(words)
+    if words and words[-1] in ("--info", "-i"):
+        words.append("all")
     for word in rest:
-        if word in VALUED:
+        if word in ("--info", "-i"):
+            kind = next(rest)
+            options.append(f"--info={kind if kind in KINDS else 'all'}")
+            overrides += [] if kind in KINDS else [kind]
+        elif word in VALUED:
             options += [word, *itertools.islice(rest, 1)]
         else:
             (options if word.startswith("-") else overrides).append(word)

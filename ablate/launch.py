@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
@@ -93,11 +93,16 @@ class ProcessLauncher(RecordLauncher):
             ]
             for slot in slots:
                 slot.start()
-            while any(slot.is_alive() for slot in slots):
-                for slot in slots:
-                    slot.join(0.5 / len(slots))
-                    if stopping.signum is not None:  # again and again: a run may have begun since
-                        slot.tell()
+            try:
+                while any(slot.is_alive() for slot in slots):
+                    for slot in slots:
+                        slot.join(0.5 / len(slots))
+                        if stopping.signum is not None:  # again and again: a run may have begun since
+                            slot.tell()
+            except KeyboardInterrupt:  # the second: they would be waited for, and train to their end
+                for process in active_children():
+                    process.kill()
+                raise
             return _settled(outcomes, stopping)
 
 

@@ -62,10 +62,10 @@ def test_each_convolution_of_a_step_is_called_in_its_own_precision(shortcut, wan
     assert [one.of_pictures for one in called].count(True) == 1
 
 
-def test_a_contestant_apart_answers_and_one_that_dies_is_a_sentence():
+def test_a_contestant_apart_answers_and_one_that_fails_is_a_sentence():
     with Apart(functools.partial, operator.mul, 2.0) as apart:
         assert [apart(1.5), apart(2.0)] == [3.0, 4.0]
-    with pytest.raises(AblateError, match="process ended"), Apart(operator.truediv, 1, 0) as dead:
+    with pytest.raises(AblateError, match="ZeroDivisionError: division by zero"), Apart(operator.truediv, 1, 0) as dead:
         dead(1.0)
     assert not apart.process.is_alive()
     assert not dead.process.is_alive()
@@ -121,6 +121,11 @@ def test_bad_words_are_one_sentence(capsys, tmp_path, monkeypatch):
         patch.setitem(bench.WHAT, "speed", lambda options: {})
         assert main(["speed", "--out", str(tmp_path / "file" / "out")]) == 1
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+    for words in (["speed", "seed=0,1"], ["records", "foo=1"], ["speed", ""], ["tracker", "depth=7", "--rounds", "1"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith("ablate.bench: ")
+    with pytest.raises(SystemExit):
+        main(["speed", "--seconds", "inf"])
     assert main(["speed", "depth=8", "recipe.batch=600"]) == 2
     assert "an epoch of 2 steps is too short to be measured" in capsys.readouterr().err
     assert main(["speed", "depth=7"]) == 2

@@ -314,6 +314,13 @@ def test_options_may_stand_between_overrides(ask):
     assert outcome.out.splitlines()[-1].startswith("2 runs")
 
 
+@pytest.mark.parametrize("words", [("depth=8", "--info", "defaults"), ("depth=8", "--info"), ("--info", "depth=8")])
+def test_info_may_stand_anywhere_with_its_kind_or_without(words, process):
+    outcome = process("ablate", *words)
+    assert outcome.status == 0, outcome.err
+    assert "Defaults" in outcome.out
+
+
 def test_the_clusters_guide_works_as_it_is_printed(ask, tmp_path):
     (site,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
     (words,) = re.findall(r"python -m ablate (-m .*cluster=mine)", GUIDE)

@@ -6,6 +6,7 @@ import queue
 import signal
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -86,15 +87,36 @@ def test_a_slot_that_has_ended_signals_nobody():
     assert slot.pid is None
 
 
-def test_ctrl_c_while_processes_start_is_the_grids_alone(tmp_path):
+@pytest.fixture
+def grid(tmp_path):
+    """A grid of three runs in two processes, in a process group of its own, with the workers it has begun."""
     words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "depth=8", "seed=0,1,2", f"results={tmp_path}"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "ablate", *words]
+    command = [sys.executable, "-m", "ablate", *words, "iterations=100000"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     family = psutil.Process(process.pid)
     until(lambda: len(family.children()) >= 2, process, "workers")
+    yield process, family.children(recursive=True)
+    process.kill()
+
+
+def test_ctrl_c_while_processes_start_is_the_grids_alone(grid):
+    process, workers = grid
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("ablate: interrupted with 3 runs to go")
     assert "Traceback" not in said
+    assert not psutil.wait_procs(workers, timeout=LIMIT)[1]
+
+
+def test_a_second_ctrl_c_waits_for_no_run(grid, tmp_path):
+    process, workers = grid
+    until(lambda: list(tmp_path.glob("digits-*/holder-*")), process, "a run")
+    for _ in range(2):  # to the grid alone: its runs hear of it from the grid, or not at all
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    _, said = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(workers, timeout=LIMIT)[1]

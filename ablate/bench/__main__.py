@@ -4,13 +4,19 @@ python -m ablate.bench records                         checkpoints, records and 
 python -m ablate.bench tracker                         a command with tracker=wandb, offline, against tracker=none"""
 
 import argparse
+import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
 from ablate.bench import tables
-from ablate.errors import AblateError
+from ablate.errors import AblateError, ConfigError, one_line
+from ablate.explain import explain
 from ablate.files import to_json, write_whole
 from ablate.machine import describe
 from ablate.terminal import say
@@ -35,16 +41,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=_count, default=5, help="interleaved rounds after one that warms up (%(default)s)"
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each contestant in a round (%(default)s)")
+    parser.add_argument("--seconds", type=_seconds, default=2.0, help="of each contestant in a round (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for the figures as JSON and Markdown")
     options = parser.parse_intermixed_args(arguments)  # overrides may stand behind an option
     try:
         return _bench(options)
     except AblateError as error:
-        say(f"ablate.bench: {error}", error=True)
-        return error.exit_status
+        status, why = error.exit_status, str(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        status, why = ConfigError.exit_status, explain(error)
     except KeyboardInterrupt:
-        return 130
+        status, why = 130, "interrupted"
+    except (Exception, SystemExit) as error:  # somebody's own code may end the process
+        if os.environ.get("ABLATE_TRACEBACK"):
+            raise
+        status, why = AblateError.exit_status, one_line(error)
+    say(f"ablate.bench: {why}", error=True)
+    return status
 
 
 def _count(word: str) -> int:
@@ -53,13 +66,23 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _seconds(word: str) -> float:
+    if not 0 < float(word) < math.inf:
+        raise argparse.ArgumentTypeError("more than 0")
+    return float(word)
+
+
 def _bench(options: argparse.Namespace) -> int:
+    if options.out:  # before minutes of measuring
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AblateError(f"{options.out} cannot be written: {error.strerror}") from error
     found = {"machine": describe(), "what": options.what, **WHAT[options.what](options)}
     text = tables.markdown(found)
     say(text)
     if options.out:
         try:
-            options.out.mkdir(parents=True, exist_ok=True)
             for suffix, content in (("json", to_json(found, indent=1) + "\n"), ("md", text)):
                 write_whole(options.out / f"{options.what}.{suffix}", content.encode())
         except OSError as error:

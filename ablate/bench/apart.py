@@ -1,13 +1,15 @@
 """A contestant in a process of its own: for what holds for the whole of one, as what becomes of freed memory."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from ablate.errors import AblateError
+from ablate.errors import AblateError, one_line
+from ablate.runs.stopping import hear, unheard
 
 Burst = Callable[[float], float]
 
@@ -19,15 +21,19 @@ class Apart:
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, multiprocessing.get_start_method(), make, arguments))
-        self.process.start()
+        with unheard():
+            self.process.start()
         there.close()  # so that its end is heard of
 
     def __call__(self, seconds: float) -> float:
         try:
             self.connection.send(seconds)
-            return float(self.connection.recv())
+            answer = self.connection.recv()
         except (EOFError, OSError) as error:
-            raise AblateError("a contestant's process ended; what it said is above") from error
+            raise AblateError("a contestant's process ended") from error
+        if isinstance(answer, str):
+            raise AblateError(answer)
+        return float(answer)
 
     def __enter__(self) -> "Apart":
         return self
@@ -36,12 +42,21 @@ class Apart:
         with suppress(OSError):  # it may have ended by itself
             self.connection.send(None)  # closing would not do: this process's DataLoader workers hold copies
         self.connection.close()
+        if kind is not None:  # nobody waits for what it is at
+            self.process.terminate()
         self.process.join()
 
 
 def _serve(connection: Connection, method: str, make: Callable[..., Burst], arguments: tuple[Any, ...]) -> None:
     multiprocessing.set_start_method(method, force=True)  # of a DataLoader's workers: what is usual here, not spawn
-    burst = make(*arguments)
-    with suppress(EOFError, KeyboardInterrupt):  # nobody asks any more
-        while (seconds := connection.recv()) is not None:
-            connection.send(burst(seconds))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process of a terminal: the parent answers it
+    hear()
+    with suppress(EOFError, OSError):  # nobody asks any more
+        try:
+            burst = make(*arguments)
+            while (seconds := connection.recv()) is not None:
+                connection.send(burst(seconds))
+        except EOFError:
+            raise
+        except (Exception, SystemExit) as error:  # somebody's own code may end the process
+            connection.send(one_line(error))

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ablate.errors import AblateError, ConfigError
+
 QUICKSTART = ("depth=56", "threads=1", "device=cpu")
 
 
@@ -59,8 +61,11 @@ def tracker(pairs: int, overrides: list[str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             words = [*QUICKSTART, f"results={folder}", f"tracker={name}", *overrides]
             environment = os.environ | {"WANDB_MODE": "offline"}
-            subprocess.run(
-                [sys.executable, "-m", "ablate", *words], env=environment, check=True, stdout=subprocess.DEVNULL
+            done = subprocess.run([sys.executable, "-m", "ablate", *words], env=environment, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            kind = ConfigError if done.returncode == ConfigError.exit_status else AblateError
+            raise kind(
+                f"the command that was to be timed failed: python -m ablate {' '.join([*QUICKSTART, *overrides])}"
             )
 
     return _compare(pairs, none=lambda: command("none"), wandb=lambda: command("wandb"))
