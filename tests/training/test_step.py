@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -282,3 +283,31 @@ def test_a_complex_parameter_of_somebodys_own_is_trained(config):
     config.shortcut = {"name": "turning", "_target_": f"{__name__}.Turning"}
     net, _ = trained(config)
     assert any(value.is_complex() and not torch.equal(value, torch.tensor(1.0 + 0.5j)) for value in net.values())
+
+
+def test_what_makes_a_step_faster_is_not_counted_as_training(config, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("ablate.training.loop.time.perf_counter", lambda: now[0])
+
+    def accelerate(step):
+        now[0] += 1000.0  # as a graph takes a while to be made
+
+        def take():
+            now[0] += 0.5
+            step()
+
+        return take
+
+    step, _ = trial.prepare(config, pytest.fail)
+    ending = train(
+        step.net,
+        step.pictures,
+        replace(config.recipe, iterations=4, epochs=None),
+        seed=0,
+        shift=0,
+        flip=False,
+        precision=step.precision,
+        observer=trial.Nobody(),
+        accelerate=accelerate,
+    )
+    assert ending.images_per_second == step.batch / 0.5
