@@ -51,12 +51,12 @@ def _serve(connection: Connection, method: str, make: Callable[..., Burst], argu
     multiprocessing.set_start_method(method, force=True)  # of a DataLoader's workers: what is usual here, not spawn
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process of a terminal: the parent answers it
     hear()
-    with suppress(EOFError, OSError):  # nobody asks any more
-        try:
-            burst = make(*arguments)
-            while (seconds := connection.recv()) is not None:
-                connection.send(burst(seconds))
-        except EOFError:
-            raise
-        except (Exception, SystemExit) as error:  # somebody's own code may end the process
+    try:
+        burst = make(*arguments)
+        while (seconds := connection.recv()) is not None:
+            connection.send(burst(seconds))
+    except (EOFError, BrokenPipeError):  # nobody asks any more
+        return
+    except (Exception, SystemExit) as error:  # somebody's own code may end the process
+        with suppress(OSError):
             connection.send(one_line(error))
