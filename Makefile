@@ -36,8 +36,8 @@ $(READY): pyproject.toml
 	@touch $@
 
 quickstart: $(READY)
-	$(BIN)/python -m ablate -m +experiment=quickstart
-	$(BIN)/python -m ablate.report --experiment quickstart --out results/report
+	$(BIN)/ablate -m +experiment=quickstart
+	$(BIN)/ablate report --experiment quickstart --out results/report
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto
@@ -58,7 +58,7 @@ simulate: $(READY)
 
 # How fast the harness is and what it costs, into results/bench; half an hour, with nothing else on the machine.
 bench: $(READY)
-	for what in speed grid tracker records; do $(BIN)/python -m ablate.bench $$what --out results/bench || exit 1; done
+	for what in speed grid tracker records; do $(BIN)/ablate bench $$what --out results/bench || exit 1; done
 
 # What ten thousand runs on a thousand nodes do to a file system and to SLURM.
 crowd: $(READY)

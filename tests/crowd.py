@@ -17,11 +17,13 @@ from pathlib import Path
 
 import yaml
 
-from ablate.cluster import slurm, state, submission
-from ablate.config import Config, from_overrides
-from ablate.runs import holder
+from ablate.config.resolve import from_overrides
+from ablate.config.schema import Config
+from ablate.grid.slurm import client as slurm
+from ablate.grid.slurm import state, submission
+from ablate.runs import lock as lock
 from ablate.runs.attempt import attempt
-from ablate.runs.signature import folder_name
+from ablate.runs.identity import folder_name
 from tests import scale
 
 RUNS, NODES = 10_000, 1_000
@@ -65,7 +67,7 @@ def beats(folder: Path, many: int) -> float:
     holders = []
     for number in range(many):
         (folder / f"run-{number}").mkdir(parents=True)
-        held = holder.Holder(folder / f"run-{number}")
+        held = lock.Lock(folder / f"run-{number}")
         held.take()
         holders.append(held)
     began = time.monotonic()
@@ -112,7 +114,7 @@ def under_way(folder: Path) -> None:
         if number < 9000:
             (folder / name).mkdir()
             (folder / name / "config.yaml").write_text(yaml.safe_dump(tree))
-            holder.Holder(folder / name, lambda: {"step": 100, "steps": 400, "images_per_second": 900.0}).take()
+            lock.Lock(folder / name, lambda: {"step": 100, "steps": 400, "images_per_second": 900.0}).take()
     (folder / "_grids" / "crowd").mkdir(parents=True)
     (folder / "_grids" / "crowd" / "plan.json").write_text(json.dumps({"schema": 1, "runs": asked}))
 
@@ -127,13 +129,13 @@ def main() -> int:
     per_beat = beats(folder / "beats", NODES)
     writing, plan_size, reading, joining = plan(folder / "plan")
     under_way(folder / "study")
-    status, again = (scale.measure("ablate.status", str(folder / "study"))[0] for _ in range(2))
-    report, report_again = (scale.measure("ablate.report", str(folder / "study"))[0] for _ in range(2))
+    status, again = (scale.measure("ablate", "status", str(folder / "study"))[0] for _ in range(2))
+    report, report_again = (scale.measure("ablate", "report", str(folder / "study"))[0] for _ in range(2))
     renames = counts["replace"] + counts["rename"]
     lines = [
         f"| a run of {epochs} epochs and 2 checkpoints | {files} files kept, {size / 2**20:.1f} MiB; "
         f"{renames} renames, {counts['fsync']} fsyncs, {counts['link']} links, {counts['unlink']} unlinks |",
-        f"| heartbeats of {NODES:,} runs | one rename each {holder.BEAT:.0f} s: {NODES / holder.BEAT:.0f} a second; "
+        f"| heartbeats of {NODES:,} runs | one rename each {lock.HEARTBEAT:.0f} s: {NODES / lock.HEARTBEAT:.0f} a second; "
         f"this disk takes {per_beat:,.0f} a second from one process |",
         f"| a submission of {RUNS:,} tasks | {writing:.1f} s and {plan_size / 2**20:.0f} MiB in 3 files; a task reads "
         f"its line in {1000 * reading:.0f} ms |",

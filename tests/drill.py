@@ -21,7 +21,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent
 
 import torch
 
-from ablate.config import Config, from_overrides
+from ablate.config.resolve import from_overrides
+from ablate.config.schema import Config
 from ablate.runs.attempt import attempt
 from ablate.runs.reading import TIMES
 from ablate.training.step import Step

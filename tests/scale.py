@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from ablate.config import from_overrides
-from ablate.runs.signature import SCHEMA, folder_name, signature
+from ablate.config.resolve import from_overrides
+from ablate.runs.identity import SCHEMA, folder_name, signature
 
 
 def template() -> dict:

@@ -3,7 +3,7 @@
 python tests/simulation.py --out results/statistics.md        a minute or two; ends with 1 where a promise is broken
 
 A method is offered from as many seeds as it takes to cover the truth in 94 to 96 % of studies where errors are normal
-over seeds, also where they are counts on 500 pictures and often alike. Where errors are skewed it need only keep
+over seeds, also where they are counts on 500 images and often alike. Where errors are skewed it need only keep
 `SKEWED`: the promise of 95 % is not made for them, and the report says so.
 """
 
@@ -25,7 +25,7 @@ PROMISED = (0.94, 0.96)
 SKEWED = 0.925  # Student's t is offered also where errors are skewed by 1, and covers the truth less often there
 WIDEST = 10_000 * SPREAD  # seeds that lie close together make a bootstrap-t wide; only rounding makes it so wide
 
-Draw = Callable[[numpy.random.Generator, tuple[int, ...]], numpy.ndarray]
+Augmentation = Callable[[numpy.random.Generator, tuple[int, ...]], numpy.ndarray]
 
 
 def normal(rng: numpy.random.Generator, shape: tuple[int, ...]) -> numpy.ndarray:
@@ -33,7 +33,7 @@ def normal(rng: numpy.random.Generator, shape: tuple[int, ...]) -> numpy.ndarray
 
 
 def counted(rng: numpy.random.Generator, shape: tuple[int, ...]) -> numpy.ndarray:
-    """As normal, but four times as wide and counted on 500 pictures, as digits are: many seeds give the same error."""
+    """As normal, but four times as wide and counted on 500 images, as digits are: many seeds give the same error."""
     return TRUTH + numpy.round(rng.normal(0, 4 * SPREAD, shape) / 0.2) * 0.2
 
 
@@ -61,7 +61,7 @@ class Kept:
     widest: float
 
 
-def coverage(draw: Draw, n: int, studies: int, rng: numpy.random.Generator) -> dict[str, Kept | None]:
+def coverage(draw: Augmentation, n: int, studies: int, rng: numpy.random.Generator) -> dict[str, Kept | None]:
     """What each method's intervals are worth; None of a method that is not offered for `n` seeds."""
     values = draw(rng, (studies, n))
     intervals = {
@@ -81,7 +81,7 @@ def coverage(draw: Draw, n: int, studies: int, rng: numpy.random.Generator) -> d
     return out
 
 
-def broken_by(draw: Draw, n: int, method: str, kept: Kept) -> Iterator[str]:
+def broken_by(draw: Augmentation, n: int, method: str, kept: Kept) -> Iterator[str]:
     """A sentence for each promise that a method of the report does not keep."""
     least, most = PROMISED
     if draw is skewed:
@@ -100,7 +100,9 @@ def written(kept: Kept | None) -> str:
     return f"{100 * kept.holds:.1f} ({kept.median:.2f}; {kept.widest:.2f}{some})"
 
 
-def false_alarms(draw: Draw, n: int, studies: int, rng: numpy.random.Generator, shared: float) -> tuple[float, float]:
+def false_alarms(
+    draw: Augmentation, n: int, studies: int, rng: numpy.random.Generator, shared: float
+) -> tuple[float, float]:
     """The share of studies of ten rows, none of them different from the baseline, in which some row is called so.
 
     With Holm's correction and without. `shared`: the correlation of a seed's errors over rows.
@@ -132,12 +134,12 @@ def main() -> int:
         "# What the report's intervals and tests are worth",
         "",
         f"Made by `make simulate`: {studies:,} studies drawn for each line, true mean {TRUTH}, spread over seeds "
-        f"{SPREAD} (four times that where counted on 500 pictures, as digits are). In these tables one standard error "
+        f"{SPREAD} (four times that where counted on 500 images, as digits are). In these tables one standard error "
         f"is {100 * numpy.sqrt(0.05 * 0.95 / studies):.2f} points.",
         "",
         "## The 95 % interval of the mean: how often it holds the truth, in percent",
         "",
-        "Normal: as those of ResNet-110, 6.61 ± 0.16, are taken to be. Counted: on few pictures, so that seeds are "
+        "Normal: as those of ResNet-110, 6.61 ± 0.16, are taken to be. Counted: on few images, so that seeds are "
         "often alike. Skewed: a gamma of skewness 1, as where now and then a run goes "
         "badly. A dash: not offered with so few seeds. In brackets: the median and the widest interval, in points of "
         "error, and where some studies are told that their seeds show too little spread for an interval, the share "
@@ -160,7 +162,7 @@ def main() -> int:
         f"Student's t is offered from {stats.STUDENT_FROM} seeds, the bootstrap-t from {stats.BOOTSTRAP_FROM}.",
         "",
         f"**What is promised.** From 5 seeds an interval holds the truth in {100 * PROMISED[0]:g} to "
-        f"{100 * PROMISED[1]:g} % of studies where errors are near normal over seeds, counted on few pictures or not. "
+        f"{100 * PROMISED[1]:g} % of studies where errors are near normal over seeds, counted on few images or not. "
         "Where they are skewed that is not promised: Student's t, which the table shows, then covers less, and the "
         f"bootstrap-t of the CSV comes nearer. Both are held to {100 * SKEWED:g} % at a skewness of 1; more skew costs "
         "more, and ten seeds or fewer do not show which it is. A bootstrap-t of 5 seeds can be very wide, where some "

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from ablate.base.errors import AblateError, ConfigError
+from ablate.base.machine import cores
+from ablate.base.terminal import say
 from ablate.bench.reference import Reference
-from ablate.config import Config
-from ablate.errors import AblateError, ConfigError
-from ablate.machine import cores
+from ablate.config.schema import Config
 from ablate.runs.reading import read_runs
-from ablate.terminal import say
 
 
 def grid(words: list[str]) -> dict[str, Any]:
-    """`python -m ablate -m WORDS` into a folder of its own, then the same runs by the reference loop."""
+    """`ablate -m WORDS` into a folder of its own, then the same runs by the reference loop."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ablate", "-m", *words, f"results={folder}"]
         began = time.perf_counter()
@@ -44,9 +44,7 @@ def grid(words: list[str]) -> dict[str, Any]:
         say(f"  reference {number} of {len(runs)}: test error {error:.2f} %", error=True)
     reference = time.perf_counter() - began
     return {
-        "command": " ".join(
-            ["python -m ablate -m", *(re.sub("^data.root=.*", "data.root=FOLDER", word) for word in words)]
-        ),
+        "command": " ".join(["ablate -m", *(re.sub("^data.root=.*", "data.root=FOLDER", word) for word in words)]),
         "runs": len(runs),
         "images": images,
         "precision": sorted({run.result["precision"] for run in runs}),

@@ -1,6 +1,6 @@
 """How fast a step could be at best: what it must move and multiply, against what this device moves and multiplies.
 
-Counted for a net whose normalisations, activations and additions cost nothing, fused into its convolutions: each
+Counted for a network whose normalisations, activations and additions cost nothing, fused into its convolutions: each
 convolution's output is written and read in the forward pass; in the backward pass its gradient is written and read, and
 the saved output read again: five times its bytes. Multiplied: three times the forward pass's multiply-adds, for the
 outputs, the inputs' gradients and the weights'.
@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from ablate.models.cost import multiply_adds, outputs
+from ablate.training.setup import wait
 from ablate.training.step import Step
-from ablate.training.trial import wait
 
 TRAFFIC = 5
 PASSES = 3
@@ -43,7 +43,7 @@ class Limit:
 
 def limit(step: Step) -> Limit:
     """Of `step` on its device, in its precision and with the threads that are set now."""
-    shape = (step.pictures.channels, *step.pictures.train_x.shape[2:])
+    shape = (step.dataset.channels, *step.dataset.train_x.shape[2:])
     written = sum(numbers for layer, numbers in outputs(step.net, shape) if isinstance(layer, nn.Conv2d))
     return Limit(
         bytes=TRAFFIC * written * step.batch * step.precision.itemsize,
@@ -57,10 +57,10 @@ def limit(step: Step) -> Limit:
 class _Convolution:
     """What decides how long one takes."""
 
-    picture: torch.Size
+    image: torch.Size
     weight: torch.Size
     dtype: torch.dtype
-    of_pictures: bool  # whose gradient nobody asks for
+    of_images: bool  # whose gradient nobody asks for
     stride: tuple[int, ...]
     padding: str | tuple[int, ...]
     dilation: tuple[int, ...]
@@ -95,9 +95,9 @@ def _seconds(one: _Convolution, device: torch.device) -> float:
     def forward() -> torch.Tensor:
         return torch.conv2d(x, weight, None, one.stride, one.padding, one.dilation, one.groups)
 
-    x, weight = numbers(one.picture), numbers(one.weight)
-    wanted = [weight] if one.of_pictures else [x, weight]
-    x.requires_grad_(not one.of_pictures)
+    x, weight = numbers(one.image), numbers(one.weight)
+    wanted = [weight] if one.of_images else [x, weight]
+    x.requires_grad_(not one.of_images)
     gradient = numbers(forward().shape).detach()
 
     def several() -> None:  # in a row, so that a GPU's queue is never empty

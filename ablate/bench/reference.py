@@ -11,9 +11,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ablate.config import Config
+from ablate.config.schema import Config
+from ablate.data.dataset import Dataset
 from ablate.data.load import load
-from ablate.data.pictures import Pictures
 from ablate.models import build
 from ablate.training.device import pick_device
 from ablate.training.loop import per_pixel_mean, total_steps
@@ -23,22 +23,22 @@ WORKERS = 2
 
 
 class Augmented(Dataset[tuple[Tensor, int]]):
-    """One picture at a time, through Pillow."""
+    """One image at a time, through Pillow."""
 
     def __init__(self, x: Tensor, y: Tensor, transform: transforms.Compose) -> None:
-        self.pictures, self.labels, self.transform = x.permute(0, 2, 3, 1).numpy(), y.tolist(), transform
+        self.dataset, self.labels, self.transform = x.permute(0, 2, 3, 1).numpy(), y.tolist(), transform
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        picture = self.pictures[index]
-        image = Image.fromarray(picture.squeeze(2) if picture.shape[2] == 1 else picture)
+        image = self.dataset[index]
+        image = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
         return self.transform(image), self.labels[index]
 
 
 class Centre:
-    """Subtracts the mean picture."""
+    """Subtracts the mean image."""
 
     def __init__(self, mean: Tensor) -> None:
         self.mean = mean
@@ -48,30 +48,30 @@ class Centre:
 
 
 class Reference:
-    """The net of `config` in a loop of the plain kind."""
+    """The network of `config` in a loop of the plain kind."""
 
-    def __init__(self, config: Config, pictures: Pictures | None = None) -> None:
+    def __init__(self, config: Config, dataset: Dataset | None = None) -> None:
         self.config, data = config, config.data
         self.device = pick_device(config.device)
-        pictures = pictures or load(data)
-        mean = per_pixel_mean(pictures.train_x)[0]
+        dataset = dataset or load(data)
+        mean = per_pixel_mean(dataset.train_x)[0]
         centre = [transforms.ToTensor(), Centre(mean)]
-        crop = [transforms.RandomCrop(pictures.train_x.shape[2:], padding=data.shift)] if data.shift else []
+        crop = [transforms.RandomCrop(dataset.train_x.shape[2:], padding=data.shift)] if data.shift else []
         flip = [transforms.RandomHorizontalFlip()] if data.flip else []
         # The workers stay: to start them anew for each epoch of twenty steps would be no fair opponent.
         pinned = self.device.type == "cuda"
         kept: dict[str, Any] = {"num_workers": WORKERS, "persistent_workers": True, "pin_memory": pinned}
-        train = Augmented(pictures.train_x, pictures.train_y, transforms.Compose([*crop, *flip, *centre]))
-        test = Augmented(pictures.test_x, pictures.test_y, transforms.Compose(centre))
+        train = Augmented(dataset.train_x, dataset.train_y, transforms.Compose([*crop, *flip, *centre]))
+        test = Augmented(dataset.test_x, dataset.test_y, transforms.Compose(centre))
         self.train = DataLoader(train, config.recipe.batch, shuffle=True, drop_last=True, **kept)
         self.test = DataLoader(test, 1000, **kept)
         torch.manual_seed(config.seed)
-        self.net = build(config, channels=pictures.channels, classes=len(pictures.classes)).to(self.device)
+        self.net = build(config, channels=dataset.channels, classes=len(dataset.classes)).to(self.device)
         recipe = config.recipe
         self.optimizer = torch.optim.SGD(
             self.net.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
-        self.total = total_steps(recipe, len(pictures.train_y))
+        self.total = total_steps(recipe, len(dataset.train_y))
         self.loss = nn.CrossEntropyLoss()
 
     def steps(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """Steps and images a second: the reference loop, the harness, and the harness with each of its measures off.
 
-Every contestant has a net of its own, and they take turns: what slows the machine down slows all. The harness is
+Every variant has a network of its own, and they take turns: what slows the machine down slows all. The harness is
 `train` itself, with nobody listening. What differs from it for a whole process, as the reference does, has its own.
 """
 
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ablate.bench.apart import Apart, Burst
+from ablate.base.errors import ConfigError
+from ablate.base.machine import cores
+from ablate.base.terminal import say
 from ablate.bench.limits import convolutions, limit
+from ablate.bench.process import BenchmarkProcess, Burst
 from ablate.bench.reference import Reference
-from ablate.config import Config
-from ablate.errors import ConfigError
-from ablate.machine import cores
-from ablate.terminal import say
-from ablate.training import trial
+from ablate.config.schema import Config
+from ablate.training import setup as trial
 from ablate.training.device import keep_memory
 from ablate.training.graph import STEPS, graphed
 from ablate.training.loop import evaluate, train
@@ -33,7 +33,7 @@ REFERENCE, HARNESS, TEN_LINES = "reference loop", "harness", "the same in ten li
 
 
 @dataclass
-class Contestant:
+class Variant:
     """`burst` trains for about so many seconds and gives images a second."""
 
     name: str
@@ -66,7 +66,7 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     return {
         "depth": config.depth,
         "shortcut": config.shortcut["name"],
-        "picture": [step.pictures.channels, *step.pictures.train_x.shape[2:]],
+        "image": [step.dataset.channels, *step.dataset.train_x.shape[2:]],
         "batch": step.batch,
         "precision": str(step.precision).removeprefix("torch."),
         "threads": threads,
@@ -88,30 +88,28 @@ def measure(config: Config, *, rounds: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _field(config: Config, step: Step, threads: int, stack: ExitStack) -> Iterator[Contestant]:
+def _field(config: Config, step: Step, threads: int, stack: ExitStack) -> Iterator[Variant]:
     """The harness, its opponents, and it with one measure off at a time; `stack` ends their processes."""
-    yield Contestant(REFERENCE, stack.enter_context(Apart(_reference, config, threads)), threads)
-    yield Contestant(HARNESS, _training(config), threads)
-    yield Contestant(TEN_LINES, _by_steps(ten_lines(_prepared(config), config), step.batch, step.device), threads)
+    yield Variant(REFERENCE, stack.enter_context(BenchmarkProcess(_reference, config, threads)), threads)
+    yield Variant(HARNESS, _training(config), threads)
+    yield Variant(TEN_LINES, _by_steps(ten_lines(_prepared(config), config), step.batch, step.device), threads)
     other = "float32" if step.precision != torch.float32 else "bfloat16"
-    yield Contestant(f"harness in {other}", _training(replace(config, precision=other)), threads)
+    yield Variant(f"harness in {other}", _training(replace(config, precision=other)), threads)
     # What cannot be part of a graph is to be compared with the harness kernel by kernel.
-    yield Contestant("harness, channels first", _training(config, _channels_first), threads)
+    yield Variant("harness, channels first", _training(config, _channels_first), threads)
     plain = replace(config, graph=False)
-    yield Contestant("harness, SGD parameter by parameter", _training(plain, _slow_sgd), threads)
-    yield Contestant(
-        "harness, loss read at each step", _training(config, after=lambda s: s.losses.sum().item()), threads
-    )
-    yield Contestant("harness, pictures by a DataLoader", _training(plain, _by_loader(config)), threads)
+    yield Variant("harness, SGD parameter by parameter", _training(plain, _slow_sgd), threads)
+    yield Variant("harness, loss read at each step", _training(config, after=lambda s: s.losses.sum().item()), threads)
+    yield Variant("harness, images by a DataLoader", _training(plain, _by_loader(config)), threads)
     if config.graph:
-        yield Contestant("harness, kernel by kernel", _training(plain), threads)
+        yield Variant("harness, kernel by kernel", _training(plain), threads)
     if step.device.type == "cuda":
-        yield Contestant("harness, units compiled", _training(replace(config, compile=True)), threads)
+        yield Variant("harness, units compiled", _training(replace(config, compile=True)), threads)
         return
-    returned = stack.enter_context(Apart(_with_memory_returned, config, threads))
-    yield Contestant("harness, memory given back", returned, threads)
+    returned = stack.enter_context(BenchmarkProcess(_with_memory_returned, config, threads))
+    yield Variant("harness, memory given back", returned, threads)
     if threads > 1:
-        yield Contestant("harness, one thread", _training(config), 1)
+        yield Variant("harness, one thread", _training(config), 1)
 
 
 def _reference(config: Config, threads: int) -> Burst:
@@ -156,7 +154,7 @@ def _training(
         steps = max(4, round(seconds * guess / step.batch))
         ending = train(
             step.net,
-            step.pictures,
+            step.dataset,
             replace(config.recipe, iterations=steps, epochs=None),
             seed=config.seed,
             shift=config.data.shift,
@@ -248,8 +246,8 @@ def _warn(sentence: str) -> None:
 
 def _evaluation(config: Config, step: Step, threads: int, rounds: int, stack: ExitStack) -> dict[str, Any]:
     """Images a second of evaluating the test set, in turns."""
-    reference = stack.enter_context(Apart(_reference_evaluation, config, threads))
-    x, y = step.pictures.test_x, step.pictures.test_y
+    reference = stack.enter_context(BenchmarkProcess(_reference_evaluation, config, threads))
+    x, y = step.dataset.test_x, step.dataset.test_y
     speeds: dict[str, list[float]] = {REFERENCE: [], HARNESS: []}
     for number in range(rounds + 1):
         taken = {
@@ -307,7 +305,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def _ratios(speeds: dict[str, list[float]], base: str) -> dict[str, dict[str, float]]:
-    """Of each contestant to `base`, round by round."""
+    """Of each variant to `base`, round by round."""
     return {
         name: spread([value / of for value, of in zip(values, speeds[base], strict=True)])
         for name, values in speeds.items()

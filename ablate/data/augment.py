@@ -1,6 +1,7 @@
 """Random crop and flip of [A] §4.2, as functions on a whole batch.
 
-What an epoch draws is decided by its seed and its number alone: not by the device, the precision or the net.
+An epoch's augmentation depends on the seed and the epoch's number alone: not on the device, the precision or the
+network.
 """
 
 from dataclasses import dataclass
@@ -9,37 +10,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ablate.seeds import derive
+from ablate.base.seeds import derive
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One epoch's chances. `order`: int64 (N,), a permutation; `offsets`: int64 (N, 2), the crop's top left corner
-    in the padded picture; `flips`: bool (N,)."""
+class Augmentation:
+    """Random augmentation parameters of one epoch.
+
+    `order`: int64 (N,), a permutation; `offsets`: int64 (N, 2), the crop's top left corner in the padded image;
+    `flips`: bool (N,).
+    """
 
     order: Tensor
     offsets: Tensor
     flips: Tensor
 
 
-def draw(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -> Draw:
-    """The order, crops and flips of one epoch over `count` pictures."""
+def augmentation(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -> Augmentation:
+    """Order, crops and flips of one epoch over `count` images."""
     generator = torch.Generator().manual_seed(derive(seed, "augment", epoch))
     order = torch.randperm(count, generator=generator)
     offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
     flips = torch.randint(0, 2, (count,), generator=generator).bool()
-    return Draw(order, offsets, flips if flip else torch.zeros_like(flips))
+    return Augmentation(order, offsets, flips if flip else torch.zeros_like(flips))
 
 
 def crop_and_flip(batch: Tensor, offsets: Tensor, flips: Tensor, *, shift: int) -> Tensor:
-    """Pad by `shift` zeros, cut (H, W) at each picture's offset, mirror where flips says. Batch: (B, C, H, W)."""
+    """Pad by `shift` zeros, crop (H, W) at each image's offset, mirror the images in `flips`. Batch: (B, C, H, W)."""
     if shift:
         height, width = batch.shape[2:]
         padded = functional.pad(batch, (shift,) * 4)
         rows = offsets[:, :1] + torch.arange(height, device=batch.device)
         columns = offsets[:, 1:] + torch.arange(width, device=batch.device)
         columns = torch.where(flips[:, None], columns.flip(1), columns)
-        picture = torch.arange(len(batch), device=batch.device)[:, None, None]
+        image = torch.arange(len(batch), device=batch.device)[:, None, None]
         # Advanced indices around a slice come first: (B, H, W, C), which permuted is channels-last already.
-        return padded[picture, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     return torch.where(flips[:, None, None, None], batch.flip(3), batch)

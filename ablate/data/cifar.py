@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 from torchvision import datasets
 
-from ablate.data.pictures import Pictures
-from ablate.errors import AblateError
+from ablate.base.errors import AblateError
+from ablate.data.dataset import Dataset
 
 SETS = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
 MEGABYTES = {"cifar10": 170, "cifar100": 169}
 
 
-def load_cifar(name: str, root: Path, *, download: bool) -> Pictures:
+def load_cifar(name: str, root: Path, *, download: bool) -> Dataset:
     """The set under `root`, fetched into it first if `download`. Raises AblateError where it is not to be had."""
     reader = SETS[name]
     parts = {}
@@ -23,7 +23,7 @@ def load_cifar(name: str, root: Path, *, download: bool) -> Pictures:
             raise AblateError(_missing(name, root, error if download else None)) from error
     train_x, test_x = (torch.from_numpy(parts[train].data).permute(0, 3, 1, 2).contiguous() for train in (True, False))
     train_y, test_y = (torch.tensor(parts[train].targets) for train in (True, False))
-    return Pictures(train_x, train_y, test_x, test_y, tuple(parts[True].classes))
+    return Dataset(train_x, train_y, test_x, test_y, tuple(parts[True].classes))
 
 
 def _missing(name: str, root: Path, error: Exception | None) -> str:

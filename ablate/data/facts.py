@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Facts:
-    """`shape` is (channels, height, width) of one picture; `train` is how many there are to train on."""
+    """`shape` is (channels, height, width) of one image; `train` is how many there are to train on."""
 
     shape: tuple[int, int, int]
     classes: int

@@ -1,36 +1,25 @@
-"""What a net costs: parameters, and the multiply-adds of one picture."""
+"""What a network costs: parameters, and multiply-adds for one image."""
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
-def parameters(net: nn.Module) -> int:
-    """Learned numbers, batch normalisation's included."""
-    return sum(parameter.numel() for parameter in net.parameters())
-
-
-def multiply_adds(net: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Multiply-adds of convolutions and linear layers for one picture of `shape` (C, H, W): what [A] calls FLOPs."""
-    return sum(
-        numbers * layer.weight[0].numel()  # each number is a sum over one filter
-        for layer, numbers in outputs(net, shape)
-    )
+def parameters(network: nn.Module) -> int:
+    """Learned numbers, including batch normalisation's."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @torch.no_grad()
-def outputs(net: nn.Module, shape: tuple[int, int, int]) -> list[tuple[nn.Conv2d | nn.Linear, int]]:
-    """The convolutions and linear layers in the order of their calls, and the numbers that each gives for a picture."""
-    found: list[tuple[nn.Conv2d | nn.Linear, int]] = []
-    hooks = [
-        layer.register_forward_hook(lambda layer, _inputs, output: found.append((layer, output[0].numel())))
-        for layer in net.modules()
-        if isinstance(layer, (nn.Conv2d, nn.Linear))
-    ]
-    training = net.training
+def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Multiply-adds of convolutions and matrix products for one image (C, H, W): what [A] calls FLOPs.
+
+    Counts the operations that torch dispatches, so those of a custom shortcut too.
+    """
+    training = network.training
     try:
-        net.eval()(torch.zeros(1, *shape, device=next(net.parameters()).device))
+        with FlopCounterMode(display=False) as counter:
+            network.eval()(torch.zeros(1, *shape, device=next(network.parameters()).device))
     finally:
-        net.train(training)
-        for hook in hooks:
-            hook.remove()
-    return found
+        network.train(training)
+    return counter.get_total_flops() // 2

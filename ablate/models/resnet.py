@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from ablate.models.network import Network
 from ablate.models.units import Basic, Shortcut
 
 WIDTHS = (16, 32, 64)
 
 
-class ResNet(nn.Module):
+class ResNet(Network):
     """3×3 convolution to 16 channels, three stages, global average pool, linear.
 
     Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). The first unit of stages two and
-    three halves the resolution. `generator` draws the initial weights of all that is not a shortcut, so nets
+    three halves the resolution. `generator` draws the initial weights of all that is not a shortcut, so networks
     that differ in h alone start from the same F.
     """
 

@@ -7,7 +7,7 @@ gating and frozen gating scale F too.
 
 [A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
 
-    python -m ablate shortcut=gate shortcut.bias_init=-3
+    ablate shortcut=gate shortcut.bias_init=-3
 """
 
 import torch
@@ -68,7 +68,7 @@ class Identity(nn.Module):
 
 
 class NoShortcut(nn.Module):
-    """y = F(x): the plain net, which is constant scaling by 0 ([B] Fig. 2b with λ = 0)."""
+    """y = F(x): the plain network, which is constant scaling by 0 ([B] Fig. 2b with λ = 0)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()

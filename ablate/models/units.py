@@ -32,7 +32,7 @@ class Basic(nn.Module):
 
 
 def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
-    """h(x) + F(x), in float32 where the rest of the net is computed in bfloat16.
+    """h(x) + F(x), in float32 where the rest of the network is computed in bfloat16.
 
     bfloat16 has 8 bits: there 1 - g(x) of a gate at b_g = -7 is 1, and a sum over 54 units loses what each adds.
     Raises ValueError where the sum has not F(x)'s shape.

@@ -9,12 +9,13 @@ from typing import Any
 import numpy
 import pandas
 
-from ablate.errors import AblateError
+from ablate.base.errors import AblateError
+from ablate.base.terminal import plain
 from ablate.report import stats
 from ablate.report.published import FAIL, find, own_depth, same_setting
 from ablate.report.records import every, flatten, said
-from ablate.runs.signature import EXCLUDED, LATER, identity, label
-from ablate.terminal import plain
+from ablate.runs.identity import EXCLUDED, NEUTRAL, identity
+from ablate.runs.naming import label
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 NOT_OF_A_CELL = ("seed", *EXCLUDED)
@@ -38,13 +39,13 @@ def cells(
     | low, high | Student's 95 % interval of the mean, from 3 seeds |
     | bootstrap_low, bootstrap_high | the bootstrap-t's, from 5 seeds, resampling seeds alone |
     | best_epoch | the median of each run's lowest error, which flatters |
-    | outcome | fail or diverged, as [B] Table 1 has it, by the median; empty for a net that trained |
+    | outcome | fail or diverged, as [B] Table 1 has it, by the median; empty for a network that trained |
     | baseline, baseline_cell | the cell it is compared with: all else is alike, of several the one of its option |
     | is_baseline | whether it is that itself |
     | common, difference, difference_low, difference_high, p | paired over the seeds that both have; Student's t |
     | p_holm, verdict | p corrected for the number of rows that are compared here; what follows, in words |
     | published, source, same_setting | the published error and whether this is the setting it was measured in |
-    | parameters, multiply_adds, seconds | of the net; of one picture; mean wall clock of a run |
+    | parameters, multiply_adds, seconds | of the network; of one image; mean wall clock of a run |
     | computed, mixed | device and precision, and whether its runs differ in these |
     | state | of the runs that have not finished, in words |
     | cell, config, place | its hash, its configuration, its place in the papers' order |
@@ -226,7 +227,7 @@ def labels(cells: pandas.DataFrame, *less: str) -> list[str]:
 
 def _typed(row: dict[str, Any], key: str) -> str:
     """A value as it is typed; a switch that an identity leaves out is off."""
-    value = row.get(key, False if key in LATER else None)
+    value = row.get(key, False if key in NEUTRAL else None)
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 

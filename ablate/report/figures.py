@@ -229,7 +229,7 @@ def _bias(config: dict[str, Any]) -> float | None:
 
 
 def by_cost(cells: pandas.DataFrame) -> Drawing | None:
-    """Error against multiply-adds of one picture, the area being the parameters; None of nets that cost the same."""
+    """Error against multiply-adds of one image, the area being the parameters; None of networks that cost the same."""
     shown = cells[numpy.isfinite(cells["median"]) & cells.multiply_adds.notna()]
     if not len(shown) or shown.multiply_adds.max() < 1.25 * shown.multiply_adds.min():
         return None
@@ -237,7 +237,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
     drawing = Drawing(
         figure,
         "Error against operations",
-        "Median over seeds. The area of a mark is the number of the net's parameters: "
+        "Median over seeds. The area of a mark is the number of the network's parameters: "
         f"{shown.parameters.min() / 1e6:.2f} to {shown.parameters.max() / 1e6:.2f} million.",
     )
     lines: dict[str, list[Any]] = {}
@@ -267,7 +267,7 @@ def by_cost(cells: pandas.DataFrame) -> Drawing | None:
         axes.xaxis.set_major_locator(FixedLocator(list(numpy.unique(_round(numpy.geomspace(low, high, 4))))))
     axes.margins(0.12)
     log_axis(axes, "y", list(shown["median"]))
-    axes.set(xlabel="multiply-adds of one picture (millions)", ylabel=f"{_evaluated(cells)} error, last epoch (%)")
+    axes.set(xlabel="multiply-adds of one image (millions)", ylabel=f"{_evaluated(cells)} error, last epoch (%)")
     axes.legend(fontsize=8, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     return drawing
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import matplotlib
 import pandas
 
-from ablate.errors import AblateError
-from ablate.files import write_whole
+from ablate.base.errors import AblateError
+from ablate.base.files import write_whole
+from ablate.base.terminal import is_terminal, say
 from ablate.report import figures, formats, svg, tables
 from ablate.report.curves import read_curves
 from ablate.report.drawing import STYLE, Drawing
 from ablate.report.page import page
-from ablate.terminal import say, watched
 
 MOST_COMPARISONS = 40
 """Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
@@ -157,5 +157,5 @@ def _saved(drawing: Drawing, kind: str) -> bytes:
 
 
 def _progress(line: str) -> None:
-    if watched():
+    if is_terminal():
         print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)

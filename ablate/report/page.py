@@ -62,7 +62,9 @@ def _plain(table: pandas.DataFrame, caption: str) -> dict[str, Any]:
 
 def _question(cells: pandas.DataFrame) -> str:
     if cells.depth.nunique() > 1 and cells.shortcut.nunique() <= 3:
-        return "How does the test error of a net change with its depth, by what stands on the shortcut of each unit?"
+        return (
+            "How does the test error of a network change with its depth, by what stands on the shortcut of each unit?"
+        )
     if cells.unit.nunique() > 1 and cells.shortcut.nunique() == 1:
         return "What does the order of activations in the residual unit do to training?"
     return "What does h(x), the shortcut of every residual unit, do to training?"

@@ -49,7 +49,7 @@ def _row(shortcut: str, error: float, *printed: str, **parameters: float | bool)
 SCALE, EXCLUSIVE, GATE = "constant scaling", "exclusive gating", "shortcut-only gating"
 TABLE_1 = [
     _row("identity", 6.61, "original", "1", "1", "Fig. 2a"),
-    _row("none", math.inf, SCALE, "0", "1", "plain net"),
+    _row("none", math.inf, SCALE, "0", "1", "plain network"),
     _row("constant", math.inf, SCALE, "0.5", "1", "", scale=0.5, residual_scale=1.0),
     _row("constant", 12.35, SCALE, "0.5", "0.5", "frozen gating", scale=0.5, residual_scale=0.5),
     *(
@@ -118,7 +118,7 @@ LAYOUTS = [
 
 
 def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -> bool:
-    """Whether a run's net is that of a published row, whatever it was trained on."""
+    """Whether a run's network is that of a published row, whatever it was trained on."""
     shortcut, unit = config["shortcut"], config["unit"]
     return (
         all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
@@ -130,7 +130,7 @@ def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -
 
 
 def own_depth(configs: list[dict[str, Any]]) -> bool:
-    """Whether each run of a study stands beside the published net of its own depth, or all beside [B] Table 1.
+    """Whether each run of a study stands beside the published network of its own depth, or all beside [B] Table 1.
 
     One rule for a whole study: beside 6.97 of 56 layers, 6.91 of 110 would look like the better one.
     """
@@ -140,8 +140,10 @@ def own_depth(configs: list[dict[str, Any]]) -> bool:
 
 
 def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
-    """The published row of a run's net, of its own depth or of the first that there is, and its place in the papers'
-    order. Whether the two settings are the same is `same_setting`'s to say."""
+    """The published row of a run's network, of its own depth or else the first, and its place in the papers' order.
+
+    Whether the two settings are the same, `same_setting` says.
+    """
     rows = [row for row in EVERY if is_row(config, row, any_depth=True)]
     if not rows:
         return None, len(EVERY)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas
 
-from ablate.errors import AblateError
+from ablate.base.errors import AblateError
+from ablate.base.terminal import plain
+from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, Run, read_runs
-from ablate.runs.signature import label
-from ablate.terminal import plain
 
 TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
 
@@ -36,9 +36,9 @@ def load(path: str | Path, experiment: str | None = None) -> pandas.DataFrame:
     | shortcut, depth, unit, data, recipe, seed | of the configuration |
     | test_error, best_test_error | percent: at the last epoch, and the lowest of all epochs |
     | train_loss, train_error | means over the last epoch; percent |
-    | parameters, multiply_adds | of the net; multiply-adds of one picture |
-    | seconds, images_per_second, steps | wall clock of the run; pictures trained a second; iterations |
-    | evaluated_on | test, or validation: held out of the training pictures |
+    | parameters, multiply_adds | of the network; multiply-adds of one image |
+    | seconds, images_per_second, steps | wall clock of the run; images trained a second; iterations |
+    | evaluated_on | test, or validation: held out of the training images |
     | device, precision, threads, host, versions | what computed it |
     | commit, changed | of the source; whether it had changes that the commit has not |
     | started, ended, command, reason | UTC; what was typed; why it did not finish |
@@ -60,7 +60,7 @@ def read(path: str | Path, experiment: str | None = None) -> Records:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             unread.append(f"{run.folder} is left out, no whole record: {type(error).__name__}: {error}")
     if not rows:
-        raise AblateError(f"{unread[0]}; train one first: python -m ablate shortcut=gate")
+        raise AblateError(f"{unread[0]}; train one first: ablate shortcut=gate")
     return Records(pandas.DataFrame(rows), unread)
 
 
@@ -72,7 +72,7 @@ def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
             raise AblateError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
         found = [said(config, key) for config in runs.config]
         if all(word is None for word in found):
-            from ablate.explain import near
+            from ablate.config.explain import near
 
             known = sorted({key for config in runs.config for key in (*config, *flatten(config))})
             raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, known)}")

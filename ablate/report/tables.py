@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas
 
-from ablate.errors import AblateError
+from ablate.base.errors import AblateError
 from ablate.report import stats
 from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, labels, without
 from ablate.report.published import LAYOUTS, Layout, Published, is_row, same_setting
 from ablate.report.records import every, said
-from ablate.runs.signature import identity
+from ablate.runs.identity import identity
 
 NONE = "–"
 PIVOT = "Median error over seeds, percent, last epoch."
@@ -99,7 +99,7 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     if (cells.n <= 1).all():
         lines.append("One seed a row: single runs swing, so small differences say nothing.")
     if (cells.evaluated_on != "test").any():
-        lines.append("Some rows were evaluated on pictures held out of the training set, not on the test set.")
+        lines.append("Some rows were evaluated on images held out of the training set, not on the test set.")
     return lines
 
 
@@ -166,7 +166,7 @@ def _setting(cell: Any, layout: Layout) -> str:
     if "depth" not in layout.varies:
         words.append(f"depth {cell.depth}")
     if cell.evaluated_on != "test":
-        words.append(f"evaluated on {cell.evaluated_on} pictures")
+        words.append(f"evaluated on {cell.evaluated_on} images")
     return ", ".join(words)
 
 

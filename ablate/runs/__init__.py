@@ -1,1 +1,1 @@
-"""A run: its identity, its folder, and the one that carries it out."""
+"""A run: its identity, its folder, its lock, and carrying it out."""

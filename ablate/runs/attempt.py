@@ -1,11 +1,12 @@
-"""One run of a grid: whatever happens to it is an answer, and the other runs go on."""
+"""One run of a grid: however it ends, the other runs go on."""
 
 import os
 import traceback
 from dataclasses import dataclass
 
-from ablate.config import Config
-from ablate.errors import AblateError, one_line
+from ablate.base.errors import AblateError, one_line
+from ablate.runs.record import Record
+from ablate.runs.tracker import NullTracker
 
 
 @dataclass(frozen=True)
@@ -17,22 +18,22 @@ class Outcome:
     interrupted: bool = False
 
 
-def attempt(config: Config, *, label: str, workers: int, bar: bool) -> Outcome:
-    """Carry out one run and say how it ended; never raises an Exception."""
+def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, bar: bool) -> Outcome:
+    """Carry out one run and return how it ended; raises no Exception."""
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
     from ablate.runs.stopping import Interrupted
 
     progress = Progress(label, bar=bar, every=30.0 if workers > 1 else 0.0)
     try:
-        run(config, progress, workers=workers)
+        run(record, progress, tracker, workers=workers)
     except Interrupted as error:
         return Outcome(error.exit_status, str(error), interrupted=True)
     except KeyboardInterrupt:
         return Outcome(130, "stopped in the middle of a step", interrupted=True)
     except AblateError as error:
         return Outcome(error.exit_status, str(error))
-    except (Exception, SystemExit) as error:  # somebody's own code may end the process
+    except (Exception, SystemExit) as error:  # custom code may end the process
         if os.environ.get("ABLATE_TRACEBACK"):
             traceback.print_exc()
         return Outcome(1, one_line(error))

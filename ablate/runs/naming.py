@@ -1,16 +1,33 @@
-"""What runs are called in words: by what differs between them."""
+"""What runs are called: by their shortcut, and by what else differs among them."""
 
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ablate.runs.signature import EXCLUDED, cell, label, signature
+from ablate.runs.identity import EXCLUDED, cell, signature
 
-NOT_COMPARED = ("results", "tracker", "checkpoint", "rerun", "dry_run", "experiment")
-"""Keys that name no run, though a grid may vary them."""
 LAST = ("device", "threads")
-"""Keys that name a run only where nothing else tells it from another."""
+"""Keys that name a run only if nothing else distinguishes it."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}", "unit.name": "{}"}
+
+
+def label(shortcut: dict[str, Any]) -> str:
+    """A shortcut with its parameters: 'gate bias_init=-6'."""
+    shown = {key: value for key, value in shortcut.items() if key not in ("name", "source", "_target_")}
+    if shown.get("option") == "A":
+        del shown["option"]
+    words = (
+        f"{key}={value:g}"
+        if isinstance(value, float)
+        else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in shown.items()
+    )
+    return " ".join([str(shortcut["name"]), *words])
+
+
+def describe(tree: dict[str, Any], variant: str | None = None) -> str:
+    """A run in one line: 'gate bias_init=-6, depth 20, digits, seed 0'."""
+    return f"{variant or label(tree['shortcut'])}, depth {tree['depth']}, {tree['data']['name']}, seed {tree['seed']}"
 
 
 def names(trees: Sequence[dict[str, Any]]) -> list[str]:
@@ -19,62 +36,58 @@ def names(trees: Sequence[dict[str, Any]]) -> list[str]:
     `trees` are resolved configurations as plain values.
     """
     if len(trees) == 1:
-        return [_name(trees[0], _flat(trees[0]), ["depth", "seed"])]
-    return _told_apart(trees, signature)
+        return [_name(trees[0], flatten(trees[0]), ["depth", "seed"])]
+    return _distinct(trees, signature)
 
 
 def variants(trees: Sequence[dict[str, Any]]) -> list[str]:
-    """Each run's shortcut, and what tells it from those of the same shortcut, depth and data, but for the seed."""
-    alike: dict[Hashable, list[int]] = {}
+    """Each run's shortcut, and what distinguishes it from others of its shortcut, depth and data, except the seed."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
     for place, tree in enumerate(trees):
         alike.setdefault((label(tree["shortcut"]), tree["depth"], tree["data"]["name"]), []).append(place)
     found = [""] * len(trees)
     for places in alike.values():
-        for place, name in zip(places, _told_apart([trees[place] for place in places], cell, "seed"), strict=True):
+        for place, name in zip(places, _distinct([trees[place] for place in places], cell, "seed"), strict=True):
             found[place] = name
     return found
 
 
-def _told_apart(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any]], str], *less: str) -> list[str]:
-    """Names by what differs, in few words; in more where those leave two that are not the same with one name."""
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of keys as one level of dotted ones."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def differing(flat: Sequence[dict[str, Any]], *ignored: str) -> list[str]:
+    """The dotted keys whose values differ, in order; keys of groups in `ignored` do not count."""
+    keys = dict.fromkeys(key for one in flat for key in one if not _within(key, ignored))
+    return [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
+
+
+def _within(key: str, groups: Iterable[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _distinct(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any]], str], *ignored: str) -> list[str]:
+    """Names by what differs, in few words; in more if few leave two different runs with one name."""
     different = len({identify(tree) for tree in trees})
-    flat = [_flat(tree) for tree in trees]
-    for differing in (_brief, _differing):
-        keys = [key for key in differing(flat) if key not in less]
-        found = [_name(tree, one, keys) for tree, one in zip(trees, flat, strict=True)]
+    flat = [flatten(tree) for tree in trees]
+    keys = differing(flat, *EXCLUDED, "shortcut", *ignored)
+    for chosen in (_brief(keys), keys):
+        found = [_name(tree, one, chosen) for tree, one in zip(trees, flat, strict=True)]
         if len(set(found)) >= different:
             break
     return found
 
 
-def _name(tree: dict[str, Any], flat: dict[str, Any], differing: Sequence[str]) -> str:
-    told = (SHORT.get(key, f"{key}={{}}").format(flat[key]) for key in differing if key in flat)
-    return " ".join([label(tree["shortcut"]), *told])
+def _brief(keys: Sequence[str]) -> list[str]:
+    """A dataset or recipe brings several keys with it: if their names differ, the names are enough."""
+    named = [group for group in ("data", "recipe", "unit") if f"{group}.name" in keys]
+    return [key for key in keys if key not in LAST and (not _within(key, named) or key.endswith(".name"))]
 
 
-def _differing(flat: Sequence[dict[str, Any]]) -> list[str]:
-    keys = dict.fromkeys(key for one in flat for key in one)
-    return [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
-
-
-def _brief(flat: Sequence[dict[str, Any]]) -> list[str]:
-    """A set of pictures and a recipe bring several keys with them: where their names differ, the names may do."""
-    found = [key for key in _differing(flat) if key not in LAST]
-    for group in ("data", "recipe", "unit"):
-        if f"{group}.name" in found:
-            found = [key for key in found if not key.startswith(f"{group}.") or key == f"{group}.name"]
-    return found
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys, without the shortcut, which its label tells, and without what does not change a result."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        path = prefix + key
-        if path in NOT_COMPARED or path in EXCLUDED or path == "shortcut":
-            continue
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{path}.")
-        else:
-            flat[path] = value
-    return flat
+def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:
+    words = (SHORT.get(key, f"{key}={{}}").format(flat[key]) for key in keys if key in flat)
+    return " ".join([label(tree["shortcut"]), *words])

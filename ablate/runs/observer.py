@@ -1,56 +1,59 @@
-"""What stands between the loop and the record, the screen and the signals."""
+"""Connects the training loop to the record, the console and the signals."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from ablate.runs.holder import Holder
+from ablate.runs import layout
+from ablate.runs.lock import Lock
 from ablate.runs.progress import Progress
 from ablate.runs.record import Record
 from ablate.runs.stopping import Stopping
 from ablate.training import checkpoint
-from ablate.training.graph import graphed
-from ablate.training.loop import Evaluation
-from ablate.training.step import Step
+from ablate.training.loop import Evaluation, NullObserver
+from ablate.training.setup import Training
 
 
-class Observer:
-    """Writes what the loop says into the record, shows it, and asks for checkpoints when they are due."""
+class Observer(NullObserver):
+    """Writes evaluations into the record, shows them, and asks for checkpoints when they are due."""
 
     def __init__(self, record: Record, progress: Progress, stopping: Stopping, steps: int) -> None:
-        self.record, self.progress, self.stopping = record, progress, stopping
-        self.holder = Holder(record.folder, self.news)
+        self.record, self.progress, self.stopping, self.steps = record, progress, stopping, steps
+        self.lock = Lock(record.folder, self.status)
         self.evaluations: list[Evaluation] = []
-        self.sittings: list[dict[str, Any]] = []  # where and by what each part of the run was computed
-        self.now = self.start = 0
-        self.seconds_before = 0.0
-        self.steps = steps
-        self.began = self.saved = time.monotonic()
-        self.saved_step = -1
-
-    def news(self) -> dict[str, Any]:
-        """What the heartbeat says beside who it is."""
-        speed = (self.now - self.start) * self.record.config.recipe.batch / max(1e-9, time.monotonic() - self.began)
-        return {"step": self.now, "steps": self.steps, "images_per_second": speed}
+        self.sessions: list[dict[str, Any]] = []  # where and by what each part of the run was computed
+        self.training: Training | None = None
+        self.begin(0, 0.0)
 
     def begin(self, step: int, seconds: float) -> None:
+        """Training starts at `step`, after `seconds` in earlier sessions."""
         self.now = self.start = self.saved_step = step
         self.began = self.saved = time.monotonic()
         self.seconds_before = seconds
 
+    def status(self) -> dict[str, Any]:
+        """The progress that the lock file shows."""
+        speed = (self.now - self.start) * self.record.config.recipe.batch / max(1e-9, time.monotonic() - self.began)
+        return {"step": self.now, "steps": self.steps, "images_per_second": speed}
+
     def seconds(self) -> float:
-        """Wall clock of training and evaluating, all sittings together."""
+        """Wall clock of training and evaluation, all sessions together."""
         return self.seconds_before + time.monotonic() - self.began
+
+    def all_sessions(self) -> list[dict[str, Any]]:
+        """What computed each session, as plain values; whether steps are a graph is known only while training."""
+        if self.training is not None:
+            self.sessions[-1]["graph"] = self.training.graphed
+        return self.sessions
 
     def step(self, step: int) -> None:
         self.now = step
         self.progress.step(step)
 
     def evaluation(self, evaluation: Evaluation) -> None:
-        self.holder.check()
+        self.lock.check()
         self.evaluations.append(evaluation)
-        self.record.metric(line(evaluation))
+        self.record.add_metrics(as_line(evaluation))
         self.record.log(self.progress.evaluation(evaluation))
 
     def wants_checkpoint(self) -> bool:
@@ -62,28 +65,23 @@ class Observer:
         return every.minutes is not None and time.monotonic() - self.saved >= 60 * every.minutes
 
     def checkpoint(self, state: dict[str, Any]) -> None:
-        self.holder.check()
+        self.lock.check()
         self.saved, self.saved_step = time.monotonic(), self.now
         kept = True
+        more = {"sessions": self.all_sessions(), "evaluations": [asdict(e) for e in self.evaluations]}
         try:
-            kept_too = {"sittings": self.sittings, "evaluations": [asdict(e) for e in self.evaluations]}
-            checkpoint.save(self.record.folder, {**state, **kept_too})
+            folder = self.record.folder
+            checkpoint.save(folder / layout.CHECKPOINT, folder / layout.OLD_CHECKPOINT, {**state, **more})
         except OSError as error:
             kept = False
-            self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the one before stays, the next try follows")
+            self.warn(f"no checkpoint at step {self.now}: {error.strerror}; the previous one is kept")
         self.stopping.answer(self.now, kept=kept)
-
-    def accelerate(self, step: Step) -> Callable[[], None]:
-        """The step as a graph, if it is to be had; which it is stands in the record."""
-        taken = graphed(step, self.warn)
-        self.sittings[-1]["graph"] = taken is not step
-        return taken
 
     def warn(self, sentence: str) -> None:
         self.progress.warn(sentence)
         self.record.log(f"warning: {sentence}")
 
 
-def line(evaluation: Evaluation) -> dict[str, Any]:
+def as_line(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as a line of metrics.jsonl."""
     return {key: value for key, value in asdict(evaluation).items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, lines everywhere else."""
+"""The console output of a run: a progress bar on a terminal, lines elsewhere."""
 
 import time
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ablate.base.terminal import console, say
+from ablate.runs.naming import describe
 from ablate.runs.record import Record
-from ablate.runs.signature import label
-from ablate.terminal import console, say
 from ablate.training.loop import Evaluation
 
 
@@ -33,13 +33,13 @@ class Progress:
         )
 
     def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
-        name = describe(record)
+        name = describe(record.tree)
         line = (
-            f"{name}: {facts['parameters']:,} parameters, {facts['train_pictures']:,} pictures, {steps:,} steps, "
+            f"{name}: {facts['parameters']:,} parameters, {facts['train_images']:,} training images, {steps:,} steps, "
             f"{facts['precision']} on {facts['device']}, {facts['threads']} thread{'s' * (facts['threads'] > 1)}"
         )
         if start:
-            line += f", from step {start:,} on"
+            line += f", resumed at step {start:,}"
         self._print(line)
         if self.bar:
             self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, completed=start, news="")
@@ -67,16 +67,16 @@ class Progress:
         self.close()
         error = result["test_error"]
         outcome = f"test error {error:.2f} %" if error is not None else f"{result['status']}: {result['reason']}"
-        line = f"{describe(record)}: {outcome} in {result['seconds']:.0f} s -> {record.folder}"
+        line = f"{describe(record.tree)}: {outcome} in {result['seconds']:.0f} s -> {record.folder}"
         self._print(line)
         return line
 
     def skipped(self, record: Record) -> None:
-        self._print(f"{describe(record)}: already trained -> {record.folder}")
+        self._print(f"{describe(record.tree)}: already trained -> {record.folder}")
 
     def busy(self, record: Record, other: dict[str, Any]) -> None:
         who = f"process {other.get('pid', '?')} on {other.get('host', 'another host')}"
-        self._print(f"{describe(record)}: is being trained by {who} -> {record.folder}")
+        self._print(f"{describe(record.tree)}: is being trained by {who} -> {record.folder}")
 
     def warn(self, sentence: str) -> None:
         say(f"ablate: warning: {self.label}{sentence}", error=True)
@@ -88,9 +88,3 @@ class Progress:
     def _print(self, line: str) -> None:
         say(self.label + line)
         self.printed = time.monotonic()
-
-
-def describe(record: Record) -> str:
-    """The run in a few words: its shortcut with its parameters, depth, data and seed."""
-    config = record.config
-    return f"{label(config.shortcut)}, depth {config.depth}, {config.data.name}, seed {config.seed}"

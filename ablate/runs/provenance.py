@@ -1,11 +1,16 @@
-"""What ran: versions and the state of the source."""
+"""What computes a run: device, precision, versions, and the state of the source."""
 
 import functools
 import os
 import platform
+import socket
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import torch
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = ("ablate", "conf")
@@ -14,6 +19,22 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def session(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:
+    """What computes a run from `step` on, as plain values that a checkpoint can hold."""
+    return {
+        "step": step,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device_type": device.type,
+        "precision": str(precision).removeprefix("torch."),
+        "threads": threads,
+        "graph": False,
+        "versions": versions(),
+        "git": git(),
+    }
 
 
 @functools.cache

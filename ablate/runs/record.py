@@ -1,84 +1,97 @@
-"""A run's folder, results/runs/NAME-SIGNATURE/, and nothing of how a run is carried out.
+"""A run's folder as it is written; nothing of how a run is carried out.
 
-result.json appears only when a run has ended, or has been interrupted in good order; it goes when the run is resumed.
+result.json exists only after a run has ended, or was interrupted in good order; it is removed when the run resumes.
 """
 
 import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
-from ablate.config import Config
-from ablate.errors import AblateError
-from ablate.files import sweep_temporaries, to_json, write_whole
-from ablate.runs.signature import folder_name
+from ablate.base.errors import AblateError
+from ablate.base.files import read_json, sweep_temporaries, to_json, write_whole
+from ablate.config.schema import Config
+from ablate.runs import layout
+from ablate.runs.identity import cell, folder_name
 
 DONE = ("finished", "diverged")
-AGAIN = {"failed": ("failed",), "all": (*DONE, "failed")}
-"""What `rerun` trains afresh: never a run under way, which goes on."""
-ASIDE = "_aside"
+RERUN = {"failed": ("failed",), "all": (*DONE, "failed")}
+"""The statuses that rerun= trains again: never an unfinished run, which resumes."""
+
+Action = Literal["skip", "train again", "train"]
 
 
 class Record:
-    """Reads and writes one run's folder. Making one touches nothing on disk."""
+    """A run: its configuration, typed and as plain values (`tree`), and its folder. Creating one touches no file."""
 
     def __init__(self, config: Config) -> None:
         self.config, self.tree = config, asdict(config)
-        self.folder = Path(config.results) / folder_name(self.tree)
+        self.name = folder_name(self.tree)
+        self.cell = cell(self.tree)
+        self.folder = Path(config.results) / self.name
+
+    @property
+    def signature(self) -> str:
+        return self.name.rpartition("-")[2]
 
     def read_result(self) -> dict[str, Any] | None:
-        """What result.json says, or None where there is none, or none that makes sense.
+        """The content of result.json, or None if there is none or it is torn.
 
-        Raises AblateError where there is one that the system does not let us read: it may say that the run is done.
+        Raises AblateError if it cannot be read for another reason: it may say that the run is done.
         """
-        path = self.folder / "result.json"
+        path = self.folder / layout.RESULT
         try:
-            result = json.loads(path.read_text())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
-            return None
+            return read_json(path)
         except OSError as error:
             raise AblateError(f"{path} cannot be read: {error.strerror}") from error
-        return result if isinstance(result, dict) else None
-
-    def finished(self) -> bool:
-        """Whether this very run has been trained to its end: finished or diverged."""
-        result = self.read_result()
-        return result is not None and result.get("status") in DONE
 
     def status(self) -> str:
-        """What result.json says of the run, or 'unfinished' where there is none."""
+        """The status in result.json, or 'unfinished'."""
         result = self.read_result()
         return str(result.get("status")) if result else "unfinished"
 
+    def finished(self) -> bool:
+        """Whether the run was trained to its end: finished or diverged."""
+        return self.status() in DONE
+
+    def action(self) -> Action:
+        """What a request for this run has to do. 'train' resumes if there is a checkpoint."""
+        status = self.status()
+        if status in RERUN.get(self.config.rerun or "", ()):
+            return "train again"
+        return "skip" if status in DONE else "train"
+
     def make_folder(self) -> None:
-        """Raises AblateError where it cannot be made. What is in it is its holder's alone to write."""
+        """Raises AblateError if it cannot be made. Only the process that has its lock writes into it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
-            raise self.unwritable(error) from error
+            raise self._unwritable(error) from error
 
-    def start(self, kept: list[dict[str, Any]]) -> None:
-        """Make the record one of a run under way, with `kept` for its metrics. Call as the holder."""
+    def start(self, metrics: Iterable[dict[str, Any]]) -> None:
+        """Turn the folder into that of an unfinished run with these metrics. Call with its lock."""
         sweep_temporaries(self.folder)
-        result = self.folder / "result.json"
+        result = self.folder / layout.RESULT
         try:
-            write_whole(self.folder / "config.yaml", yaml.safe_dump(self.tree, sort_keys=False).encode())
-            write_whole(self.folder / "metrics.jsonl", "".join(to_json(line) + "\n" for line in kept).encode())
+            write_whole(self.folder / layout.CONFIG, yaml.safe_dump(self.tree, sort_keys=False).encode())
+            lines = "".join(to_json(line) + "\n" for line in metrics)
+            write_whole(self.folder / layout.METRICS, lines.encode())
             if result.exists() and self.read_result() is None:
-                result.replace(self.folder / "result.json.broken")
+                result.replace(result.with_suffix(".json.broken"))
             result.unlink(missing_ok=True)
         except OSError as error:
-            raise self.unwritable(error) from error
+            raise self._unwritable(error) from error
 
-    def metric(self, line: dict[str, Any]) -> None:
-        """Add one evaluation, on disk when this returns. Raises AblateError with the file as it was."""
-        handle = os.open(self.folder / "metrics.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    def add_metrics(self, line: dict[str, Any]) -> None:
+        """Append one evaluation; it is on disk when this returns. Raises AblateError with the file as it was."""
+        handle = os.open(self.folder / layout.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         whole, content = os.fstat(handle).st_size, (to_json(line) + "\n").encode()
         try:
             if os.write(handle, content) < len(content):
@@ -86,48 +99,61 @@ class Record:
             os.fsync(handle)
         except OSError as error:
             os.ftruncate(handle, whole)
-            raise self._full("metrics.jsonl", error) from error
+            raise self.unwritten(layout.METRICS, error) from error
         finally:
             os.close(handle)
 
     def log(self, line: str) -> None:
         try:
-            with open(self.folder / "run.log", "a", encoding="utf-8", errors="backslashreplace") as file:
+            with open(self.folder / layout.LOG, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")
         except OSError:
-            pass  # what a person would have seen is no reason to lose a run
+            pass  # a lost log line is no reason to lose a run
 
-    def result(self, result: dict[str, Any]) -> None:
-        """Say how the run has ended. Raises AblateError where the disk refuses, with nothing half-written."""
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Record how the run ended. Raises AblateError if the disk refuses, with nothing half-written."""
         try:
-            write_whole(self.folder / "result.json", (to_json(result, indent=1) + "\n").encode())
+            write_whole(self.folder / layout.RESULT, (to_json(result, indent=1) + "\n").encode())
         except OSError as error:
-            raise self._full("result.json", error) from error
+            raise self.unwritten(layout.RESULT, error) from error
 
-    def set_aside(self) -> Path:
-        """Move the folder out of the way, whole, and give where it lies now."""
-        aside = self.folder.parent / ASIDE
-        aside.mkdir(parents=True, exist_ok=True)
+    def archive(self) -> Path:
+        """Move the folder to _archived, whole, and return its new path."""
+        archived = self.folder.parent / layout.ARCHIVED
+        archived.mkdir(parents=True, exist_ok=True)
         number = 1
-        while (target := aside / f"{self.folder.name}.{number}").exists():
+        while (target := archived / f"{self.name}.{number}").exists():
             number += 1
         self.folder.rename(target)
         return target
 
-    def unwritable(self, error: OSError) -> AblateError:
+    def _unwritable(self, error: OSError) -> AblateError:
         return AblateError(f"results={self.config.results} cannot be written: {error.strerror}; use results=FOLDER")
 
-    def _full(self, name: str, error: OSError) -> AblateError:
+    def unwritten(self, name: str, error: OSError) -> AblateError:
         return AblateError(
-            f"{self.folder / name} cannot be written: {error.strerror}; free some space and give the same command "
-            "again, which goes on from the last checkpoint"
+            f"{self.folder / name} cannot be written: {error.strerror}; free some space and run the same command "
+            "again, which resumes from the last checkpoint"
         )
 
 
-def wanted(record: Record) -> str:
-    """What is to be done with a run: 'skip' it, train it 'afresh' with the old folder set aside, or go 'on'."""
-    result = record.read_result()
-    status = result.get("status") if result else None
-    if status in AGAIN.get(record.config.rerun or "", ()):
-        return "afresh"
-    return "skip" if status in DONE else "on"
+def read_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """The evaluations in a run's metrics.jsonl, and the 1-based numbers of the lines that are not JSON objects.
+
+    What follows the last newline is still being written and counts as neither. Raises OSError other than for a
+    missing file.
+    """
+    try:
+        *lines, _ = (folder / layout.METRICS).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return [], []
+    found, bad = [], []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            row["step"] = int(row["step"])
+        except (ValueError, KeyError, TypeError, OverflowError):
+            bad.append(number)
+        else:
+            found.append(row)
+    return found, bad

@@ -7,13 +7,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from ablate.runs.naming import variants
+from ablate.base.terminal import console, plain
+from ablate.runs.naming import label, variants
 from ablate.runs.reading import Run, Runs
-from ablate.runs.signature import label
-from ablate.terminal import console, plain
 
 ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
-"""States that SLURM knows of; see ablate.cluster.state.join."""
+"""States that SLURM knows of; see ablate.grid.slurm.state.join."""
 GOING_ON = ("running", "queued", "waiting", "starting")
 TAIL = 15
 """Lines of a failed run's log that are shown."""
@@ -89,7 +88,7 @@ def _facts(run: Run) -> dict[str, Any]:
         "test_error": run.result.get("test_error"),
     }
     for key in ("host", "pid", "step", "steps", "images_per_second", "task", "node"):
-        facts[key] = run.card.get(key)
+        facts[key] = run.lock.get(key)
     facts["seconds_left"] = _seconds_left(run)
     return facts
 
@@ -109,32 +108,32 @@ def _lines(runs: list[Run]) -> list[str]:
 
 
 def _running(run: Run) -> str:
-    card = run.card
-    step, steps, left = card.get("step", 0), card.get("steps"), _seconds_left(run)
+    lock = run.lock
+    step, steps, left = lock.get("step", 0), lock.get("steps"), _seconds_left(run)
     part = f"step {step:,} of {steps:,}, {100 * step / steps:.0f} %" if steps else "starting"
-    speed = f", {card['images_per_second']:,.0f} images/s" if card.get("images_per_second") else ""
+    speed = f", {lock['images_per_second']:,.0f} images/s" if lock.get("images_per_second") else ""
     rest = f", {_duration(left)} left" if left is not None else ""
-    node = f", task {card['task']} on {card['node']}" if "task" in card else f", on {card.get('host', '?')}"
+    node = f", task {lock['task']} on {lock['node']}" if "task" in lock else f", on {lock.get('host', '?')}"
     return f"running: {part}{speed}{rest}{node}"
 
 
 def _seconds_left(run: Run) -> float | None:
-    card = run.card
-    if run.state != "running" or not card.get("images_per_second") or not card.get("steps"):
+    lock = run.lock
+    if run.state != "running" or not lock.get("images_per_second") or not lock.get("steps"):
         return None
-    pictures = (card["steps"] - card["step"]) * run.config["recipe"]["batch"]
-    return max(0.0, float(pictures / card["images_per_second"] - (time.time() - card["renewed"])))
+    dataset = (lock["steps"] - lock["step"]) * run.config["recipe"]["batch"]
+    return max(0.0, float(dataset / lock["images_per_second"] - (time.time() - lock["renewed"])))
 
 
 def _reason(run: Run) -> str:
     if run.state in ON_A_CLUSTER:
-        return str(run.card["reason"])
+        return str(run.lock["reason"])
     if run.state == "stale":
-        card = run.card
-        where = f"process {card['pid']} on {card['host']} is gone" if "pid" in card else "nobody is at it"
+        lock = run.lock
+        where = f"process {lock['pid']} on {lock['host']} is gone" if "pid" in lock else "nobody is at it"
         return f"{where}; the same command again goes on"
     why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
-    return f"{why}; queued again: {run.card['reason']}" if "reason" in run.card else why
+    return f"{why}; queued again: {run.lock['reason']}" if "reason" in run.lock else why
 
 
 def _duration(seconds: float) -> str:

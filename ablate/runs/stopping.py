@@ -1,16 +1,14 @@
-"""Being asked to stop: finish the step, write a checkpoint, leave with the signal's exit status."""
+"""Signals that ask to stop: finish the step, write a checkpoint, exit with the signal's status."""
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+from ablate.base.signals import SIGNALS
 
 
 class Interrupted(BaseException):
-    """A run stopped on a signal, its checkpoint written. Not an Exception: nothing may take it for a failed run."""
+    """A signal stopped the run, after a checkpoint. Not an Exception: nothing may take it for a failure."""
 
     def __init__(self, signum: int, step: int, *, kept: bool) -> None:
         super().__init__(signum, step)
@@ -18,29 +16,14 @@ class Interrupted(BaseException):
         self.exit_status = 128 + signum
 
     def __str__(self) -> str:
-        where = "there" if self.kept else "the last checkpoint that could be written"
-        return f"{signal.Signals(self.signum).name} at step {self.step}; the same command goes on from {where}"
-
-
-@contextmanager
-def unheard() -> Iterator[None]:
-    """A process that is started inside hears none of them until it says `hear`: a terminal sends Ctrl-C to all."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def hear() -> None:
-    """In a process that was started `unheard`, once it has said what they are to do."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        where = "there" if self.kept else "from the last checkpoint that could be written"
+        return f"{signal.Signals(self.signum).name} at step {self.step}; the same command resumes {where}"
 
 
 class Stopping:
-    """As a context, notes the signals that ask to stop instead of dying of them. A second SIGINT ends at once.
+    """As a context, records a signal that asks to stop instead of ending the process. A second SIGINT ends at once.
 
-    A signal that nobody has answered by the end of the context is raised again there, for whoever is outside.
+    A signal that was not answered within the context is raised again at its end.
     """
 
     def __init__(self) -> None:
@@ -49,8 +32,8 @@ class Stopping:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Stopping":
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python lets nobody set handlers
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if threading.current_thread() is threading.main_thread():  # Python sets handlers nowhere else
+            self._before = {number: signal.signal(number, self._record) for number in SIGNALS}
         return self
 
     def __exit__(
@@ -62,12 +45,12 @@ class Stopping:
             signal.raise_signal(self.signum)
 
     def answer(self, step: int, *, kept: bool = True) -> None:
-        """Raise Interrupted if a signal has asked to stop; `kept` says whether the run can go on from `step`."""
+        """Raise Interrupted if a signal has asked to stop; `kept` says whether the run can resume from `step`."""
         if self.signum is not None:
             self.answered = True
             raise Interrupted(self.signum, step, kept=kept)
 
-    def _note(self, signum: int, _: FrameType | None) -> None:
+    def _record(self, signum: int, _: FrameType | None) -> None:
         if self.signum == signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.signum = self.signum or signum

@@ -2,5 +2,5 @@
 
 The training process imports no wandb and waits for no server. It starts a process of its own (`follower`), which reads
 `metrics.jsonl` as it grows (`reader`) and sends what it finds (`session`). A record can be sent in the same way years
-later (`python -m ablate.sync`).
+later (`ablate sync`).
 """

@@ -8,11 +8,10 @@ from typing import Any
 
 import yaml
 
-from ablate.config import Tracker
-from ablate.runs.naming import names
+from ablate.config.schema import Tracker
+from ablate.runs.layout import ARCHIVED
+from ablate.runs.naming import label, names
 from ablate.runs.reading import NUMBERS
-from ablate.runs.record import ASIDE
-from ablate.runs.signature import label
 
 LEDGER = "wandb.json"
 """In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
@@ -74,7 +73,7 @@ def run_id(folder: Path) -> str:
     if given := _sweep(folder).get("id"):
         return str(given)
     signature = folder.name.rpartition("-")[2]
-    before = sum(1 for path in (folder.parent / ASIDE).glob(f"*-{signature}.*"))
+    before = sum(1 for path in (folder.parent / ARCHIVED).glob(f"*-{signature}.*"))
     return f"{signature}-{before + 1}" if before else signature
 
 

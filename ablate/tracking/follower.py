@@ -14,14 +14,15 @@ import sys
 import threading
 from pathlib import Path
 
-from ablate.config import Config
-from ablate.terminal import say
+from ablate.base.terminal import say
+from ablate.config.schema import Config
+from ablate.runs.tracker import NullTracker
 
 PATIENCE = 12.0
 """Seconds at the end of a process for what W&B lacks; begun at the first run's end at the earliest."""
 
 
-class Follower:
+class Follower(NullTracker):
     """Tells the reading process which runs begin and end; starts it at the first. Never raises, never waits."""
 
     def __init__(self) -> None:
@@ -97,27 +98,19 @@ class Follower:
 
     def _give_up(self, process: "subprocess.Popen[str]", why: str) -> None:
         self.process, self.broken = None, True
-        say(f"ablate: warning: W&B's process {why}; python -m ablate.sync sends what it missed", error=True)
+        say(f"ablate: warning: W&B's process {why}; ablate sync sends what it missed", error=True)
         _kill(process)
         with contextlib.suppress(OSError):
             assert process.stdin is not None
             process.stdin.close()
 
 
-class Nobody(Follower):
-    """tracker=none."""
-
-    def follow(self, folder: Path) -> None: ...
-
-    def ended(self, folder: Path) -> None: ...
+_trackers = {"none": NullTracker(), "wandb": Follower()}
 
 
-_followers = {"none": Nobody(), "wandb": Follower()}
-
-
-def follower(config: Config) -> Follower:
-    """The one of this process for what the configuration asks for."""
-    return _followers[config.tracker.name]
+def tracker(config: Config) -> NullTracker:
+    """This process's tracker of the configured kind."""
+    return _trackers[config.tracker.name]
 
 
 def _pass_on(process: "subprocess.Popen[str]") -> None:

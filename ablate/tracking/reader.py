@@ -15,15 +15,15 @@ import threading
 import time
 from pathlib import Path
 
-from ablate.runs.stopping import SIGNALS
+from ablate.base.signals import SIGNALS
 from ablate.tracking.follower import PATIENCE
-from ablate.tracking.session import Refused, Session, Unreachable, alone, brief, delivered, forget, wanted_mode
+from ablate.tracking.session import Refused, Session, Unreachable, brief, delivered, exclusive, forget, wanted_mode
 
 LOOK = 2.0
 """Seconds between looks at a record that is under way."""
 AGAIN = 60.0
 """Seconds for which a server that could not be had is not asked again."""
-SYNC = "python -m ablate.sync sends it later"
+SYNC = "ablate sync sends it later"
 
 
 class Orders:
@@ -61,7 +61,7 @@ class Reader:
         self.said = False
 
     def follow(self, folder: Path, ended: threading.Event) -> None:
-        with alone(folder):
+        with exclusive(folder):
             if not delivered(folder):
                 self._feed(folder, ended)
 
@@ -84,7 +84,7 @@ class Reader:
                 self.said = False
                 _say(f"W&B: {session.url}")
                 return session
-            except Refused as error:  # this one alone
+            except Refused as error:  # this one exclusive
                 why = str(error)
                 self.said = False
             except Unreachable as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ablate.files import to_json, write_whole
+from ablate.base.files import to_json, write_whole
 from ablate.tracking.facts import LEDGER, facts, ledger, result, rows, summary
 
 INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
@@ -77,7 +77,7 @@ class Session:
         self.last = -1
         self.update()
         self._note(delivered=False)
-        # Every sitting sends what the server lacks, or writes all of it where there is no server to ask: what earlier
+        # Every session sends what the server lacks, or writes all of it where there is no server to ask: what earlier
         # ones have left on disk says nothing more.
         for path in older:
             shutil.rmtree(path, ignore_errors=True)
@@ -157,10 +157,10 @@ def delivered(folder: Path, project: str | None = None, entity: str | None = Non
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Inside, no other process shows the record in `folder`. Raises Busy where one does so for too long.
+def exclusive(folder: Path) -> Iterator[None]:
+    """A context in which no other process sends the record in `folder`. Raises Busy after waiting too long.
 
-    Two would clear away each other's files.
+    Two would remove each other's files.
     """
     try:
         (folder / "wandb").mkdir(exist_ok=True)

@@ -50,7 +50,7 @@ def workspace(project: str, entity: str) -> workspaces.Workspace:
                 log_x=True,
             ),
         ]),
-        _section("Inside the net (probes=true)", [
+        _section("Inside the network (probes=true)", [
             *(_curve(f"Gate openness, stage {k}", f"gate_openness/stage{k}", "mean of 1 - g(x)") for k in STAGES),
             *(_curve(f"Gradient, stage {k}", f"gradient/stage{k}", "L2 norm", log=True) for k in STAGES),
         ]),

@@ -1,63 +1,57 @@
-"""All that a resumed run needs, in one file that is whole or known to be broken.
+"""Everything a resumed run needs, in one file that is whole or known to be broken.
 
-A checkpoint is torch's own format followed by a line with the SHA-256 of what stands before it; torch.load reads past
-that line. Two are kept: `checkpoint.pt`, and `checkpoint.old.pt` from the time before.
+A checkpoint is torch's own format followed by a line with the SHA-256 of what precedes it, which torch.load ignores.
+Two are kept: the newest, and the one before.
 """
 
-import contextlib
 import hashlib
 import io
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
-from ablate.files import write_whole
+from ablate.base.files import write_whole
 
-NEW, OLD = "checkpoint.pt", "checkpoint.old.pt"
 MARK = b"\nablate-sha256:"
-SCHEMA = 3
-"""Raised when a checkpoint comes to hold something else; one of before is not gone on from."""
+SCHEMA = 4
+"""Raised if a checkpoint gets another content; older ones are not resumed from."""
 
 
-def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write `state` as the newest checkpoint; the one before becomes the old one.
+def save(path: Path, previous: Path, state: dict[str, Any]) -> None:
+    """Write `state` to `path`; the checkpoint that was there becomes `previous`.
 
-    Raises OSError; what was the newest is then still there, as the new or as the old one.
+    Raises OSError; the newest one before is then still there, under one of the two names.
     """
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **state}, buffer)
     content = buffer.getvalue()
     sealed = content + MARK + hashlib.sha256(content).hexdigest().encode()
 
-    def keep_old() -> None:  # only once the new one is safe on disk under its temporary name
-        if (folder / NEW).exists():
-            (folder / NEW).replace(folder / OLD)
+    def keep_previous() -> None:  # only once the new one is on disk under its temporary name
+        if path.exists():
+            path.replace(previous)
 
-    write_whole(folder / NEW, sealed, before_rename=keep_old)
+    write_whole(path, sealed, before_rename=keep_previous)
 
 
-def save_weights(folder: Path, net: torch.nn.Module) -> None:
-    """The trained net alone, for whoever wants to look into it: torch.load(..., weights_only=True)."""
+def save_weights(path: Path, network: torch.nn.Module) -> None:
+    """The trained network alone, on the CPU: torch.load(path, weights_only=True). Raises OSError."""
+    state = network.state_dict()
+    for name, value in state.items():
+        state[name] = value.cpu() if isinstance(value, torch.Tensor) else value
     buffer = io.BytesIO()
-    torch.save(net.state_dict(), buffer)
-    with contextlib.suppress(OSError):  # a full disk: the result is what counts, and will say so itself
-        write_whole(folder / "weights.pt", buffer.getvalue())
+    torch.save(state, buffer)
+    write_whole(path, buffer.getvalue())
 
 
-def remove(folder: Path) -> None:
-    """A run that has ended needs no checkpoint."""
-    for name in (NEW, OLD):
-        (folder / name).unlink(missing_ok=True)
-
-
-def load(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest whole checkpoint, or None, and a warning for each broken one, which is set aside as NAME.broken."""
+def load(paths: Iterable[Path]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The first whole checkpoint of `paths`, or None; and a warning for each broken one, renamed to NAME.broken."""
     warnings: list[str] = []
-    for name in (NEW, OLD):
-        path = folder / name
+    for path in paths:
         if not path.exists():
             continue
         try:
@@ -65,16 +59,16 @@ def load(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         except (OSError, MemoryError):
             raise  # the file may be whole, and cannot be read now
         except Exception as error:  # whatever a torn or foreign file makes torch raise
-            aside = path.with_suffix(".pt.broken")
-            path.replace(aside)
-            warnings.append(f"{path} is broken ({error}): set aside as {aside.name}, going on from what was before it")
+            broken = path.with_suffix(".pt.broken")
+            path.replace(broken)
+            warnings.append(f"{path} is broken ({error}): renamed to {broken.name}; resuming from the one before it")
     return None, warnings
 
 
 def _read(path: Path) -> dict[str, Any]:
     content, mark, digest = path.read_bytes().rpartition(MARK)
     if not mark or hashlib.sha256(content).hexdigest().encode() != digest:
-        raise ValueError("its checksum does not fit")
+        raise ValueError("checksum mismatch")
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if state["schema"] != SCHEMA:
         raise ValueError(f"schema {state['schema']}, where this version reads {SCHEMA}")
@@ -82,7 +76,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed every generator that a shortcut may draw from: torch's on all devices, Python's, NumPy's."""
+    """Seed every generator that a shortcut may use: torch's on all devices, Python's, NumPy's."""
     torch.manual_seed(seed)
     random.seed(seed)
     numpy.random.seed(seed)
@@ -114,25 +108,25 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
-def weights_sha256(net: torch.nn.Module) -> str:
-    """A hash of every parameter, buffer and extra state, names included: equal only for nets equal in every bit.
+def weights_sha256(network: torch.nn.Module) -> str:
+    """A hash of every parameter, buffer and extra state, names included: equal only for networks equal in every bit.
 
     Raises TypeError for extra state that is not made of tensors and plain values.
     """
     digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
+    for name, value in network.state_dict().items():
         digest.update(name.encode())
         digest.update(_bytes(value))
     return digest.hexdigest()
 
 
-def check(net: torch.nn.Module) -> None:
-    """Raise where a state of `net` could not be hashed, or saved and read back: before its training, not after it."""
-    weights_sha256(net)
+def check(network: torch.nn.Module) -> None:
+    """Raise if the state of `network` cannot be hashed, or saved and loaded: before its training, not after it."""
+    weights_sha256(network)
     buffer = io.BytesIO()
-    torch.save(net.state_dict(), buffer)
+    torch.save(network.state_dict(), buffer)
     buffer.seek(0)
-    net.load_state_dict(torch.load(buffer, map_location="cpu", weights_only=True))
+    network.load_state_dict(torch.load(buffer, map_location="cpu", weights_only=True))
 
 
 def _bytes(value: Any) -> bytes:

@@ -5,9 +5,8 @@ import os
 
 import torch
 
-from ablate.data.pictures import Pictures
-from ablate.errors import ConfigError
-from ablate.models.resnet import ResNet
+from ablate.base.errors import ConfigError
+from ablate.models.network import Network
 
 
 def pick_device(name: str) -> torch.device:
@@ -28,13 +27,13 @@ SMALL = 16
 """Pixels a side below which a CPU's bfloat16 saves less than its conversions cost (results/bench)."""
 
 
-def pick_precision(name: str, device: torch.device, pictures: Pictures) -> torch.dtype:
-    """`auto` is bfloat16 autocast where the device computes in it and gains by it, float32 elsewhere."""
+def pick_precision(name: str, device: torch.device, shape: tuple[int, int, int]) -> torch.dtype:
+    """`auto` is bfloat16 autocast if the device is faster in it at images of `shape` (C, H, W), float32 elsewhere."""
     if name == "auto":
         if device.type == "cuda":
             gains = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            gains = device.type == "cpu" and min(pictures.train_x.shape[2:]) >= SMALL and _multiplies_bfloat16()
+            gains = device.type == "cpu" and min(shape[1:]) >= SMALL and _multiplies_bfloat16()
         name = "bfloat16" if gains else "float32"
     # Without this a GPU's float32 convolutions are TF32, of 11 bits.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
@@ -48,13 +47,12 @@ def _multiplies_bfloat16() -> bool:
     )
 
 
-def compile_units(net: ResNet) -> None:
-    """Hand each residual unit to torch.compile: not the net, because units that are alike share what is compiled."""
-    torch._dynamo.reset()  # what earlier runs of this process have compiled counts against the limit
-    torch._dynamo.config.recompile_limit = 64  # by shape, training and evaluating; past it units stay eager
-    for stage in net.stages.children():
-        for unit in stage.children():
-            unit.compile(dynamic=False)
+def compile_units(network: Network) -> None:
+    """Compile each residual unit with torch.compile: not the network, because units of one shape share their code."""
+    torch._dynamo.reset()  # what earlier runs of this process compiled counts against the limit
+    torch._dynamo.config.recompile_limit = 64  # by shape, training and evaluating; beyond it units stay eager
+    for _, unit in network.units():
+        unit.compile(dynamic=False)
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h

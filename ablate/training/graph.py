@@ -1,63 +1,87 @@
-"""A whole training step as one CUDA graph: a GPU is told once of a thousand small kernels, and then only "again".
+"""A training step as one CUDA graph: the GPU is launched once instead of for each of a thousand small kernels.
 
-At 110 layers the telling takes longer than the work. But a graph repeats what it has seen, without the Python that may
-be in somebody's own shortcut, and what a driver makes of it is not in our hands: before it is used, it is held against
-plain steps.
+At 110 layers launching takes longer than computing. A graph repeats the kernels that were captured, without the Python
+of a custom shortcut, so before it is used it is checked against eager steps.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
-from ablate.errors import AblateError, one_line
+from ablate.base.errors import AblateError, one_line
 from ablate.training.checkpoint import generators, restore_generators
 from ablate.training.step import Step
 
 STEPS = 3
-"""Steps that are compared. Plain ones warm up what a capture must find ready, too."""
+"""Steps that are compared. The eager ones also warm up what a capture must find ready."""
 TOLERANCE = 1e-3
-"""Relative difference of a loss; a GPU's sums come in another order each time."""
+"""Relative difference of a loss; a GPU sums in another order each time."""
 
 Capture = Callable[[Step], Callable[[], None]]
 
 
 def capture(step: Step) -> Callable[[], None]:
-    """The step as a graph that is replayed. Raises whatever CUDA objects to."""
+    """The step as a graph to replay. Raises whatever CUDA objects to."""
     graph = torch.cuda.CUDAGraph()
-    step.optimizer.zero_grad()  # the graph's gradients lie in memory of its own
+    step.optimizer.zero_grad()  # the graph's gradients have memory of their own
     with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         step()
     return graph.replay
 
 
-def graphed(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
-    """`step` as a graph if that computes the same, else `step` itself, and a warning that says why.
+class Graphed:
+    """Takes `step` as a graph once one has been captured and checked; until then, and if it differs, eagerly.
 
-    The step has begun an epoch, and is given back as it was. Raises AblateError where CUDA does not take it as a graph:
-    what a capture that failed leaves of a process is not to be trained with.
+    `used` says whether the graph is used; `overhead` is the seconds spent on capturing it.
     """
-    if step.per_epoch - int(step.index.item()) < STEPS:
-        return step
+
+    def __init__(self, step: Step, warn: Callable[[str], None], capture: Capture = capture) -> None:
+        self.step, self.warn, self.capture = step, warn, capture
+        self.take: Callable[[], None] | None = None
+        self.overhead = 0.0
+
+    @property
+    def used(self) -> bool:
+        return self.take not in (None, self.step)
+
+    def __call__(self) -> None:
+        left = self.step.batches.per_epoch - int(self.step.batches.index.item()) if self.take is None else 0
+        if left >= STEPS:  # an epoch's end would come in between
+            began = time.perf_counter()
+            self.take = checked_graph(self.step, self.warn, self.capture)
+            self.overhead += time.perf_counter() - began
+        (self.take or self.step)()
+
+
+def checked_graph(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
+    """`step` as a graph if that computes the same, else `step` itself and a warning that says why.
+
+    The step has begun an epoch, of which `STEPS` batches are left, and is left in the state it was in. Raises
+    AblateError if CUDA cannot capture it: after a failed capture the process is in no state to train.
+    """
     restore = _remember(step)
-    with _aside(step.device):
-        plain = _losses(step, step)
+    with _side_stream(step.device):
+        eager = _losses(step, step)
         restore()
         try:
-            again = capture(step)
+            replay = capture(step)
         except Exception as error:
             cause = error.__context__ or error  # what ends a capture hides what went wrong in it
-            raise AblateError(f"no CUDA graph can be made of this step: {one_line(cause)}; add graph=false") from error
+            raise AblateError(
+                f"no CUDA graph can be captured of this step: {one_line(cause)}; add graph=false"
+            ) from error
     restore()
-    repeated = _losses(step, again)
+    replayed = _losses(step, replay)
     restore()
-    if not (all(map(_alike, plain, repeated)) and _takes_its_rate(step, again)):
-        restore()
-        warn(f"no CUDA graph: it does not do what plain steps do (losses {plain}, and {repeated} by the graph)")
+    same = all(map(_alike, eager, replayed)) and _reads_its_rate(step, replay)
+    restore()
+    if not same:
+        warn(f"no CUDA graph: it differs from eager steps (losses {eager}, and {replayed} by the graph)")
         return step
-    restore()
-    return again
+    return replay
 
 
 def _alike(a: float, b: float) -> bool:
@@ -65,24 +89,24 @@ def _alike(a: float, b: float) -> bool:
 
 
 def _losses(step: Step, take: Callable[[], None]) -> list[float]:
-    first = int(step.index.item())
+    first = int(step.batches.index.item())
     for _ in range(STEPS):
         take()
     return step.losses[first : first + STEPS].tolist()
 
 
-def _takes_its_rate(step: Step, take: Callable[[], None]) -> bool:
+def _reads_its_rate(step: Step, take: Callable[[], None]) -> bool:
     """Whether the learning rate is read at each step: at a rate of 0 no weight changes."""
-    rate, before = step.rate.clone(), [parameter.detach().clone() for parameter in step.net.parameters()]
+    rate, before = step.rate.clone(), [parameter.detach().clone() for parameter in step.network.parameters()]
     step.rate.zero_()
     take()
     step.rate.copy_(rate)
-    return all(torch.equal(a, b) for a, b in zip(before, step.net.parameters(), strict=True))
+    return all(torch.equal(a, b) for a, b in zip(before, step.network.parameters(), strict=True))
 
 
 @contextmanager
-def _aside(device: torch.device) -> Iterator[None]:
-    """A stream beside the usual one, where CUDA wants a capture, and what warms up for it, to happen."""
+def _side_stream(device: torch.device) -> Iterator[None]:
+    """A second CUDA stream, on which CUDA wants a capture and its warm-up to happen."""
     if device.type != "cuda":
         yield
         return
@@ -96,8 +120,8 @@ def _aside(device: torch.device) -> Iterator[None]:
 
 
 def _remember(step: Step) -> Callable[[], None]:
-    """Gives what puts back everything that a step changes, into the same places."""
-    places = [*step.net.parameters(), *step.net.buffers(), step.losses, step.wrong, step.index]
+    """A function that restores everything a step changes, in place."""
+    places = [*step.network.parameters(), *step.network.buffers(), step.losses, step.wrong, step.batches.index]
     values = [place.detach().clone() for place in places]
     momenta = {parameter: momentum.clone() for parameter, momentum in step.momenta()}
     random = generators(step.device)
@@ -110,7 +134,7 @@ def _remember(step: Step) -> Callable[[], None]:
             if parameter in momenta:
                 momentum.copy_(momenta[parameter])
             else:
-                momentum.zero_()  # as good as none: the first step adds its gradient to nothing
+                momentum.zero_()  # as good as none: the first step adds its gradient to zero
         restore_generators(random, step.device)
 
     return restore

@@ -1,6 +1,11 @@
-"""The learning rate as a pure function of the step: resuming, warm-up and a shorter run cannot put it wrong."""
+"""The learning rate as a pure function of the step, so that resuming, warm-up and a shorter run cannot put it wrong."""
 
-from ablate.config import Recipe
+from ablate.config.schema import Recipe
+
+
+def total_steps(recipe: Recipe, per_epoch: int) -> int:
+    """The length of a run in steps, of which an epoch has `per_epoch`."""
+    return recipe.iterations if recipe.iterations is not None else (recipe.epochs or 0) * per_epoch
 
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:

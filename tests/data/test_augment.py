@@ -33,28 +33,28 @@ def test_an_epoch_shows_every_picture_once():
 
 
 def test_all_offsets_occur_evenly_and_half_of_the_pictures_flip():
-    chances = draw(0, 0, 50000, shift=4, flip=True)
+    augmentation = draw(0, 0, 50000, shift=4, flip=True)
     for axis in (0, 1):
-        counts = torch.bincount(chances.offsets[:, axis], minlength=9)
+        counts = torch.bincount(augmentation.offsets[:, axis], minlength=9)
         assert len(counts) == 9
         assert ((counts - 50000 / 9).abs() < 5 * (50000 * 8 / 81) ** 0.5).all()
-    assert abs(chances.flips.sum().item() - 25000) < 5 * 12500**0.5
+    assert abs(augmentation.flips.sum().item() - 25000) < 5 * 12500**0.5
 
 
 @pytest.mark.parametrize("shift", [0, 1, 4])
 @pytest.mark.parametrize("flip", [True, False])
 def test_crop_and_flip_is_what_a_loop_over_pictures_does(shift, flip):
     batch = torch.randn(30, 3, 6, 7, generator=torch.Generator().manual_seed(0))
-    chances = draw(1, 2, 30, shift=shift, flip=flip)
-    got = crop_and_flip(batch, chances.offsets, chances.flips, shift=shift)
-    for index, picture in enumerate(batch):
+    augmentation = draw(1, 2, 30, shift=shift, flip=flip)
+    got = crop_and_flip(batch, augmentation.offsets, augmentation.flips, shift=shift)
+    for index, image in enumerate(batch):
         padded = torch.zeros(3, 6 + 2 * shift, 7 + 2 * shift)
-        padded[:, shift : shift + 6, shift : shift + 7] = picture
-        top, left = chances.offsets[index].tolist()
+        padded[:, shift : shift + 6, shift : shift + 7] = image
+        top, left = augmentation.offsets[index].tolist()
         wanted = torch.zeros(3, 6, 7)
         for row in range(6):
             for column in range(7):
-                to = 6 - column if chances.flips[index] else column
+                to = 6 - column if augmentation.flips[index] else column
                 wanted[:, row, to] = padded[:, top + row, left + column]
         assert got[index].equal(wanted)
 

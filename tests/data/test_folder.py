@@ -4,10 +4,10 @@ import numpy
 import pytest
 from PIL import Image
 
+from ablate.base.errors import AblateError, ConfigError
+from ablate.base.image_folder import listing_key
 from ablate.data.folder import load_folder
-from ablate.data.listing import listing_key
 from ablate.data.load import load
-from ablate.errors import AblateError, ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,8 @@ def save(path, array):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Two classes, three pictures each to train and one to test, of 9x8 pixels in colour; and their arrays."""
+def dataset(tmp_path):
+    """Two classes, three images each to train and one to test, of 9x8 pixels in colour; and their arrays."""
     generator, arrays = numpy.random.default_rng(0), {}
     for split, count in (("train", 3), ("test", 1)):
         for name in ("ant", "bee"):
@@ -34,8 +34,8 @@ def pictures(tmp_path):
     return tmp_path / "set", arrays
 
 
-def test_every_picture_is_read_exactly_and_labelled_by_its_folder(pictures):
-    root, arrays = pictures
+def test_every_picture_is_read_exactly_and_labelled_by_its_folder(dataset):
+    root, arrays = dataset
     loaded = load_folder(root)
     assert loaded.classes == ("ant", "bee")
     for split, x, y in (("train", loaded.train_x, loaded.train_y), ("test", loaded.test_x, loaded.test_y)):
@@ -45,8 +45,8 @@ def test_every_picture_is_read_exactly_and_labelled_by_its_folder(pictures):
         assert x.numpy().dtype == numpy.uint8
 
 
-def test_a_second_time_comes_from_the_cache(pictures, monkeypatch):
-    root, _ = pictures
+def test_a_second_time_comes_from_the_cache(dataset, monkeypatch):
+    root, _ = dataset
     first = load_folder(root)
 
     def refuse(*_):
@@ -58,8 +58,8 @@ def test_a_second_time_comes_from_the_cache(pictures, monkeypatch):
         assert getattr(second, key).equal(getattr(first, key))
 
 
-def test_a_changed_file_is_read_anew(pictures):
-    root, arrays = pictures
+def test_a_changed_file_is_read_anew(dataset):
+    root, arrays = dataset
     load_folder(root)
     changed = 255 - arrays["train", "bee", 1]
     file = root / "train" / "bee" / "1.png"
@@ -69,8 +69,8 @@ def test_a_changed_file_is_read_anew(pictures):
     assert numpy.array_equal(load_folder(root).train_x[4].numpy(), changed.transpose(2, 0, 1))
 
 
-def test_a_new_file_and_a_removed_one_are_noticed(pictures):
-    root, arrays = pictures
+def test_a_new_file_and_a_removed_one_are_noticed(dataset):
+    root, arrays = dataset
     load_folder(root)
     save(root / "train" / "ant" / "9.png", arrays["test", "ant", 0])
     assert load_folder(root).train_y.tolist() == [0] * 4 + [1] * 3
@@ -79,22 +79,22 @@ def test_a_new_file_and_a_removed_one_are_noticed(pictures):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy leaves a torn file open
-def test_a_torn_cache_is_passed_over(pictures, cache):
-    root, _ = pictures
+def test_a_torn_cache_is_passed_over(dataset, cache):
+    root, _ = dataset
     first = load_folder(root)
     (stored,) = cache.rglob("*.npz")
     stored.write_bytes(stored.read_bytes()[:200])
     assert load_folder(root).train_x.equal(first.train_x)
 
 
-def test_a_cache_that_cannot_be_kept_costs_no_run(pictures, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_kept_costs_no_run(dataset, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert len(load_folder(pictures[0]).train_y) == 6
+    assert len(load_folder(dataset[0]).train_y) == 6
 
 
-def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(pictures):
-    root, _ = pictures
+def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(dataset):
+    root, _ = dataset
     grey = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
     save(root / "train" / "ant" / "0.png", grey)
     assert numpy.array_equal(load_folder(root).train_x[0].numpy(), numpy.stack([grey] * 3))
@@ -106,19 +106,19 @@ def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(pictures):
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("uint16", "png"), ("int32", "tif"), ("float32", "tif")])
-def test_a_picture_of_more_than_8_bits_is_named_and_an_older_cache_of_it_is_not_read(pictures, cache, kind, ending):
-    root, _ = pictures
+def test_a_picture_of_more_than_8_bits_is_named_and_an_older_cache_of_it_is_not_read(dataset, cache, kind, ending):
+    root, _ = dataset
     load_folder(root)
     (stored,) = cache.rglob("*.npz")
     deep = root / "train" / "ant" / f"9.{ending}"
     save(deep, numpy.full((9, 8), 300, dtype=kind))
     stored.rename(cache / "ablate" / f"folder-{listing_key(root)}.npz")  # as it was once named
-    with pytest.raises(AblateError, match=rf"ant/9\.{ending} has more than 8 bits .* save it as an 8-bit picture$"):
+    with pytest.raises(AblateError, match=rf"ant/9\.{ending} has more than 8 bits .* save it as an 8-bit image$"):
         load_folder(root)
 
 
-def test_a_palette_with_transparency_is_read_without_a_warning(pictures):
-    root, _ = pictures
+def test_a_palette_with_transparency_is_read_without_a_warning(dataset):
+    root, _ = dataset
     file = root / "train" / "ant" / "0.png"
     colours = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
     image = Image.fromarray(colours).convert("P")
@@ -128,23 +128,23 @@ def test_a_palette_with_transparency_is_read_without_a_warning(pictures):
     assert numpy.array_equal(load_folder(root).train_x[0].numpy(), expected)
 
 
-def test_hidden_files_and_litter_are_no_pictures(pictures):
-    root, _ = pictures
+def test_hidden_files_and_litter_are_no_pictures(dataset):
+    root, _ = dataset
     (root / "train" / "ant" / ".DS_Store").write_text("x")
     (root / "train" / "ant" / "Thumbs.db").write_text("x")
     (root / "train" / ".git").mkdir()
     assert len(load_folder(root).train_y) == 6
 
 
-def test_a_picture_of_another_size_is_named(pictures):
-    root, _ = pictures
+def test_a_picture_of_another_size_is_named(dataset):
+    root, _ = dataset
     save(root / "train" / "bee" / "2.png", numpy.zeros((8, 9, 3), dtype=numpy.uint8))
     with pytest.raises(AblateError, match=r"bee/2\.png is 8x9 pixels where 0\.png is 9x8"):
         load_folder(root)
 
 
-def test_one_class_is_no_task(pictures):
-    root, _ = pictures
+def test_one_class_is_no_task(dataset):
+    root, _ = dataset
     for split in ("train", "test"):
         for file in (root / split / "bee").iterdir():
             file.unlink()
@@ -157,24 +157,24 @@ def test_pictures_too_small_for_three_stages_are_refused(tmp_path, resolve):
         for name in ("ant", "bee"):
             save(tmp_path / "small" / split / name / "0.png", numpy.zeros((7, 20), dtype=numpy.uint8))
     data = resolve("data=folder", f"data.root={tmp_path / 'small'}").data
-    with pytest.raises(ConfigError, match="7x20: the net needs 8x8"):
+    with pytest.raises(ConfigError, match="7x20: the network needs 8x8"):
         load(data)
 
 
-def test_the_fingerprint_is_of_the_pictures_and_not_of_their_place(pictures, tmp_path, resolve):
-    root, _ = pictures
+def test_the_fingerprint_is_of_the_pictures_and_not_of_their_place(dataset, tmp_path, resolve):
+    root, _ = dataset
     here = resolve("data=folder", f"data.root={root}").data.fingerprint
     root.rename(tmp_path / "moved")
     assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint == here
     (tmp_path / "moved" / "train" / "ant" / "0.png").unlink()
-    from ablate.data.listing import fingerprint
+    from ablate.base.image_folder import fingerprint
 
     fingerprint.cache_clear()
     assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint != here
 
 
-def test_what_is_remembered_lies_in_the_cache_folder(pictures, cache):
-    load_folder(pictures[0])
+def test_what_is_remembered_lies_in_the_cache_folder(dataset, cache):
+    load_folder(dataset[0])
     assert len(list(cache.rglob("folder-*.npz"))) == 1
 
 

@@ -3,8 +3,8 @@ from itertools import product
 import pytest
 import torch
 
-from ablate.config import known
-from ablate.errors import ConfigError
+from ablate.base.errors import ConfigError
+from ablate.config.compose import known
 from ablate.models import build
 
 
@@ -16,7 +16,7 @@ def test_every_shortcut_and_unit_builds_a_net_with_finite_logits_and_gradients(s
     assert logits.shape == (4, 10)
     assert logits.isfinite().all()
     logits.sum().backward()
-    # every parameter is in use: the plain net's too, which has no shortcut to learn
+    # every parameter is in use: the plain network's too, which has no shortcut to learn
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 

@@ -51,7 +51,7 @@ def test_the_sum_is_in_float32_where_the_net_is_in_bfloat16():
 @pytest.mark.parametrize(
     "wrong",
     [lambda y: y[:, :1], lambda y: y.mean((2, 3), keepdim=True), lambda y: y[:1]],
-    ids=["channels", "pixels", "pictures"],
+    ids=["channels", "pixels", "images"],
 )
 def test_a_sum_of_another_shape_is_refused(wrong):
     class Wrong(torch.nn.Module):

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 import ablate.report
-from ablate.errors import AblateError
+from ablate.base.errors import AblateError
 from ablate.report import records, tables
 from ablate.report.aggregate import cells
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from ablate.report.__main__ import main
+from ablate.commands.report import main
 from tests.waiting import LIMIT
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -22,9 +22,7 @@ def report(write, tmp_path, resolve):
     for at, shortcut in enumerate(("identity", "gate", "conv1x1", "none")):
         for seed in range(3):
             end = [5.0, 6.0, 12.0, 70.0][at] + [0, 1, 2][seed] / 2 + at * [0.1, -0.1, 0.2][seed]
-            folder = write(
-                f"shortcut={shortcut}", f"seed={seed}", test_error=end, command=f"python -m ablate seed={seed}"
-            )
+            folder = write(f"shortcut={shortcut}", f"seed={seed}", test_error=end, command=f"ablate seed={seed}")
             lines = [
                 {"step": 20 * n, "epoch": n, "lr": 0.1, "train_loss": 1.0, "train_error": end, "test_loss": 1.0,
                  "test_error": error, "seconds": 1.0}
@@ -165,4 +163,4 @@ def test_what_is_missing_or_unread_stands_there_with_its_reason(open_page):
     text = page.locator("#troubles").inner_text()
     assert "the loss was not finite at step 4" in text
     assert "is left out, no whole record" in text
-    assert "python -m ablate seed=1" in page.locator("#provenance").inner_text()
+    assert "ablate seed=1" in page.locator("#provenance").inner_text()

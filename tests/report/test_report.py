@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ablate.report.__main__ import main
-from ablate.runs.signature import SCHEMA, folder_name
+from ablate.commands.report import main
+from ablate.runs.identity import SCHEMA, folder_name
 
 # [B] Table 1, by the files of conf/shortcut.
 TABLE_1 = {
@@ -343,7 +343,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(write, capsys, tmp_path
 def test_the_report_never_imports_torch_and_writes_nothing_unasked(write, process, no_torch, tmp_path):
     write("seed=0", test_error=5.0)
     before = sorted(tmp_path.rglob("*"))
-    outcome = process("ablate.report", "runs", path=no_torch)
+    outcome = process("ablate", "report", "runs", path=no_torch)
     assert (outcome.status, outcome.err) == (0, "")
     assert "identity" in outcome.out
     assert "5.00" in outcome.out
@@ -549,7 +549,7 @@ def test_a_column_with_no_number_to_show_is_still_sorted_as_numbers(write, repor
 def test_the_page_replays_a_run_where_it_lies(write, report, tmp_path):
     folder = write(test_error=5.0)
     report()
-    assert f"python -m ablate.replay {folder}</pre>" in (tmp_path / "out" / "report.html").read_text()
+    assert f"ablate replay {folder}</pre>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_record_with_a_field_of_the_wrong_kind_is_named_and_the_rest_is_reported(write, report):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from ablate import status
+from ablate.commands import status
 from ablate.runs import memory
 from ablate.runs.reading import PLANS, read_runs
 

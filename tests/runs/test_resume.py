@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ablate.base.signals import SIGNALS
 from ablate.runs.reading import TIMES
-from ablate.runs.stopping import SIGNALS
 from tests.waiting import LIMIT, held, until
 
 DRILL = Path(__file__).parents[1] / "drill.py"
@@ -90,7 +90,7 @@ def test_each_signal_ends_a_run_in_good_order(tmp_path, undisturbed):
         stopped = result(runs)
         assert stopped["status"] == "interrupted"
         assert stopped["test_error"] is None
-        assert not list(runs.glob("*/holder-*"))
+        assert not list(runs.glob("*/lock-*"))
     status, out, _ = finish(start(runs, own, cwd=tmp_path))
     assert status == 0
     assert "from step 48" in out
@@ -194,9 +194,9 @@ def test_a_process_of_a_grid_that_is_killed_takes_its_run_alone(tmp_path):
     until(lambda: list(tmp_path.glob("a/*/checkpoint.pt")), process, "a checkpoint")
     moment = random.uniform(0, 1)  # any will do, and this one is another each time
     time.sleep(moment)
-    card = random.choice(list(tmp_path.glob("a/*/holder-*.json")))
-    victim = card.parent
-    os.kill(json.loads(card.read_text())["pid"], signal.SIGKILL)
+    lock = random.choice(list(tmp_path.glob("a/*/lock-*.json")))
+    victim = lock.parent
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
     (tmp_path / "hold").unlink()
     status, _, err = finish(process)
     assert status == 1, (victim, moment)
@@ -218,7 +218,7 @@ def test_rerun_keeps_the_old_folder_aside(tmp_path, undisturbed):
     assert "already trained" in finish(start(tmp_path, "rerun=failed"))[1]
     assert finish(start(tmp_path, "rerun=all"))[0] == 0
     assert not (only(tmp_path) / "mark").exists()
-    (aside,) = (tmp_path / "_aside").iterdir()
+    (aside,) = (tmp_path / "_archived").iterdir()
     assert (aside / "mark").read_text() == "old"
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
 
@@ -236,4 +236,4 @@ def test_no_process_outlives_the_grid_that_started_it(tmp_path):
     process.communicate()
     assert not alive
     assert list(tmp_path.glob("*/checkpoint.pt"))
-    assert not list(tmp_path.glob("*/holder-*"))
+    assert not list(tmp_path.glob("*/lock-*"))

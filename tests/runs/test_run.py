@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from ablate.config import Config
+from ablate.config.schema import Config
+from ablate.runs.identity import signature
 from ablate.runs.reading import TIMES
-from ablate.runs.signature import signature
 from ablate.training import checkpoint
 
 RESULT = {
@@ -181,7 +181,7 @@ def test_rerun_all_sets_aside_what_has_ended_and_goes_on_with_what_was_begun(ask
     assert "from step 9 on" in outcome.out
     again, _ = read(only(tmp_path / "runs"), strict_json)
     assert (again["resumed"], again["weights_sha256"]) == (3, whole["weights_sha256"])
-    assert len(list((tmp_path / "runs" / "_aside").iterdir())) == 1
+    assert len(list((tmp_path / "runs" / "_archived").iterdir())) == 1
 
 
 SPOIL = {
@@ -360,4 +360,4 @@ def test_a_graph_without_a_gpu_is_told_and_not_recorded(ask, tmp_path):
     assert said.status == 0
     assert "graph=true is for a GPU: on cpu steps are taken as they are" in said.err
     (folder,) = (tmp_path / "runs").glob("digits-*")
-    assert json.loads((folder / "result.json").read_text())["sittings"][0]["graph"] is False
+    assert json.loads((folder / "result.json").read_text())["sessions"][0]["graph"] is False

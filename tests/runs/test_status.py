@@ -9,17 +9,17 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from ablate import status as command
-from ablate.runs.holder import Holder
+from ablate.commands import status as command
+from ablate.runs.identity import SCHEMA, folder_name, signature
+from ablate.runs.lock import Lock
 from ablate.runs.reading import PLANS
-from ablate.runs.signature import SCHEMA, folder_name, signature
 
 
 @pytest.fixture
 def put(resolve, tmp_path):
     """Make a record: `put(0, "finished", test_error=2.5)`; a state without result.json is left without one."""
 
-    def make(seed, state, card=None, *, name="gate", **result):
+    def make(seed, state, lock=None, *, name="gate", **result):
         tree = asdict(resolve("depth=8", "shortcut=gate", "recipe.batch=100", f"seed={seed}", f"results={tmp_path}"))
         tree["shortcut"]["name"] = name
         folder = tmp_path / folder_name(tree)
@@ -28,9 +28,9 @@ def put(resolve, tmp_path):
         folder.mkdir()
         (folder / "config.yaml").write_text(yaml.safe_dump(tree))
         (folder / "run.log").write_text("".join(f"line {n}\n" for n in range(40)))
-        if card is not None:
-            holder = Holder(folder, lambda: card)
-            (folder / "holder-1.json").write_text(json.dumps({**holder._card(), **card}))
+        if lock is not None:
+            lock = Lock(folder, lambda: lock)
+            (folder / "lock-1.json").write_text(json.dumps({**lock._card(), **lock}))
         if state in ("finished", "diverged", "failed", "interrupted"):
             facts = {"schema": SCHEMA, "signature": signature(tree), "status": state, "config": tree, **result}
             (folder / "result.json").write_text(json.dumps(facts))
@@ -64,7 +64,7 @@ def test_every_state_is_told_and_nothing_is_changed(study, capsys):
     assert command.main([str(study)]) == 0
     out = capsys.readouterr().out
     assert "2 of 6" in out
-    # 750 steps of 100 pictures at 50 a second are 1500 s
+    # 750 steps of 100 images at 50 a second are 1500 s
     assert f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 25 min left, on {socket.gethostname()}" in out
     assert f"seed 2 stale: process {1 << 22} on {socket.gethostname()} is gone" in out
     assert "seed 3 failed: KeyError: 'x'" in out

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ablate.runs.signature import signature
+from ablate.runs.identity import signature
 
 
 @pytest.mark.parametrize(

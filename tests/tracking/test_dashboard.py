@@ -10,7 +10,7 @@ from tests.tracking.wandb_server import Server
 
 @pytest.fixture
 def dashboard(ablate):
-    return lambda *words, **options: ablate(*words, module="ablate.dashboard", **options)
+    return lambda *words, **options: ablate(*words, module="ablate", "dashboard", **options)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_without_a_server_it_is_one_sentence(dashboard, mood):
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("ablate.dashboard: W&B did not take the dashboard: ")
+    assert line.startswith("ablate dashboard: W&B did not take the dashboard: ")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_record_of_before_there_was_a_tracker_has_its_defaults(write, resolve)
 def test_an_id_counts_the_records_that_were_set_aside(write, tmp_path):
     folder = write("depth=8")
     signature = run_id(folder)
-    aside = tmp_path / "runs" / "_aside"
+    aside = tmp_path / "runs" / "_archived"
     for number in (1, 2):
         (aside / f"{folder.name}.{number}").mkdir(parents=True)
     (aside / "digits-none-d8-s0-0123456789abcdef.1").mkdir()

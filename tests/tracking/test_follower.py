@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ablate.runs.stopping import SIGNALS
+from ablate.base.signals import SIGNALS
 from ablate.tracking import session
 from ablate.tracking.follower import PATIENCE, Follower
 from tests.tracking.wandb_server import SILENT, Server
@@ -36,7 +36,7 @@ def test_a_reader_that_is_stopped_stops_nobody(follower, tmp_path, capsys):
     assert time.monotonic() - began < PATIENCE
     assert process.poll() == -signal.SIGKILL
     assert capsys.readouterr().err == (
-        "ablate: warning: W&B's process does not listen; python -m ablate.sync sends what it missed\n"
+        "ablate: warning: W&B's process does not listen; ablate sync sends what it missed\n"
     )
 
 
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_the_waiting_and_the_run_stays_done(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 0
-    assert said == "ablate: warning: W&B's process was not done; python -m ablate.sync sends what it missed\n"
+    assert said == "ablate: warning: W&B's process was not done; ablate sync sends what it missed\n"
     with pytest.raises(ProcessLookupError):
         os.kill(reader, 0)
 

@@ -52,7 +52,7 @@ def test_a_grid_gives_a_run_for_each_job(ablate, record, sweep):
             assert run.summary["test_error"] == result(record(word=f"-{name}-"))["test_error"]
             assert run.state == "finished"
         # They are there, under those ids: nothing is left to send.
-        done = ablate("runs", server=server, module="ablate.sync")
+        done = ablate("runs", server=server, module="ablate", "sync")
         assert "2 records, 0 under way, 0 to send" in done.stdout
         assert len(server.runs) == 2
 

@@ -68,7 +68,7 @@ def test_processes_of_a_grid_give_a_run_each(ablate):
 
 
 def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, begin, record, tmp_path):
-    # Killed at 70 of 80 steps, its last checkpoint at 50: the second sitting repeats what the server has of 60.
+    # Killed at 70 of 80 steps, its last checkpoint at 50: the second session repeats what the server has of 60.
     words = (*TINY, "epochs=4", "checkpoint.steps=50", "results=runs", held(tmp_path, "Identity", step=71))
     with Server() as server:
         process = begin(*words, server=server)
@@ -79,7 +79,7 @@ def test_killed_and_resumed_it_is_one_run_with_each_step_once(ablate, begin, rec
         (tmp_path / "hold").unlink()
         assert ablate(*words, server=server).returncode == 0
     (run,) = server.runs.values()
-    assert server.sittings == {run.id: 2}
+    assert server.sessions == {run.id: 2}
     assert [row["step"] for row in run.history] == [20, 40, 60, 80]
     assert [row["test_error"] for row in run.history] == [line["test_error"] for line in metrics(record())]
     assert run.state == "finished"
@@ -101,7 +101,7 @@ def test_when_wandbs_own_process_dies_the_next_run_is_shown(ablate, record, tmp_
         done = ablate("-m", *TINY, *words, server=server)
         assert done.returncode == 0, done.stderr
         assert [run.state for run in server.runs.values()] == ["running", "finished"]
-        assert ablate("runs", server=server, module="ablate.sync").returncode == 0
+        assert ablate("runs", server=server, module="ablate", "sync").returncode == 0
     for run in server.runs.values():
         assert shown(run) == metrics(record(word=run.id))
         assert run.state == "finished"
@@ -189,11 +189,11 @@ def test_a_server_out_of_sorts_costs_seconds_and_no_bit(ablate, record, untracke
     assert done.returncode == 0, done.stderr
     assert result(record())["weights_sha256"] == sha
     assert metrics(record(), TIMES) == lines
-    assert "ablate.sync" in done.stderr
+    assert "ablate", "sync" in done.stderr
     assert after < COST
     # Once the server is well again, the record is sent.
     with Server() as server:
-        sent = ablate("runs", server=server, module="ablate.sync")
+        sent = ablate("runs", server=server, module="ablate", "sync")
         assert sent.returncode == 0, sent.stderr
         (run,) = server.runs.values()
         assert shown(run) == metrics(record())
@@ -228,25 +228,25 @@ def test_what_was_never_tracked_is_sent_once(ablate, record):
     assert ablate("depth=8", "threads=1", "epochs=2", "results=runs").returncode == 0
     with Server() as server:
         words = ("runs", "--project", "later")
-        planned = ablate(*words, "--dry-run", server=server, module="ablate.sync")
+        planned = ablate(*words, "--dry-run", server=server, module="ablate", "sync")
         assert "1 to send" in planned.stdout
         assert server.runs == {}
         for count in (1, 0):
-            done = ablate(*words, server=server, module="ablate.sync")
+            done = ablate(*words, server=server, module="ablate", "sync")
             assert done.returncode == 0, done.stderr
             assert f"{count} to send" in done.stdout
     (run,) = server.runs.values()
     assert run.project == "later"
-    assert server.sittings == {run.id: 1}
+    assert server.sessions == {run.id: 1}
     assert shown(run) == metrics(record())
     assert run.summary["test_error"] == result(record())["test_error"]
 
 
 def test_sync_says_in_a_sentence_that_there_is_no_server(ablate):
     assert ablate("depth=8", "threads=1", "epochs=1", "results=runs").returncode == 0
-    done = ablate("runs", module="ablate.sync")
+    done = ablate("runs", module="ablate", "sync")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("ablate.sync: W&B cannot be had: 127.0.0.1 cannot be reached")
+    assert done.stderr.splitlines()[-1].startswith("ablate sync: W&B cannot be had: 127.0.0.1 cannot be reached")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -254,12 +254,12 @@ def test_a_record_without_its_configuration_keeps_no_other_from_being_sent(ablat
     assert ablate("-m", "depth=8", "threads=1", "epochs=1", "results=runs", "seed=0,1").returncode == 0
     (record(word="-s0-") / "config.yaml").unlink()
     with Server() as server:
-        done = ablate("runs", server=server, module="ablate.sync")
+        done = ablate("runs", server=server, module="ablate", "sync")
     assert done.returncode == 1
     assert [run.config["seed"] for run in server.runs.values()] == [1]
     said = done.stderr.splitlines()
-    assert said[0].startswith(f"ablate.sync: [1/2] {record(word='-s0-').name} was not sent: ")
-    assert said[1:] == ["ablate.sync: 1 of 2 are not there; the same command tries them again"]
+    assert said[0].startswith(f"ablate sync: [1/2] {record(word='-s0-').name} was not sent: ")
+    assert said[1:] == ["ablate sync: 1 of 2 are not there; the same command tries them again"]
 
 
 def test_without_a_tracker_wandb_is_not_imported(process, tmp_path):
@@ -283,7 +283,7 @@ def test_sync_with_its_output_closed_sends_all_the_same(ablate, record, tmp_path
     with Server() as server:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
         paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
-        command = f"exec {shlex.quote(sys.executable)} -m ablate.sync runs >&-"
+        command = f"exec {shlex.quote(sys.executable)} -m ablate.commands.sync runs >&-"
         done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**kept, **paths, **server.environment})
         assert done.returncode == 0
     assert len(server.runs) == 1

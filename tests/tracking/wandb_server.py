@@ -60,7 +60,7 @@ class Server:
         self.mood = mood
         self.runs: dict[str, Run] = {}
         self.views: dict[str, dict[str, Any]] = {}
-        self.sittings: dict[str, int] = {}  # how often each run was begun or resumed
+        self.sessions: dict[str, int] = {}  # how often each run was begun or resumed
         self.operations: list[str] = []
         self.unknown: list[str] = []
         self.sweeps: dict[str, dict[str, Any]] = {}  # what each was asked for with, read from its YAML
@@ -106,7 +106,7 @@ class Server:
         if operation == "UpsertBucket":
             return {"upsertBucket": self._upsert(given)}
         if operation == "RunResumeStatus":
-            self.sittings[given["name"]] = self.sittings.get(given["name"], 0) + 1
+            self.sessions[given["name"]] = self.sessions.get(given["name"], 0) + 1
             return {"model": {**self._project(given), "bucket": self._bucket(given["name"])}}
         if operation == "CreateRunFiles":
             where = f"{self.url}/upload/{given['run']}"

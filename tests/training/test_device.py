@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from ablate.data.pictures import Pictures
+from ablate.data.dataset import Dataset
 from ablate.training import device
 
 ROUNDS = """
@@ -34,7 +34,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_a_cpu_computes_in_bfloat16_where_it_gains_by_it(monkeypatch, name, side, native, wanted):
     monkeypatch.setattr(device, "_multiplies_bfloat16", lambda: native)
     x, y = torch.zeros(4, 3, side, side, dtype=torch.uint8), torch.zeros(4)
-    assert device.pick_precision(name, torch.device("cpu"), Pictures(x, y, x, y, ("a", "b"))) == wanted
+    assert device.pick_precision(name, torch.device("cpu"), Dataset(x, y, x, y, ("a", "b"))) == wanted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")

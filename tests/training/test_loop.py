@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from ablate.errors import ConfigError
+from ablate.base.errors import ConfigError
 from ablate.training.loop import evaluate, per_pixel_mean, prepare, total_steps
 
 
@@ -21,7 +21,7 @@ def test_the_mean_is_subtracted_pixel_by_pixel():
 
 
 class Scripted(torch.nn.Module):
-    """Logits that favour class 1, by the picture's one pixel; in training it would answer otherwise."""
+    """Logits that favour class 1, by the image's one pixel; in training it would answer otherwise."""
 
     def forward(self, x):
         score = x.mean((1, 2, 3)) if not self.training else torch.full((len(x),), math.nan)
@@ -29,7 +29,7 @@ class Scripted(torch.nn.Module):
 
 
 def test_evaluation_counts_every_picture_once():
-    # 2,503 pictures, so that the last batch is smaller: 1,000 dark ones and 1,503 bright ones, all labelled 1
+    # 2,503 images, so that the last batch is smaller: 1,000 dark ones and 1,503 bright ones, all labelled 1
     x = torch.cat([torch.zeros(1000, 1, 1, 1), torch.full((1503, 1, 1, 1), 255)]).to(torch.uint8)
     mean = torch.full((1, 1, 1, 1), 0.25)
     net = Scripted().train()

@@ -10,36 +10,36 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ablate.base.errors import AblateError
 from ablate.data.augment import draw
 from ablate.data.load import load
-from ablate.errors import AblateError
 from ablate.models import build
 from ablate.models.shortcuts import match_shape
-from ablate.training import trial
+from ablate.training import setup as trial
 from ablate.training.graph import STEPS, graphed
 from ablate.training.loop import per_pixel_mean, train
 from ablate.training.schedule import learning_rate
 
 
 class Plain:
-    """The step as it stands on paper: picture by picture, channels first, parameter by parameter."""
+    """The step as it stands on paper: image by image, channels first, parameter by parameter."""
 
     def __init__(self, config):
-        self.config, self.pictures = config, load(config.data)
+        self.config, self.dataset = config, load(config.data)
         self.net = build(config, channels=1, classes=10)
-        self.mean = per_pixel_mean(self.pictures.train_x)[0]
+        self.mean = per_pixel_mean(self.dataset.train_x)[0]
         self.momenta = {name: torch.zeros_like(p) for name, p in self.net.named_parameters()}
 
     def __call__(self, number, rate):
-        recipe, shift, count = self.config.recipe, self.config.data.shift, len(self.pictures.train_y)
+        recipe, shift, count = self.config.recipe, self.config.data.shift, len(self.dataset.train_y)
         epoch, index = divmod(number, count // recipe.batch)
-        chances = draw(self.config.seed, epoch, count, shift=shift, flip=self.config.data.flip)
+        augmentation = draw(self.config.seed, epoch, count, shift=shift, flip=self.config.data.flip)
         batch, labels = [], []
         for place in range(index * recipe.batch, (index + 1) * recipe.batch):
-            picture = self.pictures.train_x[chances.order[place]].float() / 255 - self.mean
-            top, left = chances.offsets[place].tolist()
-            batch.append(functional.pad(picture, (shift,) * 4)[:, top : top + 8, left : left + 8])
-            labels.append(self.pictures.train_y[chances.order[place]])
+            image = self.dataset.train_x[augmentation.order[place]].float() / 255 - self.mean
+            top, left = augmentation.offsets[place].tolist()
+            batch.append(functional.pad(image, (shift,) * 4)[:, top : top + 8, left : left + 8])
+            labels.append(self.dataset.train_y[augmentation.order[place]])
         self.net.zero_grad()
         loss = functional.cross_entropy(self.net(torch.stack(batch)), torch.stack(labels))
         loss.backward()
@@ -129,12 +129,12 @@ class Silent:
 
 
 def trained(config, accelerate=None, stop=None, resume=None, precision=torch.float32):
-    pictures = load(config.data)
+    dataset = load(config.data)
     net = build(config, channels=1, classes=10)
     observer = Silent(stop)
     with contextlib.suppress(InterruptedError):
         train(
-            net, pictures, config.recipe, seed=0, shift=1, flip=False, precision=precision, observer=observer,
+            net, dataset, config.recipe, seed=0, shift=1, flip=False, precision=precision, observer=observer,
             accelerate=accelerate, resume=resume,
         )  # fmt: skip
     return net.state_dict(), observer
@@ -301,7 +301,7 @@ def test_what_makes_a_step_faster_is_not_counted_as_training(config, monkeypatch
     step, _ = trial.prepare(config, pytest.fail)
     ending = train(
         step.net,
-        step.pictures,
+        step.dataset,
         replace(config.recipe, iterations=4, epochs=None),
         seed=0,
         shift=0,

@@ -1,0 +1,93 @@
+"""Files that are replaced whole or not at all."""
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+TEMPORARY = ".writing-"
+UMASK = os.umask(0)  # the one way to read it is to set it; done here, before there are threads
+os.umask(UMASK)
+
+
+def write_whole(
+    path: Path, content: bytes, *, durable: bool = True, before_rename: Callable[[], None] | None = None
+) -> None:
+    """Write under another name beside `path`, flush to disk, rename: a reader sees the old file or the new one.
+
+    Raises OSError, with `path` as it was. `durable=False` leaves the flushing to the system, for what may be lost.
+    """
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~UMASK)
+        if before_rename:
+            before_rename()
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_folder(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, or None if there is no such file or it holds none. Raises other OSErrors."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def cache_folder() -> Path:
+    """A folder for data derived from other files; losing it costs only time."""
+    return platformdirs.user_cache_path("ablate")
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what a writer that was killed has left in `folder`, but nothing that another may be writing now."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if "lock-" not in path.name or time.time() - path.stat().st_mtime > 3600:
+                path.unlink()
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Strict JSON: a number that is not finite, which JSON does not have, is written as null."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can open a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)

@@ -1,0 +1,67 @@
+"""Console output that survives closed pipes and missing glyphs."""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line, to the error stream if `error`. Never raises: see `Quiet`."""
+    stream = sys.stderr if error else sys.stdout
+    if stream is not None:  # it is None where the process was started with the stream closed
+        print(text, file=Quiet(stream), flush=True)
+
+
+def plain(text: str) -> str:
+    """`text` with control characters replaced, for terminals, figures and pages."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+
+
+def is_terminal() -> bool:
+    """Whether the error stream is a terminal, on which a progress bar can be drawn."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def console(*, error: bool = False) -> "Console":
+    """Rich's console on one of the streams. Never raises: see `Quiet`."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=Quiet(stream or open(os.devnull, "w")))  # type: ignore[arg-type]
+
+
+class Quiet:
+    """A stream that writes '?' for a character that its encoding lacks, and nothing once its reader is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self.stream.encoding or "ascii"
+            return self.write(text.encode(encoding, "replace").decode(encoding))
+        except (OSError, ValueError):  # ValueError: it is closed
+            self._discard()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self.stream.flush()
+        except (OSError, ValueError):
+            self._discard()
+
+    def _discard(self) -> None:
+        """Redirect the stream to nothing; otherwise Python would retry its buffer at exit and complain."""
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)

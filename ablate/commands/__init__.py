@@ -1,0 +1,75 @@
+"""The commands, one file each, and the runner that they share.
+
+A command module has a docstring, whose first line is its summary, `EXAMPLES`, `arguments(parser)` and
+`main(options)`, which returns an exit status or None and may raise AblateError.
+"""
+
+import argparse
+import ast
+import importlib
+import os
+import pkgutil
+from pathlib import Path
+
+from ablate.base.errors import AblateError, one_line
+from ablate.base.terminal import say
+
+NOT_COMMANDS = ("run",)
+"""Modules here that a command line without a command runs."""
+
+
+def names() -> list[str]:
+    """Every command."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in NOT_COMMANDS)
+
+
+def summary(name: str) -> str:
+    """A command's first line of documentation, read without importing it."""
+    source = (Path(__path__[0]) / f"{name}.py").read_bytes()
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """The command's argument parser."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    made = argparse.ArgumentParser(
+        f"ablate {name}",
+        description=summary(name),
+        epilog=module.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(made)
+    return made
+
+
+def run(name: str, words: list[str]) -> int:
+    """Carry out a command and return its exit status; errors are printed in one sentence."""
+    options = parser(name).parse_intermixed_args(words)
+    module = importlib.import_module(f"{__name__}.{name}")
+    try:
+        return int(module.main(options) or 0)
+    except AblateError as error:
+        status, why = error.exit_status, str(error)
+    except KeyboardInterrupt:
+        status, why = 130, "interrupted"
+    except (Exception, SystemExit) as error:  # custom code may end the process
+        status, why = AblateError.exit_status, one_line(error)
+        if os.environ.get("ABLATE_TRACEBACK"):
+            raise
+    except BaseException as error:  # a run stopped by a signal: see ablate.runs.stopping.Interrupted
+        if not hasattr(error, "exit_status"):
+            raise
+        status, why = error.exit_status, f"interrupted: {error}"
+    say(f"ablate {name}: {why}", error=True)
+    return status
+
+
+def runs_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of a command that reads runs: their folder, and one experiment of them."""
+    parser.add_argument("runs", nargs="?", default="results/runs", type=Path, help="folder of runs (results/runs)")
+    parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
+
+
+def warn(name: str, sentence: str) -> None:
+    """Print a sentence of a command to the error stream."""
+    say(f"ablate {name}: {sentence}", error=True)

@@ -1,0 +1,144 @@
+"""Checks of values and their combinations that need no data, no network and no torch."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from ablate.base.errors import ConfigError
+from ablate.base.image_folder import SPLITS
+from ablate.config.schema import Config, Data, Recipe, Tracker
+
+
+@dataclass(frozen=True)
+class Depths:
+    """The depths that a network can have: `least`, and every `step` layers above it."""
+
+    least: int
+    step: int
+
+    def check(self, depth: int) -> None:
+        """Raise ConfigError that names the nearest depths."""
+        below = max(self.least, depth - (depth - self.least) % self.step)
+        if depth != below:
+            rule = f"{self.step}n+{self.least % self.step}"
+            raise ConfigError(f"depth {depth} is not {rule}; nearest: {below}, {below + self.step}")
+
+
+DEPTHS = Depths(least=8, step=6)
+"""Of the CIFAR ResNet with two-layer units ([A] section 4.2)."""
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError if a value is out of range or two values do not go together."""
+    DEPTHS.check(config.depth)
+    # torch seeds its CPU generator with 32 bits: seeds further apart would be the same run under two names.
+    _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
+    _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
+    _require(
+        config.precision in ("auto", "float32", "bfloat16"), "precision", config.precision, "auto, float32, bfloat16"
+    )
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
+        raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
+    if config.compile and config.probes:
+        raise ConfigError("probes=true cannot measure inside compiled units: add compile=false")
+    _check_recipe(config.recipe)
+    every = config.checkpoint
+    _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
+    _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
+    check_tracker(config.tracker)
+    _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 to 1000")
+    _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
+    _require(bool(config.results.strip()), "results", config.results, "a folder")
+    name = config.experiment or "grid"
+    if name[0] in ".-" or {"/", "\\"} & set(name) or not name.isprintable() or len(name.encode()) > 200:
+        raise ConfigError(
+            f"experiment={name!r} cannot name a folder: use letters and digits, no / or \\, no leading . or -"
+        )
+    for group in ("shortcut", "unit"):
+        node = getattr(config, group)
+        if not names_class(node.get("_target_")):
+            raise ConfigError(f"{group}._target_={node.get('_target_')} names no class: write it as MODULE.CLASS")
+        _check_finite(group, node)
+    _check_data(config.data)
+
+
+def _is_count(word: str | None) -> bool:
+    return word is not None and word.isdecimal() and 1 <= int(word) <= 1000
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    for key in ("iterations", "epochs"):
+        length = getattr(recipe, key)
+        _require(length is None or length >= 1, key, length, "1 or more")
+    if (recipe.iterations is None) == (recipe.epochs is None):
+        raise ConfigError(f"recipe {recipe.name} needs one of iterations and epochs: add iterations=N or epochs=N")
+    _require(recipe.batch >= 2, "recipe.batch", recipe.batch, "2 or more, for batch normalisation")
+    _require(0 < recipe.learning_rate < math.inf, "recipe.learning_rate", recipe.learning_rate, "a number above 0")
+    _require(0 <= recipe.momentum < 1, "recipe.momentum", recipe.momentum, "from 0 to below 1")
+    _require(0 <= recipe.weight_decay < math.inf, "recipe.weight_decay", recipe.weight_decay, "0 or more")
+    _require(0 <= recipe.warmup < 1, "recipe.warmup", recipe.warmup, "a fraction of the run, from 0 to below 1")
+    ordered = recipe.milestones == sorted(recipe.milestones) and all(0 < m < 1 for m in recipe.milestones)
+    _require(ordered, "recipe.milestones", recipe.milestones, "rising fractions of the run, between 0 and 1")
+
+
+def check_tracker(tracker: Tracker) -> None:
+    """Raise ConfigError for a name that W&B would refuse."""
+    if tracker.name not in ("none", "wandb"):
+        raise ConfigError(f"tracker.name={tracker.name} is not one of none, wandb")
+    if tracker.name == "none" and (tracker.project, tracker.entity) != (Tracker.project, Tracker.entity):
+        raise ConfigError("tracker.project and tracker.entity are for W&B: add tracker=wandb")
+    for key, name in (("project", tracker.project), ("entity", tracker.entity)):
+        if name is not None and (not name.strip() or len(name) > 128 or set(name) & set("/\\#?%:")):
+            raise ConfigError(f"tracker.{key}={name!r} is invalid: use 1 to 128 characters without / \\ # ? % :")
+
+
+def check_types(group: str, node: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a parameter whose type is not that of the default in its YAML file."""
+    for key, default in declared.items():
+        value = node.get(key, default)
+        if isinstance(default, bool):
+            fits, wanted = isinstance(value, bool), "true or false"
+        elif isinstance(default, (int, float)):
+            fits, wanted = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
+        elif isinstance(default, str):
+            fits, wanted = isinstance(value, str), "a word"
+        else:
+            continue
+        if not fits:
+            raise ConfigError(f"{group}.{key}={value} has the wrong type: it must be {wanted}")
+
+
+def names_class(target: object) -> TypeGuard[str]:
+    """Whether `target` has the form MODULE.CLASS."""
+    return isinstance(target, str) and "." in target and all(part.isidentifier() for part in target.split("."))
+
+
+def _require(holds: bool, key: str, value: object, wanted: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key}={value} is out of range: it must be {wanted}")
+
+
+def _check_finite(key: str, value: object) -> None:
+    """JSON, and so a signature, has no number that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key}={value} is not a finite number")
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in pairs:
+        _check_finite(f"{key}.{name}", item)
+
+
+def _check_data(data: Data) -> None:
+    _require(data.validation >= 0, "data.validation", data.validation, "0 or more images")
+    _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
+    if data.name != "folder":
+        return
+    if not data.root:
+        raise ConfigError("data=folder needs data.root=FOLDER with train/CLASS/file and test/CLASS/file in it")
+    for split in SPLITS:
+        if not (Path(data.root) / split).is_dir():
+            raise ConfigError(
+                f"data.root={data.root} has no folder {split}/: it must hold train/CLASS/file and test/CLASS/file"
+            )

@@ -1,0 +1,118 @@
+"""The typed schema of a run: every key, its type, its default and what it means.
+
+`ablate --help`, tab completion and the configuration reference are generated from it. A default that a file in conf/
+must state (a recipe's learning rate) is MISSING here.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+def _key(default: Any, meaning: str) -> Any:
+    kind = {"default_factory": type(default)} if isinstance(default, list) else {"default": default}
+    return field(**kind, metadata={"meaning": meaning})
+
+
+@dataclass
+class Data:
+    """A dataset, and how its training images are augmented."""
+
+    name: str = _key(MISSING, "digits, cifar10, cifar100 or folder")
+    root: str | None = _key(None, "folder of the dataset")
+    validation: int = _key(0, "training images held out; if above 0, the run is evaluated on them, not on the test set")
+    shift: int = _key(0, "pixels of zero padding on each side for the random crop")
+    flip: bool = _key(False, "random horizontal flip")
+    download: bool = _key(False, "fetch the dataset if it is not there")
+    fingerprint: str | None = _key(None, "hash of an image folder's content; filled in")
+
+
+@dataclass
+class Recipe:
+    """How a network is trained. Milestones and warm-up are fractions of the run, so a shorter run keeps its shape."""
+
+    name: str = _key(MISSING, "the recipe's name in tables")
+    iterations: int | None = _key(None, "length in training steps; or epochs")
+    epochs: int | None = _key(None, "length in epochs; or iterations")
+    batch: int = _key(MISSING, "images in a batch")
+    learning_rate: float = _key(MISSING, "initial learning rate")
+    milestones: list[float] = _key([], "fractions of the run at which the learning rate is divided by 10")
+    warmup: float = _key(0.0, "fraction of the run at a tenth of the learning rate")
+    momentum: float = _key(MISSING, "SGD momentum")
+    weight_decay: float = _key(MISSING, "weight decay, on every parameter")
+
+
+@dataclass
+class Checkpoint:
+    """How often a run saves what it needs to resume."""
+
+    minutes: float | None = _key(5.0, "minutes between checkpoints; null: none by the clock")
+    steps: int | None = _key(None, "steps between checkpoints; null: none by steps")
+
+
+@dataclass
+class Tracker:
+    """An experiment tracker that shows runs beside their records."""
+
+    name: str = _key("none", "none or wandb")
+    project: str = _key("ablate", "W&B project")
+    entity: str | None = _key(None, "W&B user or team; null: your default")
+    run: str | None = _key(None, "name of the run on W&B; null: its shortcut and what else differs in its grid")
+
+
+@dataclass
+class Config:
+    """One run."""
+
+    shortcut: dict[str, Any] = _key(MISSING, "h(x), and its parameters")
+    unit: dict[str, Any] = _key(MISSING, "the residual unit, and its parameters")
+    data: Data = _key(MISSING, "the dataset")
+    recipe: Recipe = _key(MISSING, "the training recipe")
+    depth: int = _key(20, "layers: 6n + 2")
+    seed: int = _key(0, "seed of initial weights, data order, augmentation and dropout")
+    iterations: int | None = _key(None, "length in training steps, in place of the recipe's")
+    epochs: int | None = _key(None, "length in epochs, in place of the recipe's")
+    device: str = _key("auto", "auto, cpu, cuda, cuda:N or mps")
+    precision: str = _key("auto", "auto, float32 or bfloat16 (for F; h and the sum are float32)")
+    threads: int | None = _key(None, "CPU threads; null: the cores, divided by the runs that share them")
+    deterministic: bool = _key(False, "bit-identical results on a GPU too, at some cost in speed")
+    graph: bool = _key(False, "capture a GPU's training step as a CUDA graph after checking it against eager steps")
+    compile: bool = _key(False, "compile the residual units with torch.compile")
+    probes: bool = _key(False, "measure gate openness and gradient norms at every evaluation")
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    tracker: Tracker = field(default_factory=Tracker)
+    pack: str | None = _key(None, "runs of a grid that share one device: a number, or auto to measure it")
+    rerun: str | None = _key(None, "failed or all: train these again; old folders move to _archived")
+    dry_run: bool = _key(False, "list the runs and their cost, and stop")
+    results: str = _key("results/runs", "folder of the run records")
+    experiment: str | None = _key(None, "the grid that a run belongs to; set by the files in conf/experiment")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A configuration key: its dotted name, its default as in YAML ('' if a file must give it), its meaning."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
+    """Every key of a run. The keys inside `shortcut` and `unit` are their constructors' parameters."""
+    for one in fields(node):
+        if is_dataclass(one.type):
+            yield from keys(one.type, f"{prefix}{one.name}.")
+        else:
+            yield Key(prefix + one.name, _written(one), one.metadata["meaning"])
+
+
+def _written(one: "Field[Any]") -> str:
+    if one.default is NO_DEFAULT:
+        return "[]"
+    if one.default == MISSING:
+        return ""
+    return json.dumps(one.default).strip('"')

@@ -1,0 +1,63 @@
+"""A dataset as uint8 tensors, small enough to be kept on the training device as a whole."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ablate.base.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels to train on, and to evaluate on.
+
+    `train_x`: uint8 (N, C, H, W); `train_y`: int64 (N,); `test_x`, `test_y` likewise. `evaluated_on` says whether
+    the second pair is the 'test' set or 'validation' images held out of the training set.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: tuple[str, ...]
+    evaluated_on: str = "test"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.train_x.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device) -> "Dataset":
+        moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}
+        return replace(self, **moved)
+
+
+def hold_out(dataset: Dataset, count: int) -> Dataset:
+    """`count` training images, the same for every seed, replace the test set.
+
+    [A] §4.2 chooses on 5,000 of CIFAR-10's 50,000 in this way. Raises ConfigError if too few remain.
+    """
+    if count == 0:
+        return dataset
+    total = len(dataset.train_y)
+    if count >= total:
+        raise ConfigError(f"data.validation={count} leaves nothing to train on: there are {total} training images")
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
+    held, kept = order[:count], order[count:]
+    x, y = dataset.train_x, dataset.train_y
+    return replace(dataset, train_x=x[kept], train_y=y[kept], test_x=x[held], test_y=y[held], evaluated_on="validation")
+
+
+def per_pixel_mean(x: Tensor) -> Tensor:
+    """Mean (1, C, H, W) in [0, 1] of images x, uint8 (N, C, H, W); subtracted from every image ([A] §4.2)."""
+    total = torch.zeros(x.shape[1:], dtype=torch.int64, device=x.device)
+    for part in x.split(5000):
+        total += part.sum(0, dtype=torch.int64)  # integers: the same mean on every device
+    return (total.to(torch.float32) / (255 * len(x)))[None]
+
+
+def normalise(batch: Tensor, mean: Tensor) -> Tensor:
+    """uint8 (B, C, H, W) to float32 minus the mean, channels-last, the layout in which convolutions are fastest."""
+    return (batch.float().div_(255) - mean).contiguous(memory_format=torch.channels_last)

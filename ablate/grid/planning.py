@@ -1,0 +1,55 @@
+"""What a grid would cost, before it begins."""
+
+from ablate.base.terminal import say
+from ablate.config.schema import Config
+from ablate.data.facts import FACTS
+from ablate.runs import layout
+from ablate.runs.lock import active_lock
+from ablate.runs.naming import describe, variants
+from ablate.runs.record import Record
+
+PASSES = 3
+"""Forward passes that a training step is worth: one, and two for the gradients of inputs and of weights."""
+
+
+def dry_run(records: list[Record]) -> None:
+    """Print each run with its signature, state and cost; changes nothing."""
+    left, unknown = 0.0, 0
+    costs: dict[str, float | None] = {}  # the seeds of a cell cost alike
+    for record, variant in zip(records, variants([record.tree for record in records]), strict=True):
+        state = _state(record)
+        if record.cell not in costs:
+            costs[record.cell] = multiply_adds_to_train(record.config)
+        cost = costs[record.cell]
+        if state.startswith("would"):
+            left += cost or 0.0
+            unknown += cost is None
+        amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown until its images are read"
+        say(f"{record.signature}  {state:<18}  {amount}  {describe(record.tree, variant)}")
+    rest = f" and {unknown} runs of unknown cost" if unknown else ""
+    say(f"{len(records)} runs; {left:.2e} multiply-adds{rest} to train")
+
+
+def _state(record: Record) -> str:
+    if active_lock(record.folder):
+        return "running"
+    action = record.action()
+    if action == "skip":
+        return record.status()
+    if action == "train" and (record.folder / layout.CHECKPOINT).exists():
+        return "would resume"
+    return f"would {action}"
+
+
+def multiply_adds_to_train(config: Config) -> float | None:
+    """Multiply-adds of a whole training, or None if they depend on images that are not read yet."""
+    facts, recipe = FACTS.get(config.data.name), config.recipe
+    if facts is None:
+        return None
+    from ablate.models.build import build
+    from ablate.models.cost import multiply_adds
+
+    network = build(config, channels=facts.shape[0], classes=facts.classes)
+    per_epoch = (facts.train - config.data.validation) // recipe.batch
+    steps = recipe.iterations or (recipe.epochs or 0) * per_epoch
+    return float(PASSES * multiply_adds(network, facts.shape) * steps * recipe.batch)

@@ -1,0 +1,1 @@
+"""Grids as SLURM job arrays."""

@@ -1,0 +1,48 @@
+"""From a configuration to its network."""
+
+import functools
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ablate.base.errors import ConfigError, one_line
+from ablate.base.seeds import derive
+from ablate.base.source import load
+from ablate.config.check import DEPTHS
+from ablate.config.schema import Config
+from ablate.models.network import Network
+from ablate.models.resnet import ResNet
+
+LABELS = ("name", "source", "_target_")
+"""Keys of a shortcut or unit that are not parameters of its constructor."""
+
+
+def build(config: Config, *, channels: int, classes: int) -> Network:
+    """The network of `config`, its initial weights drawn from the seed.
+
+    Raises ConfigError if a shortcut or unit refuses its parameters.
+    """
+    torch.manual_seed(derive(config.seed, "shortcuts"))
+    try:
+        return ResNet(
+            config.depth,
+            functools.partial(load(config.shortcut["_target_"]), **_parameters(config.shortcut)),
+            in_channels=channels,
+            classes=classes,
+            unit=functools.partial(load(config.unit["_target_"]), **_parameters(config.unit)),
+            generator=torch.Generator().manual_seed(derive(config.seed, "net")),
+        )
+    except (Exception, SystemExit) as error:  # custom code may end the process
+        expected = isinstance(error, (TypeError, ValueError, ImportError, AttributeError)) and str(error)
+        reason = str(error).splitlines()[0] if expected else one_line(error)
+        raise ConfigError(f"shortcut {config.shortcut['name']} cannot be built: {reason}") from error
+
+
+def check_buildable(config: Config) -> None:
+    """Raise ConfigError as `build` does, at the cost of the shallowest network."""
+    build(replace(config, depth=DEPTHS.least), channels=1, classes=2)
+
+
+def _parameters(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in LABELS}

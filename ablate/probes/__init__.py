@@ -1,0 +1,1 @@
+"""Measurements inside a network. Pure: each yields (name, value) pairs and changes no computation."""

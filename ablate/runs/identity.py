@@ -1,0 +1,97 @@
+"""A run's identity: a hash of its resolved configuration, without what cannot change the result."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+SCHEMA = 2
+"""Raised if the same configuration comes to mean another computation, or a record gets another layout."""
+
+EXCLUDED = {
+    "results": "the folder that records are in",
+    "experiment": "a run may belong to several grids",
+    "data.root": "where images are; what they are is data.name, and data.fingerprint for a folder",
+    "data.download": "how images came to be there",
+    "graph": "a CUDA graph repeats the same steps, and is checked against them",
+    "tracker": "where the run is shown",
+    "checkpoint": "a resumed run ends with the same bits, wherever it was interrupted",
+    "pack": "what else runs at the same time; a CPU's threads, which depend on it, are in the record",
+    "rerun": "whether to train again, not what",
+    "dry_run": "whether to train at all",
+}
+"""Keys that are not part of the identity, and why."""
+
+NEUTRAL: dict[str, Any] = {"probes": False, "compile": False}
+"""Keys added after the first records, and the value at which a run is what it was before them.
+
+At that value a key is left out of the identity, so old signatures stay valid. Any type will do.
+"""
+
+
+def identity(tree: dict[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that decides the result, in canonical form: 1 for 1.0, GPUs without their index.
+
+    `tree` is a resolved configuration as plain values: `asdict(config)`, or a record's config.yaml.
+    """
+    tree = _canonical(tree)
+    for path in EXCLUDED:
+        _remove(tree, path)
+    for path, neutral in NEUTRAL.items():
+        _remove(tree, path, only=_canonical(neutral))
+    tree["device"] = tree["device"].split(":")[0]  # which of several equal GPUs
+    return {"schema": SCHEMA, **tree}
+
+
+def signature(tree: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits; equal for equal requests, whatever the order of keys or the spelling of numbers."""
+    return _digest(identity(tree))
+
+
+def cell(tree: dict[str, Any]) -> str:
+    """The signature of a grid's cell, whose runs differ in the seed alone."""
+    return signature_and_cell(tree)[1]
+
+
+def signature_and_cell(tree: dict[str, Any]) -> tuple[str, str]:
+    """Both at the cost of one, for readers of a hundred thousand records."""
+    whole = identity(tree)
+    signature = _digest(whole)
+    del whole["seed"]
+    return signature, _digest(whole)
+
+
+def folder_name(tree: dict[str, Any]) -> str:
+    """NAME-SIGNATURE: the name is for people, the signature tells runs apart."""
+    words = [tree["data"]["name"], str(tree["shortcut"]["name"]), f"d{tree['depth']}", f"s{tree['seed']}"]
+    name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:40] for word in words)
+    return f"{name}-{signature(tree)}"
+
+
+_ABSENT = object()
+
+
+def _remove(tree: dict[str, Any], path: str, *, only: Any = _ABSENT) -> None:
+    """Delete a dotted key if it is there; with `only`, if it has that value."""
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        if not isinstance(tree := tree.get(parent, {}), dict):
+            return
+    value = tree.get(leaf, _ABSENT)
+    # JSON keeps false and 0 apart, as a signature does; Python's == does not.
+    if value is not _ABSENT and (only is _ABSENT or json.dumps(value) == json.dumps(only)):
+        del tree[leaf]
+
+
+def _digest(tree: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    return value

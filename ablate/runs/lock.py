@@ -1,0 +1,217 @@
+"""The lock on a run's folder: one process trains a run, and a dead one is succeeded.
+
+A process that finds no active lock creates `lock-N.json` with the next N, which the file system grants to one process
+alone, and then looks again. It renews the file every few seconds; `ablate status` reads the run's progress in it. No
+process waits for a lock: on this host it is stale when its process is gone, from another host when its file has not
+been renewed for STALE seconds by the file server's own clock.
+"""
+
+import contextlib
+import json
+import os
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ablate.base.errors import AblateError
+from ablate.base.files import TEMPORARY, UMASK, read_json, write_whole
+from ablate.runs.layout import LOCK
+
+HEARTBEAT = 15.0
+"""Seconds between renewals."""
+STALE = 180.0
+"""Seconds after which another host's lock is stale: twelve heartbeats, more than NFS caches a file's time."""
+
+
+class LockLost(AblateError):
+    """Another process took this one for dead and took the lock over."""
+
+
+class Lock:
+    """Locks a run's folder, which must exist. As a context, renews the lock until it is left.
+
+    `status()` gives what the lock file says of the run's progress.
+    """
+
+    def __init__(self, folder: Path, status: Callable[[], dict[str, Any]] = dict) -> None:
+        self.folder, self.status = folder, status
+        self.path: Path | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew_forever, daemon=True, name="heartbeat")
+
+    def acquire(self) -> dict[str, Any] | None:
+        """Take the lock and return None, or return the content of the active lock."""
+        while True:
+            other = active_lock(self.folder)
+            if other:
+                return other
+            number = max(map(_number, _files(self.folder)), default=0) + 1
+            path = self.folder / LOCK.format(number)
+            try:
+                _create(path, json.dumps(self._content()).encode())
+            except FileExistsError:
+                continue  # another process was faster: look again
+            # A process suspended between its look and its file may find the folder locked meanwhile. Both look again
+            # after their own file is there, so at least one sees the other and backs off.
+            if any(path != other and _active(other) for other in _files(self.folder)):
+                path.unlink(missing_ok=True)
+                time.sleep(random.uniform(0.01, 0.1))
+                continue
+            self.path = path
+            return None
+
+    def check(self) -> None:
+        """Raise LockLost if another process has taken the lock over."""
+        assert self.path is not None
+        if not self.path.exists() or max(map(_number, _files(self.folder)), default=0) > _number(self.path):
+            raise LockLost(f"{self.folder} was taken over by another process, which took this one for dead")
+
+    def release(self) -> None:
+        """Remove this lock and the stale ones before it."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        assert self.path is not None
+        for path in sorted(_files(self.folder), key=_number):  # its own last
+            if _number(path) <= _number(self.path):
+                path.unlink(missing_ok=True)
+        self.path = None
+
+    def __enter__(self) -> "Lock":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, LockLost):
+            self._stop.set()  # the files are the other process's now
+        else:
+            self.release()
+
+    def renew(self) -> None:
+        """Raises LockLost, or OSError if the file system refuses."""
+        self.check()
+        assert self.path is not None
+        write_whole(self.path, json.dumps(self._content()).encode(), durable=False)
+
+    def _content(self) -> dict[str, Any]:
+        where = {"host": socket.gethostname(), "machine": _machine()}
+        if job := os.environ.get("SLURM_JOB_ID"):
+            where["job"] = job
+        return {**where, "pid": os.getpid(), "born": _born(os.getpid()), "renewed": time.time(), **self.status()}
+
+    def _renew_forever(self) -> None:
+        while not self._stop.wait(HEARTBEAT):
+            try:
+                self.renew()
+            except LockLost:
+                return  # the training thread notices at its next checkpoint
+            except OSError:
+                continue  # a full disk must not end a run; the next heartbeat tries again
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Create `path` with its content at once. Raises FileExistsError if it exists. A link is exclusive on NFS too."""
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(name, 0o666 & ~UMASK)  # other users read it
+        os.link(name, path)
+    finally:
+        os.unlink(name)
+
+
+def active_lock(folder: Path, *, probe: bool = True) -> dict[str, Any] | None:
+    """The content of the active lock on a run's folder, or None.
+
+    `probe=False` writes nothing: the age of another host's lock is then told by this host's clock.
+    """
+    for path in sorted(_files(folder), key=_number, reverse=True):
+        if _active(path, probe):
+            return _read(path) or {"host": "an unknown host"}
+    return None
+
+
+def last_lock(folder: Path) -> dict[str, Any] | None:
+    """The content of the newest lock, active or stale, or None."""
+    return next((found for path in sorted(_files(folder), key=_number, reverse=True) if (found := _read(path))), None)
+
+
+def remove_locks(folder: Path) -> None:
+    """Remove every lock file of an archived run."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    with contextlib.suppress(OSError):
+        return read_json(path)
+    return None
+
+
+def _active(path: Path, probe: bool = True) -> bool:
+    content = _read(path)
+    try:
+        if content is not None and content.get("machine") == _machine():
+            return _born(int(content["pid"])) == float(content["born"])
+        return (_now(path.parent) if probe else time.time()) - path.stat().st_mtime < STALE
+    except FileNotFoundError:
+        return False
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _born(pid: int) -> float | None:
+    """When a process started, or None if it is gone. Distinguishes it from a later process with the same number.
+
+    On Linux in ticks since boot, which no clock change shifts.
+    """
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else float(rest[18])
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _now(folder: Path) -> float:
+    """The file server's clock, from which hosts' clocks may differ."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
+
+
+def _machine() -> str:
+    """Within which a process number is unique: a host since its boot, and a container on it."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            parts.append(os.readlink(path) if path.endswith("ns/pid") else Path(path).read_text().strip())
+        except OSError:
+            continue
+    return " ".join(parts)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(LOCK.format("*")) if path.stem.removeprefix("lock-").isdigit()]
+
+
+def _number(path: Path) -> int:
+    return int(path.stem.removeprefix("lock-"))

@@ -1,0 +1,109 @@
+"""From a configuration to training steps, in one way for runs, benchmarks and packing.
+
+setup = Setup(config)              # device, dataset, network; nothing is written
+training = setup.start(warn=print) # on the device, in its precision
+training.train(observer)
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from ablate.base.seeds import derive
+from ablate.config.schema import Config
+from ablate.data.batches import ResidentBatches, per_epoch
+from ablate.data.load import load
+from ablate.models.build import build
+from ablate.models.network import Network
+from ablate.probes.stages import Probes
+from ablate.training import loop
+from ablate.training.checkpoint import seed_generators
+from ablate.training.device import compile_units, keep_memory, make_deterministic, pick_device, pick_precision
+from ablate.training.evaluate import evaluate
+from ablate.training.graph import Graphed
+from ablate.training.schedule import total_steps
+from ablate.training.step import Step
+
+
+class Setup:
+    """What a run computes with: `device`, `dataset` and `network` (on the CPU), and its length in `steps`.
+
+    Raises ConfigError or AblateError if the device, the data or the network cannot be had.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.device = pick_device(config.device)
+        keep_memory()
+        if config.deterministic:
+            make_deterministic(self.device)
+        self.dataset = load(config.data)
+        self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
+        self.network = build(config, channels=self.dataset.shape[0], classes=len(self.dataset.classes))
+        self.precision = pick_precision(config.precision, self.device, self.dataset.shape)
+
+    def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":
+        """Move everything to the device. `precision` overrides the configuration's, as a resumed run needs it."""
+        config, network, precision = self.config, self.network, precision or self.precision
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.compile:
+            compile_units(network)
+        dataset, how = self.dataset.to(self.device), config.data
+        batches = ResidentBatches(dataset, config.recipe.batch, seed=config.seed, shift=how.shift, flip=how.flip)
+        step = Step(network, batches, config.recipe, precision)
+        if config.graph and self.device.type != "cuda":
+            warn(f"graph=true has no effect on {self.device.type}: it captures a GPU's steps")
+        seed_generators(derive(config.seed, "training"))
+        return Training(
+            config,
+            network,
+            step,
+            Graphed(step, warn) if config.graph and self.device.type == "cuda" else step,
+            partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean, precision),
+            Probes(network) if config.probes else None,
+        )
+
+
+@dataclass
+class Training:
+    """A network on its device, ready to be trained. `take` takes the step, as a CUDA graph if there is one."""
+
+    config: Config
+    network: Network
+    step: Step
+    take: Callable[[], None]
+    evaluate: Callable[[Callable[[], None]], tuple[float, float]]
+    probes: Probes | None
+
+    @property
+    def graphed(self) -> bool:
+        """Whether steps are taken as a CUDA graph."""
+        return isinstance(self.take, Graphed) and self.take.used
+
+    def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
+        """The whole run; see `loop.train`."""
+        recipe, probes = self.config.recipe, self.probes
+        return loop.train(
+            self.step, self.evaluate, recipe, observer=observer, take=self.take, probes=probes, resume=resume
+        )
+
+    def steps(self) -> Iterator[None]:
+        """Steps at the recipe's rate without end, evaluation and record: to be timed."""
+        epoch = 0
+        while True:
+            self.step.begin_epoch(epoch)
+            for _ in range(self.step.batches.per_epoch):
+                self.take()
+                yield
+            epoch += 1
+
+
+def wait(device: torch.device) -> None:
+    """Wait until the device has done everything it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

@@ -1,0 +1,332 @@
+"""What a wrong request gets: an exit status and one line, and no folder that looks like a run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+import ablate
+from tests.waiting import LIMIT
+
+SHORT = ("depth=8", "iterations=2")
+
+
+def refused(outcome, status, *words):
+    assert outcome.status == status, outcome
+    assert len(outcome.err.splitlines()) == 1, outcome.err
+    assert outcome.err.startswith("ablate: ")
+    assert "Traceback" not in outcome.err + outcome.out
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.fixture
+def no_run(tmp_path):
+    """After the test nothing below tmp_path is, or looks like, a run."""
+    yield
+    assert not [path for name in ("config.yaml", "result.json", "metrics.jsonl") for path in tmp_path.rglob(name)]
+    runs = tmp_path / "runs"
+    assert not runs.exists() or all(path.name.startswith(("_", ".")) for path in runs.iterdir())
+
+
+@pytest.fixture
+def dataset(tmp_path, monkeypatch):
+    """A whole data set of two classes, to be spoilt; the override that names it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for path in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tmp_path / "set" / path).mkdir(parents=True)
+        for index in range(3):
+            Image.fromarray(numpy.full((8, 8), index, dtype=numpy.uint8)).save(tmp_path / f"set/{path}/{index}.png")
+    return tmp_path / "set", ("data=folder", f"data.root={tmp_path / 'set'}", "recipe.batch=2", *SHORT)
+
+
+WRONG = {
+    ("-m", "cluster=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
+    ("-m", "hydra/launcher=joblib", "+hydra.launcher.partition=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
+    ("experiment=quickstart",): ("+experiment=NAME", "quickstart"),
+    ("depth=111",): ["ablate: depth 111 is not 6n+2; nearest: 110, 116"],
+    ("depth=abc",): ["depth", "abc"],
+    ("shortcut=gat",): ["'gat' is unknown", "did you mean 'gate'", "exclusive_gate", "dropout"],
+    ("shortcut=zzz",): ["'zzz' is unknown. Known: ", "identity"],
+    ("data=digit",): ["'digit' is unknown", "did you mean 'digits'"],
+    ("shortcut=dropout", "shortcut.p=1.5"): ["shortcut.p=1.5"],
+    ("shortcut=dropout", "shortcut.p=half"): ["shortcut.p=half", "a number"],
+    ("shortcut=conv1x1", "shortcut.norm=maybe"): ["shortcut.norm=maybe", "true or false"],
+    ("shortcut=gate", "shortcut.bias_init=nan"): ["shortcut.bias_init=nan"],
+    ("seed=-1",): ["seed=-1"],
+    ("iterations=0",): ["iterations=0"],
+    ("iterations=5", "epochs=5"): ["iterations and epochs are both given"],
+    ("dpeth=20",): ["'dpeth'", "did you mean 'depth'"],
+    ("recipe.learning_rat=1",): ["learning_rat'", "did you mean 'recipe.learning_rate'"],
+    ("data=folder",): ["data.root"],
+    ("shortcut._target_=nowhere_at_all.H",): ["nowhere_at_all", "cannot be imported"],
+    ("shortcut._target_=H",): ["shortcut._target_=H", "MODULE.CLASS"],
+    ("depth",): ["depth"],
+    ("depth=[",): ["'depth=['"],
+    ("=3",): ["'=3' has no key"],
+    ("+=3",): ["'+=3' has no key"],
+    ("tracker.project=x",): ["tracker.project and tracker.entity are for W&B: add tracker=wandb"],
+    ("hydra/launcher=joblib",): ["hydra/launcher=joblib is for the runs of a grid: add -m"],
+    ("pack=2",): ["pack is for the runs of a grid: add -m"],
+    ("tracker=null",): ["tracker=null chooses nothing: tracker is one of none, wandb"],
+    ("data=null",): ["data=null chooses nothing"],
+    ("+shortcut.xs=[1,nan]",): ["shortcut.xs.1=nan is not a finite number"],
+    ("+unit.xs={a:[1,-inf]}",): ["unit.xs.a.1=-inf is not a finite number"],
+    ("-m", "+unit.x=1,nan"): ["unit.x=nan is not a finite number"],
+    ("results=",): ["results= ", "a folder"],
+    ("seed=1,2",): ["seed=1,2 is a list: add -m"],
+    ("hydra.job.chdir=true",): ["hydra.job.chdir=true"],
+    ("-m", "seed=1", "hydra.job.chdir=true"): ["hydra.job.chdir=true"],
+    ("data.shift=8", *SHORT): ["data.shift=8", "8x8"],
+    **{
+        ("-m", "seed=1", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n}"): [f"hydra.launcher.n_jobs={said} "]
+        for n, said in {"abc": "abc", "1.5": "1.5", "0": "0", "true": "True", "null": "None"}.items()
+    },
+    ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
+    ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
+    ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],
+    ("-m", "shortcut=gate,dropout", "+shortcut.p=0.5,2"): ["shortcut.p=2"],
+}
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_a_wrong_request_ends_with_2_and_one_line(arguments, ask):
+    refused(ask(*arguments), 2, *WRONG[arguments])
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(
+    "arguments",
+    [("depth=111",), ("shortcut=gat",), ("dpeth=20",), ("shortcut=dropout", "shortcut.p=1.5"), ("-m", "depth=8,9")],
+    ids=" ".join,
+)
+def test_a_wrong_request_never_waits_for_torch(arguments, process, no_torch):
+    refused(process("ablate", *arguments, path=no_torch), 2)
+
+
+def test_help_never_waits_for_torch_and_names_groups_and_keys(process, no_torch):
+    outcome = process("ablate", "--help", path=no_torch)
+    assert (outcome.status, outcome.err) == (0, "")
+    for word in ("shortcut: ", "exclusive_gate", "experiment: ", "quickstart", "depth: 20", "seed: 0", "-m"):
+        assert word in outcome.out
+
+
+@pytest.mark.parametrize("module", ["hydra", "torch"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(module, tmp_path):
+    (tmp_path / f"{module}.py").write_text(
+        "import time\n"
+        "try:\n    print('here', flush=True)\n    time.sleep(60)\n"
+        "except BaseException as error:\n    raise RecursionError from error\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(ablate.__file__).parents[1])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ablate", *SHORT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, err) == (130, "ablate: interrupted\n")
+
+
+def test_the_poison_works(process, no_torch):
+    assert process("ablate", *SHORT, path=no_torch).status == 99
+
+
+def test_the_traceback_is_to_be_had(process):
+    outcome = process("ablate", "depth=111", HYDRA_FULL_ERROR="1")
+    assert outcome.status != 0
+    assert "Traceback" in outcome.err
+    assert "depth 111 is not 6n+2" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_folder_without_train_is_refused(ask, tmp_path):
+    (tmp_path / "set" / "test").mkdir(parents=True)
+    refused(ask("data=folder", f"data.root={tmp_path / 'set'}"), 2, str(tmp_path / "set"), "train/")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_file_that_is_no_picture_is_named(ask, dataset):
+    root, overrides = dataset
+    (root / "train" / "bee" / "notes.txt").write_text("no image")
+    refused(ask(*overrides), 1, str(root / "train" / "bee" / "notes.txt"))
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_truncated_picture_is_named(ask, dataset):
+    root, overrides = dataset
+    file = root / "test" / "ant" / "1.png"
+    file.write_bytes(file.read_bytes()[:40])
+    refused(ask(*overrides), 1, str(file))
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(("lacking", "other"), [("test", "train"), ("train", "test")])
+def test_a_class_missing_from_one_part_is_named(lacking, other, ask, dataset):
+    root, overrides = dataset
+    for file in (root / lacking / "bee").iterdir():
+        file.unlink()
+    refused(ask(*overrides), 1, "'bee'", f"{lacking}/", f"{other}/")
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is here")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_device_that_is_not_here_is_refused(device, ask):
+    refused(ask(f"device={device}", *SHORT), 2, f"device={device}", "device=cpu")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_results_that_cannot_be_written_are_refused(ask, tmp_path):
+    (tmp_path / "file").write_text("")
+    results = tmp_path / "file" / "runs"  # below a file, where not even root may write
+    refused(ask(f"results={results}", *SHORT), 1, str(results), "cannot be written")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeypatch):
+    (tmp_path / "picky_shortcut.py").write_text(
+        "class Picky:\n    def __init__(self, *_, **__):\n        raise ValueError('odd stages\\nand more')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    refused(ask("shortcut._target_=picky_shortcut.Picky", *SHORT), 2, "Picky", "odd stages")
+    sys.modules.pop("picky_shortcut")
+
+
+OWN = """
+import sys
+from ablate.models.shortcuts import Identity
+
+class Box:
+    class Inner(Identity):
+        pass
+
+class Ends(Identity):
+    def __init__(self, *built):
+        sys.exit()
+
+class Narrow(Identity):
+    def forward(self, x, residual):
+        return residual[:, :1]
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_shortcuts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("own_shortcuts", None)
+
+
+@pytest.mark.usefixtures("no_run", "own")
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("Gone", 2, ["has no attribute 'Gone'"]),
+        ("Box.Gone", 2, ["has no attribute 'Gone'"]),
+        ("", 2, ["shortcut._target_=own_shortcuts. names no class", "MODULE.CLASS"]),
+        ("Ends", 2, ["shortcut Ends cannot be built: SystemExit"]),
+        ("Narrow", 1, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
+    ],
+)
+@pytest.mark.parametrize("grid", [(), ("-m",)], ids=["run", "grid"])
+def test_own_code_that_does_not_serve_is_one_line(name, status, words, grid, ask):
+    outcome = ask(*grid, f"shortcut._target_=own_shortcuts.{name}", *SHORT)
+    assert outcome.status == status
+    assert len(outcome.err.splitlines()) == (2 if grid and name else 1), outcome.err  # a grid says how many failed
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.mark.usefixtures("own")
+def test_a_class_within_a_class_is_trained(ask, tmp_path):
+    assert ask("shortcut._target_=own_shortcuts.Box.Inner", *SHORT).status == 0
+    assert list((tmp_path / "runs").glob("digits-Inner-*/result.json"))
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_class_that_its_module_lacks_is_one_line(ask):
+    refused(ask("shortcut._target_=ablate.models.shortcuts.Gat", *SHORT), 2, "Gat")
+
+
+@pytest.mark.usefixtures("no_run")
+@pytest.mark.parametrize(("name", "file"), [("cifar10", "data_batch_1"), ("cifar100", "train")])
+def test_absent_cifar_names_the_folder_the_files_and_a_way_out(name, file, ask, tmp_path):
+    outcome = ask(f"data={name}", f"data.root={tmp_path / 'empty'}", *SHORT)
+    refused(outcome, 1, str(tmp_path / "empty"), file, "data.download=true", "data=digits")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_a_batch_larger_than_the_data_is_refused(ask):
+    refused(ask("recipe.batch=1298", *SHORT), 2, "recipe.batch=1298", "1297")
+
+
+@pytest.mark.usefixtures("no_run")
+def test_holding_out_everything_is_refused(ask):
+    refused(ask("data.validation=1297", *SHORT), 2, "data.validation=1297")
+
+
+CRASH = """
+from ablate.models.shortcuts import Identity
+
+class Crash(Identity):
+    def forward(self, x, residual):
+        if self.training:
+            raise KeyError("no such thing\\nand more")
+        return residual
+"""
+
+
+def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
+    (tmp_path / "crash.py").write_text(CRASH)
+    asked = ("shortcut._target_=crash.Crash", *SHORT, "threads=1")
+    outcome = process("ablate", *asked, path=tmp_path)
+    refused(outcome, 1, "ablate: KeyError: ", "no such thing")
+    log = tmp_path / outcome.err.rstrip().rpartition("its log: ")[2]
+    assert "Traceback" in log.read_text()
+    whole = process("ablate", *asked, path=tmp_path, HYDRA_FULL_ERROR="1")
+    assert whole.status == 1
+    assert "Traceback" in whole.err
+    assert "crash.py" in whole.err
+
+
+GUIDE = (Path(__file__).parents[1] / "slurm" / "README.md").read_text()
+
+
+def test_options_may_stand_between_overrides(ask):
+    outcome = ask("depth=8", "-m", "seed=0,1", "dry_run=true")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[-1].startswith("2 runs")
+
+
+@pytest.mark.parametrize("words", [("depth=8", "--info", "defaults"), ("depth=8", "--info"), ("--info", "depth=8")])
+def test_info_may_stand_anywhere_with_its_kind_or_without(words, process):
+    outcome = process("ablate", *words)
+    assert outcome.status == 0, outcome.err
+    assert "Defaults" in outcome.out
+
+
+def test_the_clusters_guide_works_as_it_is_printed(ask, tmp_path):
+    (site,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (words,) = re.findall(r"ablate (-m .*cluster=mine)", GUIDE)
+    sites = tmp_path / "elsewhere" / "sites" / "cluster"
+    sites.mkdir(parents=True)
+    (sites / "mine.yaml").write_text(textwrap.dedent(site))
+    outcome = ask(*words.split(), "dry_run=true")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.splitlines()[-1].startswith("80 runs")

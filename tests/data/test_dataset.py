@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from ablate.base.errors import ConfigError
+from ablate.data.dataset import Dataset, hold_out
+from ablate.data.load import load
+
+
+def numbered(count=50):
+    x = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(count, 1, 8, 8).contiguous()
+    return Dataset(x, torch.arange(count), x[:5], torch.arange(5), ("a", "b"))
+
+
+def test_held_out_pictures_take_the_place_of_the_test_set():
+    kept = hold_out(numbered(), 20)
+    assert kept.evaluated_on == "validation"
+    assert (len(kept.train_x), len(kept.test_x)) == (30, 20)
+    train, held = kept.train_y.tolist(), kept.test_y.tolist()
+    assert sorted(train + held) == list(range(50))
+    assert sorted(held) != list(range(20))  # drawn, not cut off: a folder comes class by class
+    for x, y in ((kept.train_x, train), (kept.test_x, held)):
+        assert x[:, 0, 0, 0].tolist() == y
+
+
+def test_the_same_pictures_are_held_out_every_time():
+    torch.manual_seed(1)
+    one = hold_out(numbered(), 20)
+    torch.manual_seed(2)
+    assert hold_out(numbered(), 20).test_y.equal(one.test_y)
+
+
+def test_holding_out_none_changes_nothing():
+    dataset = numbered()
+    assert hold_out(dataset, 0) is dataset
+
+
+@pytest.mark.parametrize("count", [50, 51])
+def test_holding_out_all_is_refused(count):
+    with pytest.raises(ConfigError, match=f"data.validation={count} leaves nothing"):
+        hold_out(numbered(), count)
+
+
+def test_a_configuration_holds_out_digits(resolve):
+    dataset = load(resolve("data.validation=297").data)
+    assert (len(dataset.train_y), len(dataset.test_y), dataset.evaluated_on) == (1000, 297, "validation")
