@@ -1,3 +1,64 @@
-"""An ablation harness for residual shortcuts: what does h(x) in x_{l+1} = f(h(x_l) + F(x_l)) do to training?"""
+"""An ablation harness for residual shortcuts: what does h(x) in x_{l+1} = f(h(x_l) + F(x_l)) do to training?
 
-__version__ = "0.1.0"
+>>> import ablate
+>>> run = ablate.run("shortcut=gate", "depth=20")     # as `ablate shortcut=gate depth=20`
+>>> run.test_error
+4.4
+>>> runs = ablate.load("results/runs")                # a pandas DataFrame, one row for each run
+"""
+
+from typing import TYPE_CHECKING
+
+from ablate.base.errors import AblateError, ConfigError
+from ablate.base.version import __version__
+
+__all__ = ["AblateError", "ConfigError", "Run", "__version__", "load", "run"]
+
+if TYPE_CHECKING:
+    import os
+
+    from pandas import DataFrame
+
+    from ablate.runs.reading import Run
+
+
+def run(*overrides: str) -> "Run":
+    """Train the run that `ablate OVERRIDES` trains, and return its record; a finished run is only read.
+
+    Raises ConfigError if the request is wrong, AblateError if the run cannot be trained, and what custom code raises.
+    """
+    from ablate.config.resolve import from_overrides
+    from ablate.runs.progress import Progress
+    from ablate.runs.reading import read_run
+    from ablate.runs.record import Record
+    from ablate.runs.run import run as train
+    from ablate.tracking.follower import tracker
+
+    config = from_overrides(*overrides)
+    if config.pack is not None or config.dry_run:
+        raise ConfigError("pack and dry_run are for the command line")
+    record, progress = Record(config), Progress()
+    try:
+        train(record, progress, tracker(config))
+    finally:
+        progress.close()
+    return read_run(record.folder)
+
+
+def load(runs: "str | os.PathLike[str]" = "results/runs", experiment: str | None = None) -> "DataFrame":
+    """Every run in a folder, and every one that its experiments ask for, or those of one experiment: one row each.
+
+    `ablate.report.records.load` documents the columns. Raises AblateError if there is no such folder, experiment or
+    run.
+    """
+    from ablate.report.records import load as read
+
+    return read(runs, experiment)
+
+
+def __getattr__(name: str) -> object:
+    if name == "Run":
+        from ablate.runs.reading import Run
+
+        return Run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

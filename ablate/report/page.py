@@ -8,7 +8,7 @@ from typing import Any
 import pandas
 from markupsafe import Markup
 
-import ablate
+from ablate.base.version import __version__
 from ablate.report import tables
 from ablate.report.aggregate import how
 from ablate.report.formats import LEFT, PAGES
@@ -172,7 +172,7 @@ def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
         out.append(("computed on", "; ".join(dict.fromkeys(how(run) for run in every(ended)))))
         out.append(("trained", f"{ended.started.min()} to {ended.ended.dropna().max()} (UTC)"))
         out.append(("time in runs", f"{ended.seconds.sum() / 3600:.2f} hours"))
-    out.append(("this page", f"ablate {ablate.__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}"))
+    out.append(("this page", f"ablate {__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}"))
     return out
 
 

@@ -55,6 +55,11 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     lock: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def test_error(self) -> float | None:
+        """Percent at the last epoch; None for a run that has not reached it."""
+        return self.result.get("test_error")
+
 
 @dataclass(slots=True)
 class Runs:

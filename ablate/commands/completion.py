@@ -1,0 +1,61 @@
+"""Tab completion of commands, their options and the configuration, for bash and zsh."""
+
+import argparse
+
+from ablate.base.terminal import say
+from ablate.config.compose import options, sites_folder
+from ablate.config.schema import keys
+
+EXAMPLES = """examples:
+  eval "$(ablate completion bash)"                    in ~/.bashrc
+  eval "$(ablate completion zsh)"                     in ~/.zshrc"""
+
+BASH = r"""_ablate() {
+  local line=${COMP_LINE:0:COMP_POINT}
+  local word=${line##* }
+  local IFS=$'\n'
+  # Bash splits words at '=' and ':', so what is before them on the line is not part of the reply.
+  local prefix=${word%"${word##*[=:]}"}
+  COMPREPLY=($(ablate completion --line "$line" 2>/dev/null))
+  COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+}
+complete -o nospace -o default -F _ablate ablate"""
+ZSH = "autoload -U +X bashcompinit && bashcompinit\n" + BASH
+GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "+experiment", "hydra/launcher", "cluster")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", nargs="?", choices=("bash", "zsh"), default="bash", help="(bash)")
+    parser.add_argument("--line", help="print what can complete this command line, one word on a line")
+
+
+def main(options: argparse.Namespace) -> None:
+    if options.line is None:
+        say(ZSH if options.shell == "zsh" else BASH)
+    else:
+        say("\n".join(complete(options.line)))
+
+
+def complete(line: str) -> list[str]:
+    """The words that the last word of `line`, which begins with 'ablate', may become."""
+    from ablate import commands
+
+    _, *before, word = [*line.split(), *([""] if line.endswith(" ") else [])]
+    if before[:1] and before[0] in commands.names():
+        parser = commands.parser(before[0])
+        known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]
+    elif "=" in word:
+        known = values(word.partition("=")[0])
+    else:
+        known = [f"{group}=" for group in GROUPS] + [f"{key.name}=" for key in keys() if key.name not in GROUPS]
+        known += ["-m", "--help"] if word.startswith("-") else [] if before else commands.names()
+    return sorted(one for one in known if one.startswith(word))
+
+
+def values(key: str) -> list[str]:
+    """KEY=VALUE for the values that a key may have, as far as they are names."""
+    group = key.lstrip("+")
+    if key in GROUPS:
+        return [f"{key}={name}" for name in options(group, [sites_folder()])]
+    default = {one.name: one.default for one in keys()}.get(key)
+    return [f"{key}={value}" for value in ("true", "false")] if default in ("true", "false") else []
