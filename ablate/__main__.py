@@ -61,6 +61,7 @@ def _interrupted(*_: object) -> None:
 
 def script() -> None:
     """The console script: exit with the status of `main`."""
+    sys.path.insert(0, "")  # custom modules in the working directory, as `python -m ablate` finds them
     status = main()
     if "wandb" in sys.modules:  # its exit handlers may wait for a server
         for stream in (sys.stdout, sys.stderr):
