@@ -1,4 +1,4 @@
-"""A function in a process of its own, for what holds for a whole process: its memory, its threads, its GPU."""
+"""A function in a process of its own, because some settings hold for a whole process: memory, threads, the GPU."""
 
 import multiprocessing
 import os
@@ -14,80 +14,86 @@ from ablate.base.errors import AblateError, one_line
 from ablate.base.signals import signals_blocked, unblock_signals
 
 POLL = 0.2
-"""Seconds between checks whether a result is still wanted."""
+"""Seconds between checks whether a result is still wanted, and can still come."""
 
 
 class Worker:
-    """Calls, in another process, the function that `make(*arguments)` returned there. Close it, or use it as a context.
+    """Calls the function that `make(*arguments)` returns, in another process. Close it, or use it as a context.
 
-    Ctrl-C is left to this process. The other one ends with it, even if it is killed.
+    The process ignores Ctrl-C, which a terminal sends to it as well, and ends when this process ends.
     """
 
-    def __init__(self, make: Callable[..., Callable[[Any], Any]], *arguments: Any) -> None:
+    def __init__(self, make: Callable[..., Callable[..., Any]], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
-        method = multiprocessing.get_start_method()
-        self.process = context.Process(target=_serve, args=(there, method, make, arguments), daemon=False)
+        self.process = context.Process(target=_serve, args=(there, make, arguments))
         with signals_blocked():
             self.process.start()
-        there.close()  # so that its end is noticed
+        there.close()  # otherwise the end of the process would not close the connection
 
-    def __call__(self, argument: Any) -> Any:
-        self.send(argument)
+    def __call__(self, *arguments: Any) -> Any:
+        self.send(*arguments)
         return self.result()
 
-    def send(self, argument: Any) -> None:
-        """Call the function; `result` returns its value."""
-        with suppress(OSError):  # `result` reports the process's end
-            self.connection.send(("call", argument))
+    def send(self, *arguments: Any) -> None:
+        """Start a call of the function; `result` returns its value."""
+        with suppress(OSError):  # the process has ended: `result` says so
+            self.connection.send(arguments)
 
     def result(self, stopped: Callable[[], bool] = lambda: False) -> Any:
-        """The next value, or None if `stopped()` becomes true. Raises AblateError if the process raised or ended.
+        """The value of a call, or None if `stopped()` becomes true before it returns.
 
-        The first value says that `make` has returned.
+        Raises AblateError if the function or its making raised, or if the process has ended.
         """
         try:
             while not self.connection.poll(POLL):
                 if stopped():
                     return None
-            kind, value = self.connection.recv()
-        except (EOFError, OSError) as error:
-            raise AblateError("its process was killed, perhaps because memory ran out") from error
-        if kind == "error":
-            raise AblateError(value)
+                # The connection stays open while DataLoader workers of the process hold a copy of its end.
+                if not self.process.is_alive() and not self.connection.poll():
+                    raise EOFError
+            error, value = self.connection.recv()
+        except (EOFError, OSError) as ended:
+            raise AblateError("its process was killed, perhaps because memory ran out") from ended
+        if error:
+            raise AblateError(error)
         return value
 
-    def close(self, *, wait: bool = False) -> None:
-        """End the process: at once, or with `wait` after its current call."""
+    def close(self) -> None:
+        """Wait for the current call, and end the process."""
         with suppress(OSError):
-            self.connection.send(("end", None))  # closing is not enough: DataLoader workers hold copies of the pipe
-        self.connection.close()
-        if not wait:
-            self.process.terminate()
+            self.connection.send(None)
         self.process.join()
+        self.connection.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
 
     def __enter__(self) -> "Worker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close(wait=kind is None)
+        if kind is None:
+            self.close()
+        else:
+            self.kill()
 
 
-def _serve(connection: Connection, method: str, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    multiprocessing.set_start_method(method, force=True)  # for DataLoader workers: this system's usual one, not spawn
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches every process of a terminal: the parent handles it
+def _serve(connection: Connection, make: Callable[..., Callable[..., Any]], arguments: tuple[Any, ...]) -> None:
+    multiprocessing.set_start_method(None, force=True)  # DataLoader workers start in the default way, not by spawn
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     unblock_signals()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        call = make(*arguments)
-        connection.send(("made", None))
-        while (message := connection.recv())[0] == "call":
-            connection.send(("value", call(message[1])))
-    except (EOFError, BrokenPipeError):  # the parent has closed the pipe
-        return
+        function = make(*arguments)
+        while (message := connection.recv()) is not None:
+            connection.send((None, function(*message)))
     except (Exception, SystemExit) as error:  # custom code may end the process
-        with suppress(OSError):
-            connection.send(("error", one_line(error)))
+        with suppress(OSError):  # the parent has closed the connection
+            connection.send((str(error) if isinstance(error, AblateError) else one_line(error), None))
 
 
 def _end_with_parent() -> None:

@@ -11,12 +11,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ablate.base.errors import AblateError
 from ablate.base.process import Worker
-from ablate.base.terminal import say
 from ablate.config.schema import Config
 from ablate.runs.record import Record
+
+if TYPE_CHECKING:  # the grid's own process does not need torch
+    import torch
 
 SECONDS = 2.0
 """Of training that a trial measures, after its processes have warmed up."""
@@ -47,9 +51,10 @@ def trials(
     one run can be tried.
     """
     config = max((record.config for record in records), key=lambda config: (config.depth, config.recipe.batch))
+    most = len(records) if device is not None else min(len(records), cores)
     done: list[Trial] = []
     runs = 1
-    while runs <= len(records) and (device is not None or runs <= cores) and (not done or _fits(done[-1], runs)):
+    while runs <= most and (not done or _fits(done[-1], runs)):
         try:
             trial = _try(config, runs, device, config.threads or max(1, cores // runs), stopped)
         except AblateError as error:
@@ -61,7 +66,7 @@ def trials(
         if trial is None:
             return []
         done.append(trial)
-        if len(done) > 1 and trial.images_per_second < done[-2].images_per_second:
+        if len(done) > 1 and trial.images_per_second < WORTH * done[-2].images_per_second:
             break
         runs *= 2
     return done
@@ -92,48 +97,51 @@ def _try(
     with ExitStack() as stack:
         workers = []
         for _ in range(runs):
-            worker = Worker(_burst, config, device, threads)
-            stack.callback(worker.close)
-            workers.append(worker)
-        for worker in workers:  # until all have warmed up
-            worker.result(stopped)
-        for worker in workers:
-            worker.send(SECONDS)
-        results = [worker.result(stopped) for worker in workers]
-        if stopped():
-            return None
+            workers.append(Worker(_trainer, config, device, threads))
+            stack.callback(workers[-1].kill)
+        for seconds in (0.0, SECONDS):  # all have warmed up before any is measured
+            for worker in workers:
+                worker.send(seconds)
+            results = [worker.result(stopped) for worker in workers]
+            if stopped():
+                return None
     speeds, memories, free = zip(*results, strict=True)
     return Trial(runs, sum(speeds), sum(memories), min(free))
 
 
-def _burst(config: Config, device: str | None, threads: int) -> Callable[[float], tuple[float, int, int]]:
+def _trainer(config: Config, device: str | None, threads: int) -> Callable[[float], tuple[float, int, int]]:
     """Set up training in this process; called with seconds, gives images a second, and the memory taken and left."""
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     import psutil
     import torch
 
-    from ablate.training.setup import Setup, wait
+    from ablate.training.setup import Setup
 
     torch.set_num_threads(threads)
-    training = Setup(config).start(warn=lambda sentence: say(f"ablate: warning: {sentence}", error=True))
-    step, steps = training.step, training.steps()
-    for _ in range(3):
-        next(steps)
+    training = Setup(config).start(warn=lambda sentence: None)  # the run itself will warn
     training.evaluate(lambda: None)  # takes memory too
-    step.network.train()
-    wait(step.device)
+    step, steps = training.step, training.steps()
 
-    def burst(seconds: float) -> tuple[float, int, int]:
-        began, count = time.perf_counter(), 0
-        while time.perf_counter() - began < seconds:
-            for _ in range(4 if step.device.type == "cpu" else 50):  # a GPU runs behind: wait for it now and then
-                next(steps)
-                count += 1
-            wait(step.device)
-        speed = count * step.batches.size / (time.perf_counter() - began)
+    def train(seconds: float) -> tuple[float, int, int]:
+        speed = throughput(partial(next, steps), step.batches.size, step.device, seconds)
         if step.device.type == "cuda":
             return speed, torch.cuda.max_memory_reserved() + CONTEXT, torch.cuda.mem_get_info()[0]
         return speed, psutil.Process().memory_info().rss, psutil.virtual_memory().available
 
-    return burst
+    return train
+
+
+def throughput(step: Callable[[], object], images: int, device: "torch.device", seconds: float) -> float:
+    """Images a second of repeating `step`, which processes so many images, for `seconds`; at least three times."""
+    from ablate.training.setup import wait
+
+    wait(device)
+    began, count = time.perf_counter(), 0
+    while count < 3 or time.perf_counter() - began < seconds:
+        step()
+        count += 1
+        if count % 50 == 0:
+            wait(device)  # a GPU's queue can hold seconds of work
+    wait(device)
+    return count * images / (time.perf_counter() - began)
