@@ -1,4 +1,4 @@
-"""Create or update the study's workspace on Weights & Biases. Needs the extra [dashboard]."""
+"""Create or update the study's dashboard on Weights & Biases. Needs the extra [dashboard]."""
 
 import argparse
 
@@ -8,15 +8,15 @@ from ablate.config.check import check_tracker
 from ablate.config.schema import Tracker
 
 EXAMPLES = """examples:
-  ablate dashboard ablate                in your project 'ablate', where tracker=wandb puts runs
-  ablate dashboard ablate --entity lab   in a project of your team's
-  ablate dashboard ablate --json         print its specification; needs no network and no key
+  ablate dashboard ablate                in your project 'ablate', the default of tracker=wandb
+  ablate dashboard ablate --entity lab   in a project of your team
+  ablate dashboard ablate --json         print the specification; needs neither a network nor a key
 
-Run again, it updates its own workspace, 'Residual shortcuts', and no other."""
+It updates its own workspace, 'Residual shortcuts', and no other."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("project", help="the project that the runs are in (tracker.project, 'ablate')")
+    parser.add_argument("project", help="the project of the runs (tracker.project)")
     parser.add_argument("--entity", help="W&B user or team (your default)")
     parser.add_argument("--json", action="store_true", help="print the specification and change nothing")
 
@@ -39,5 +39,7 @@ def main(options: argparse.Namespace) -> None:
         reach(wandb.setup().settings.base_url)
         say(save(options.project, options.entity))
     except Unreachable as error:
-        raise AblateError(f"W&B did not take the dashboard: {error}; wandb login, and train with tracker=wandb first, "
-                          "which makes the project") from error  # fmt: skip
+        raise AblateError(
+            f"the dashboard was not saved: {error}; run wandb login first, and train with tracker=wandb, which creates "
+            "the project"
+        ) from error

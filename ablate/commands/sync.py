@@ -1,4 +1,4 @@
-"""Send records to Weights & Biases that it does not have: tracked offline, or never tracked."""
+"""Send to Weights & Biases the records that it lacks: tracked offline, or never tracked."""
 
 import argparse
 import os
@@ -11,14 +11,14 @@ from ablate.config.schema import Tracker
 from ablate.runs.reading import Run, read_runs
 
 EXAMPLES = """examples:
-  ablate sync                                every record in results/runs that W&B does not have
-  ablate sync --experiment table1            one experiment's
+  ablate sync                                every record in results/runs that W&B lacks
+  ablate sync --experiment table1            those of one experiment
   ablate sync --project shortcuts --dry-run  what would be sent, and where
 
 Each record is sent once, and again only if it has changed. A run that is on W&B already is extended."""
 
-SENT = ("finished", "diverged", "failed", "interrupted", "stale")
-"""States of a record that no process is writing to."""
+ENDED = ("finished", "diverged", "failed", "interrupted", "stale")
+"""States of a record that no process is writing."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,14 +32,14 @@ def main(options: argparse.Namespace) -> None:
     from ablate.tracking.session import Busy, Session, Unreachable, exclusive
 
     check_tracker(Tracker("wandb", options.project or Tracker.project, options.entity))
+    where = options.project, options.entity
     found = read_runs(options.runs, options.experiment)
     for sentence in found.unread:
         warn("sync", sentence)
-    there = [run for run in found.runs if run.state != "missing"]
-    ended = [run for run in there if run.state in SENT]
-    where = options.project, options.entity
-    waiting = [run for run in ended if _worth_sending(run) and _lacking(run, *where)]
-    say(f"{len(there)} records, {len(there) - len(ended)} unfinished, {len(waiting)} to send")
+    records = [run for run in found.runs if run.state != "missing"]
+    ended = [run for run in records if run.state in ENDED]
+    waiting = [run for run in ended if _should_be_sent(run, *where)]
+    say(f"{len(records)} records, {len(records) - len(ended)} unfinished, {len(waiting)} to send")
     failed = 0
     os.environ["WANDB_MODE"] = "online"
     for number, run in enumerate(waiting, 1):
@@ -53,7 +53,7 @@ def main(options: argparse.Namespace) -> None:
                 confirmed = session.finish()
         except Unreachable as error:
             raise AblateError(f"W&B is unavailable: {error}; {number - 1 - failed} of {len(waiting)} sent") from error
-        except (Busy, OSError, ValueError) as error:  # of this record alone
+        except (Busy, OSError, ValueError) as error:  # the next records are independent of this one
             failed += 1
             warn("sync", f"{label} was not sent: {error}")
             continue
@@ -63,19 +63,16 @@ def main(options: argparse.Namespace) -> None:
             failed += 1
             warn("sync", f"{label} was sent, but the server has not confirmed all of it")
     if failed:
-        raise AblateError(f"{failed} of {len(waiting)} are not on W&B; the same command tries them again")
+        raise AblateError(f"{failed} of {len(waiting)} records were not sent; the same command tries again")
 
 
-def _worth_sending(run: Run) -> bool:
-    """A run that ended, or one that was tracked when it was cut short."""
+def _should_be_sent(run: Run, project: str | None, entity: str | None) -> bool:
+    """Whether W&B lacks a run that reached its end, or one that was tracked when it stopped early."""
     from ablate.tracking.facts import ledger
-
-    return run.state in ("finished", "diverged") or bool(ledger(run.folder))
-
-
-def _lacking(run: Run, project: str | None, entity: str | None) -> bool:
     from ablate.tracking.session import delivered
 
+    if run.state not in ("finished", "diverged") and not ledger(run.folder):
+        return False
     try:
         return not delivered(run.folder, project, entity)
     except (OSError, ValueError):

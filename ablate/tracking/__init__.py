@@ -1,6 +1,5 @@
-"""Weights & Biases as one more reader of records: what is shown there is read from a run's folder, never told to it.
+"""Shows runs on Weights & Biases. Everything that is sent is read from the runs' records.
 
-The training process imports no wandb and waits for no server. It starts a process of its own (`follower`), which reads
-`metrics.jsonl` as it grows (`reader`) and sends what it finds (`session`). A record can be sent in the same way years
-later (`ablate sync`).
+The training process neither imports wandb nor waits for a server. It starts a second process (`follower`) that reads
+`metrics.jsonl` as it grows (`reader`) and sends it (`session`). `ablate sync` sends a record later in the same way.
 """

@@ -1,6 +1,6 @@
-"""What a record is on W&B: its id, its names, its numbers. Needs no wandb."""
+"""What W&B is sent of a record: its id, its names, its numbers. Does not import wandb."""
 
-import json
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +8,21 @@ from typing import Any
 
 import yaml
 
-from ablate.config.schema import Tracker
-from ablate.runs.layout import ARCHIVED
+from ablate.base.files import read_json
+from ablate.runs import layout
 from ablate.runs.naming import label, names
-from ablate.runs.reading import NUMBERS
+from ablate.runs.reading import NUMBERS, YamlLoader
+from ablate.runs.record import read_metrics
 
-LEDGER = "wandb.json"
-"""In a run's folder: under which id it was sent, how far, and whether the server has said that it has it."""
 TAG, NAME = 64, 128
-"""Letters that a tag may have, and a name."""
+"""W&B's limits: characters of a tag, and of a name."""
+FINAL = ("status", "reason", *NUMBERS, "precision", "device", "weights_sha256")
+"""The keys of result.json that W&B's summary has under the same names."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """How a run stands on W&B. `config` has what people group by in flat keys, and the whole tree under `config`."""
+    """What `wandb.init` is given of a run. `config` has what people group by in flat keys, and the tree as `config`."""
 
     id: str
     name: str
@@ -30,19 +31,22 @@ class Facts:
     group: str | None
     tags: tuple[str, ...]
     config: dict[str, Any]
-    sweep: str | None
 
 
-def facts(folder: Path) -> Facts:
-    """What the record in `folder` is there. Raises OSError or ValueError where it is none."""
+def facts(folder: Path, project: str | None = None, entity: str | None = None) -> Facts:
+    """The record in `folder` on W&B, in its own project or the given one.
+
+    Raises OSError or ValueError if the folder holds no record.
+    """
+    path = folder / layout.CONFIG
     try:
-        return _facts(folder, yaml.safe_load((folder / "config.yaml").read_text()))
+        return _facts(folder, yaml.load(path.read_bytes(), Loader=YamlLoader), project, entity)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / 'config.yaml'} is no run's configuration") from error
+        raise ValueError(f"{path} is not the configuration of a run") from error
 
 
-def _facts(folder: Path, tree: dict[str, Any]) -> Facts:
-    asked = {**vars(Tracker()), **tree.get("tracker", {})}
+def _facts(folder: Path, tree: dict[str, Any], project: str | None, entity: str | None) -> Facts:
+    wanted = tree["tracker"]
     flat = {
         "shortcut": label(tree["shortcut"]),
         "depth": tree["depth"],
@@ -51,90 +55,80 @@ def _facts(folder: Path, tree: dict[str, Any]) -> Facts:
         "recipe": str(tree["recipe"]["name"]),
         "seed": tree["seed"],
     }
-    tags = [str(tree["shortcut"]["name"]), flat["data"], f"depth {tree['depth']}"]
-    sweep = _sweep(folder)
+    tags = (str(tree["shortcut"]["name"]), flat["data"], f"depth {tree['depth']}")
+    swept = sweep(folder)
     return Facts(
         id=run_id(folder),
-        name=(asked["run"] or names([tree])[0])[:NAME],
-        project=sweep.get("project") or asked["project"],
-        entity=sweep.get("entity") or asked["entity"],
-        group=tree["experiment"][:NAME] if tree.get("experiment") else None,
+        name=(wanted["run"] or names([tree])[0])[:NAME],
+        project=project or swept.get("project") or wanted["project"],
+        entity=entity or swept.get("entity") or wanted["entity"],
+        group=tree["experiment"][:NAME] if tree["experiment"] else None,
         tags=tuple(tag[:TAG] for tag in tags),
-        sweep=sweep.get("sweep"),
-        config={**flat, "signature": folder.name.rpartition("-")[2], "folder": folder.name, "config": tree},
+        config={**flat, "signature": _signature(folder), "folder": folder.name, "config": tree},
     )
 
 
 def run_id(folder: Path) -> str:
-    """The signature; where older records of the same run were set aside by rerun=, with how many they are.
+    """The run's id on W&B: its signature, with a number if rerun= has archived earlier records of it.
 
     A run of a W&B sweep has the id that the sweep gave it.
     """
-    if given := _sweep(folder).get("id"):
+    if given := sweep(folder).get("id"):
         return str(given)
-    signature = folder.name.rpartition("-")[2]
-    before = sum(1 for path in (folder.parent / ARCHIVED).glob(f"*-{signature}.*"))
-    return f"{signature}-{before + 1}" if before else signature
+    signature = _signature(folder)
+    archived = len(list((folder.parent / layout.ARCHIVED).glob(f"*-{signature}.*")))
+    return f"{signature}-{archived + 1}" if archived else signature
 
 
-def _sweep(folder: Path) -> dict[str, Any]:
-    """Id, project, entity and sweep that the agent of a W&B sweep asks for now, or under which it was shown before.
+def _signature(folder: Path) -> str:
+    return folder.name.rpartition("-")[2]
 
-    Nothing for a run that no sweep has asked for. wandb itself takes all four from the agent's environment.
+
+def sweep(folder: Path) -> dict[str, Any]:
+    """Id, project, entity and sweep of a run that a W&B sweep asked for, else nothing.
+
+    The agent of a sweep passes them in the environment, where wandb itself finds them; later they are in the ledger.
     """
-    names = {"id": "RUN_ID", "project": "PROJECT", "entity": "ENTITY", "sweep": "SWEEP_ID"}
-    asked = {key: os.environ.get(f"WANDB_{name}") for key, name in names.items()}
+    keys = {"id": "RUN_ID", "project": "PROJECT", "entity": "ENTITY", "sweep": "SWEEP_ID"}
+    asked = {key: os.environ.get(f"WANDB_{name}") for key, name in keys.items()}
     if asked["sweep"] and asked["id"]:
         return asked
     noted = ledger(folder)
-    return {key: noted.get(key) for key in names} if noted.get("sweep") else {}
+    return {key: noted.get(key) for key in keys} if noted.get("sweep") else {}
 
 
 def ledger(folder: Path) -> dict[str, Any]:
-    """What was noted of a record's last session, or nothing."""
-    return _read(folder / LEDGER)
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """Every whole line of metrics.jsonl, flat: what a probe measured stands under PROBE/PLACE."""
-    try:
-        text = (folder / "metrics.jsonl").read_text(errors="replace")
-    except OSError:
-        return []
-    lines = []
-    for line in text.split("\n")[:-1]:  # what stands after the last newline is still being written
-        try:
-            lines.append(_row(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a line that is none; the report says so
-    return lines
-
-
-def _row(line: dict[str, Any]) -> dict[str, Any]:
-    probes = line.pop("probes", None) or {}
-    row = {key: value for key, value in line.items() if value is not None}
-    row["step"] = int(row["step"])
-    return {**row, **{key: value for key, value in probes.items() if value is not None}}
+    """What was recorded of sending the record: the W&B run, the last step, whether the server has confirmed it."""
+    return _read(folder / layout.WANDB_LEDGER)
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """What result.json says, or nothing while the run is under way or was killed."""
-    return _read(folder / "result.json")
+    """The content of result.json, or nothing if the run is unfinished or was killed."""
+    return _read(folder / layout.RESULT)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError):
+        return read_json(path) or {}
+    return {}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Every evaluation of a record, flat: what probes measured is under PROBE/PLACE. Skips invalid lines."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        lines, _ = read_metrics(folder)
+    except OSError:  # the next look tries again
+        return []
+    return [_row(line) for line in lines]
 
 
-FINAL = ("status", "reason", *NUMBERS, "precision", "device", "weights_sha256")
-"""What W&B's summary takes from result.json, under the same names."""
+def _row(line: dict[str, Any]) -> dict[str, Any]:
+    probes = line.pop("probes", None)
+    flat = {**line, **(probes if isinstance(probes, dict) else {})}
+    return {key: value for key, value in flat.items() if value is not None}
 
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
-    """The final numbers. None, where the result has none, takes away there what the last evaluation left: it would pass
-    for the error of a run that diverged."""
+    """The final numbers. One that the result lacks is None, which replaces the value of the last evaluation on W&B:
+    a diverged run must not show that as its error."""
     return {key: result[key] for key in FINAL if key in result}

@@ -1,7 +1,7 @@
-"""How a training process has its runs shown on W&B: by a process that reads their records. No wandb here, no waiting.
+"""The training process's side of tracking: starts the process that reads records, and waits only at exit.
 
-Whatever becomes of that process or of its server, the training goes on; at its very end up to `PATIENCE` seconds are
-given for the last rows, and then it is ended.
+Imports no wandb. If the server is unavailable, the command waits at most 15 s at exit and prints a warning. Results are
+unaffected.
 """
 
 import atexit
@@ -19,50 +19,45 @@ from ablate.config.schema import Config
 from ablate.runs.tracker import NullTracker
 
 PATIENCE = 12.0
-"""Seconds at the end of a process for what W&B lacks; begun at the first run's end at the earliest."""
+"""Seconds to wait at exit for the rest of the data; the first run's end begins them at the earliest."""
 
 
 class Follower(NullTracker):
-    """Tells the reading process which runs begin and end; starts it at the first. Never raises, never waits."""
+    """Passes on which runs begin and end to the reading process, which the first run starts."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
         self.broken = False
 
     def follow(self, folder: Path) -> None:
-        """A record is there: its config.yaml and metrics.jsonl are this run's."""
         if self.process is None and not self.broken:
             self._start()
-        self._tell("follow", folder)
+        self._send("follow", folder)
 
     def ended(self, folder: Path) -> None:
-        """Nothing more is written there."""
-        self._tell("ended", folder)
+        self._send("ended", folder)
 
     def close(self, patience: float = PATIENCE) -> None:
-        """Wait for the last rows, but not longer than `patience` seconds."""
+        """Wait for the rest of the data, at most `patience` seconds."""
         if self.process is None:
             return
         process, self.process = self.process, None
-        with contextlib.suppress(OSError):
-            assert process.stdin is not None
-            process.stdin.close()
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            # The run is done and says so: Ctrl-C ends the waiting, and not the process with another status.
+        _close(process)
+        if _in_main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            # The runs are done: Ctrl-C ends the waiting, and the exit status stays.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             if process.wait(patience):
                 self._give_up(process, "has ended")
         except subprocess.TimeoutExpired:
-            self._give_up(process, f"was not done within {patience:.0f} s")
+            self._give_up(process, f"did not finish within {patience:.0f} s")
         except KeyboardInterrupt:
-            self._give_up(process, "was not done")
-        self.voice.join(1.0)
+            self._give_up(process, "did not finish")
+        self.printer.join(1.0)
 
-    def _leave(self) -> None:
-        """At the end of the process: Ctrl-C from here on must not give a command that is done another status."""
+    def _at_exit(self) -> None:
         self.close()
-        if threading.current_thread() is threading.main_thread():
+        if _in_main_thread():  # Ctrl-C from here on must not change the exit status
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _start(self) -> None:
@@ -71,38 +66,38 @@ class Follower(NullTracker):
                 [sys.executable, "-m", "ablate.tracking.reader"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # wandb speaks to developers there; what matters comes on the output
-                start_new_session=True,  # Ctrl-C is for the training, which ends this process in its own time
+                stderr=subprocess.DEVNULL,  # wandb's own messages; those for the user are on the output
+                start_new_session=True,  # Ctrl-C reaches the training alone, which then closes this process
                 text=True,
             )
         except OSError as error:
             self.broken = True
-            say(f"ablate: warning: W&B is not shown: no process for it: {error.strerror}", error=True)
+            say(f"ablate: warning: W&B is off: its process could not be started: {error.strerror}", error=True)
             return
         assert self.process.stdin is not None
-        os.set_blocking(self.process.stdin.fileno(), False)  # a reader that is stopped stops nobody else
-        self.voice = threading.Thread(target=_pass_on, args=(self.process,), daemon=True)
-        self.voice.start()
-        atexit.register(self._leave)
+        os.set_blocking(self.process.stdin.fileno(), False)  # a suspended reader must not block the training
+        self.printer = threading.Thread(target=_print_lines, args=(self.process,), daemon=True)
+        self.printer.start()
+        atexit.register(self._at_exit)
 
-    def _tell(self, what: str, folder: Path) -> None:
+    def _send(self, what: str, folder: Path) -> None:
         if self.process is None:
             return
         assert self.process.stdin is not None
         try:
             os.write(self.process.stdin.fileno(), (json.dumps({what: str(folder.absolute())}) + "\n").encode())
-        except BlockingIOError:  # it is stopped, and has been told of hundreds of runs
-            self._give_up(self.process, "does not listen")
+        except BlockingIOError:  # suspended, and the pipe is full
+            self._give_up(self.process, "does not respond")
         except (OSError, ValueError):
             self._give_up(self.process, "has ended")
 
     def _give_up(self, process: "subprocess.Popen[str]", why: str) -> None:
         self.process, self.broken = None, True
-        say(f"ablate: warning: W&B's process {why}; ablate sync sends what it missed", error=True)
-        _kill(process)
-        with contextlib.suppress(OSError):
-            assert process.stdin is not None
-            process.stdin.close()
+        say(f"ablate: warning: the W&B process {why}; ablate sync sends the rest", error=True)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started: it leads a process group
+        process.wait()
+        _close(process)
 
 
 _trackers = {"none": NullTracker(), "wandb": Follower()}
@@ -113,15 +108,18 @@ def tracker(config: Config) -> NullTracker:
     return _trackers[config.tracker.name]
 
 
-def _pass_on(process: "subprocess.Popen[str]") -> None:
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _close(process: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(OSError):
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _print_lines(process: "subprocess.Popen[str]") -> None:
     assert process.stdout is not None
     with contextlib.suppress(OSError, ValueError), process.stdout:
         for line in process.stdout:
             say(f"ablate: {line.rstrip()}", error=True)
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    """The process and what it has started; it leads a session of its own."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

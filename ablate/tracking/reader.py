@@ -1,8 +1,8 @@
-"""The process that reads records and feeds them to W&B, one after another, for the process that trains them.
+"""The process that reads records and sends them to W&B, one after another, for the process that trains them.
 
-It is told by lines of JSON on its input, {"follow": FOLDER} and {"ended": FOLDER}; the end of its input means that
-nothing more comes, or that who trained is gone: it then has seconds to send what is left. What a person should know it
-says on its output.
+Its input is lines of JSON: {"follow": FOLDER} and {"ended": FOLDER}. The end of the input means that nothing more
+comes, or that the training process is gone; it then has PATIENCE seconds to send the rest. It prints messages for the
+user, a line each.
 """
 
 import contextlib
@@ -15,31 +15,32 @@ import threading
 import time
 from pathlib import Path
 
+from ablate.base.errors import one_line
 from ablate.base.signals import SIGNALS
 from ablate.tracking.follower import PATIENCE
-from ablate.tracking.session import Refused, Session, Unreachable, brief, delivered, exclusive, forget, wanted_mode
+from ablate.tracking.session import Refused, Session, Unreachable, delivered, exclusive, reset, wanted_mode
 
-LOOK = 2.0
-"""Seconds between looks at a record that is under way."""
-AGAIN = 60.0
-"""Seconds for which a server that could not be had is not asked again."""
+INTERVAL = 2.0
+"""Seconds between checks of a record for new evaluations."""
+RETRY = 60.0
+"""Seconds after a failure before the server is tried again."""
 SYNC = "ablate sync sends it later"
 
 
-class Orders:
-    """What the training process wants, in its order, and which runs have ended."""
+class Requests:
+    """What the training process asks for, in its order, and which runs have ended."""
 
     def __init__(self) -> None:
         self.waiting: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self.ended: dict[Path, threading.Event] = {}
 
-    def listen(self) -> None:
+    def read(self) -> None:
         for line in sys.stdin:
             try:
-                order = json.loads(line)
-            except ValueError:  # cut short: who wrote it is gone
+                request = json.loads(line)
+            except ValueError:  # torn: the writer was killed
                 continue
-            for what, name in order.items():
+            for what, name in request.items():
                 folder = Path(name)
                 if what == "follow":
                     self.ended[folder] = threading.Event()
@@ -50,87 +51,76 @@ class Orders:
             event.set()
         self.waiting.put(None)
         time.sleep(PATIENCE)
-        os._exit(1)  # who trained may be gone, killed, and then nobody else ends this
+        os._exit(1)  # a training process that was killed cannot end this one
 
 
 class Reader:
-    """Feeds each record to a session of its own: online if a server can be had, offline otherwise."""
+    """Sends each record in a session of its own: online if the server answers, offline otherwise."""
 
     def __init__(self) -> None:
         self.offline_until = 0.0
-        self.said = False
+        self.warned = False
 
     def follow(self, folder: Path, ended: threading.Event) -> None:
         with exclusive(folder):
             if not delivered(folder):
-                self._feed(folder, ended)
+                self._send(folder, ended)
 
-    def _feed(self, folder: Path, ended: threading.Event) -> None:
-        session = self._begin(folder)
-        seen = None
-        while not ended.wait(LOOK):
-            if (now := _size(folder / "metrics.jsonl")) != seen:
-                seen = now
-                session.update()
+    def _send(self, folder: Path, ended: threading.Event) -> None:
+        session = self._start(folder)
+        while not ended.wait(INTERVAL):
+            session.update()
         if not session.finish() and session.online:
-            self.offline_until = time.monotonic() + AGAIN
+            self.offline_until = time.monotonic() + RETRY
             _say(f"W&B has not confirmed all of {folder.name}: {SYNC}")
 
-    def _begin(self, folder: Path) -> Session:
+    def _start(self, folder: Path) -> Session:
         why = "WANDB_MODE=offline"
         if wanted_mode() == "online" and time.monotonic() >= self.offline_until:
             try:
                 session = Session(folder, online=True)
-                self.said = False
+                self.warned = False
                 _say(f"W&B: {session.url}")
                 return session
-            except Refused as error:  # this one exclusive
+            except Refused as error:  # only this run: the next one is tried online
                 why = str(error)
-                self.said = False
+                self.warned = False
             except Unreachable as error:
                 why = str(error)
-                self.offline_until = time.monotonic() + AGAIN
-        if not self.said:  # once, and not for each run of a grid
-            self.said = True
-            _say(f"W&B is offline ({why}): what it would be told stays beside the record, and {SYNC}")
+                self.offline_until = time.monotonic() + RETRY
+        if not self.warned:  # once, not for each run of a grid
+            self.warned = True
+            _say(f"W&B is offline ({why}): its data is kept beside the record, and {SYNC}")
         return Session(folder, online=False)
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
 def _say(sentence: str) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more; the record is still to be sent
+    with contextlib.suppress(OSError):  # the training process is gone; the record is sent all the same
         print(sentence, flush=True)
 
 
 def main() -> int:
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # SLURM sends them to every process of a job; the training answers them
-    if hasattr(os, "nice"):
-        os.nice(10)  # the training comes first
-    orders, reader = Orders(), Reader()
-    threading.Thread(target=orders.listen, daemon=True).start()
+        signal.signal(number, signal.SIG_IGN)  # SLURM signals every process of a job; the training handles them
+    os.nice(10)  # the training has priority
+    requests, reader = Requests(), Reader()
+    threading.Thread(target=requests.read, daemon=True).start()
     if wanted_mode() == "disabled":
-        _say("W&B is switched off by WANDB_MODE")
-    while (folder := orders.waiting.get()) is not None:
+        _say("W&B is disabled by WANDB_MODE")
+    while (folder := requests.waiting.get()) is not None:
         if wanted_mode() == "disabled":
             continue
         try:
-            reader.follow(folder, orders.ended[folder])
-        except Exception as error:  # one record's trouble is not the next one's
-            _say(f"W&B does not show {folder.name}: {brief(error)}; {SYNC}")
+            reader.follow(folder, requests.ended[folder])
+        except Exception as error:  # the next records are independent of this one
+            _say(f"W&B does not show {folder.name}: {one_line(error)[:200]}; {SYNC}")
             with contextlib.suppress(ImportError):
-                forget()
+                reset()
     return 0
 
 
 if __name__ == "__main__":
     status = main()
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # it is closed
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # the stream is closed
         sys.stdout.flush()
-    os._exit(status)  # wandb's own goodbye may wait for a server
+    os._exit(status)  # wandb's exit handlers may wait for a server

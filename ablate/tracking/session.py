@@ -1,4 +1,4 @@
-"""One W&B run, online or offline, fed from a record. The one place that uses wandb."""
+"""One W&B run, online or offline, fed from a record. The only module that uses wandb to send."""
 
 import contextlib
 import fcntl
@@ -14,71 +14,78 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ablate.base.errors import one_line
 from ablate.base.files import to_json, write_whole
-from ablate.tracking.facts import LEDGER, facts, ledger, result, rows, summary
+from ablate.runs import layout
+from ablate.runs.record import DONE
+from ablate.tracking.facts import facts, ledger, result, rows, summary, sweep
 
 INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
-"""Seconds: for a server to take a run up, to take the rest at its end, to answer a connection, to confirm."""
+"""Seconds for the server: to create or resume a run, to take its last rows, to accept a connection, to confirm."""
 HANDOVER = 20.0
-"""Seconds for another process to be done with a record; one whose run was killed needs up to 12."""
-SUCCESS = ("finished", "diverged")
+"""Seconds to wait for another process that sends the same record; one whose run was killed needs up to 12."""
+SETTINGS: dict[str, Any] = {
+    "init_timeout": INIT,
+    "finish_timeout": FINISH,
+    "finish_timeout_raises": True,
+    "login_timeout": 1,
+    "silent": True,
+    "console": "off",
+    "disable_git": True,  # the record has the training's commit; this process may run elsewhere
+    "disable_code": True,
+    "save_code": False,
+    "x_disable_stats": True,  # it would measure this process, not the training
+}
 
 
 class Busy(Exception):
-    """Another process shows this record."""
+    """Another process is sending this record."""
 
 
 class Unreachable(Exception):
-    """The server cannot be had now; the message says why in a few words."""
+    """The server is unavailable; the message says why in a few words."""
 
 
 class Refused(ValueError):
-    """The server does not take this run, deleted there perhaps; of other runs that says nothing."""
+    """The server refuses this run, which may have been deleted there. Other runs are not affected."""
 
 
 class Session:
-    """Feeds one run to W&B. `online` raises Unreachable or Refused where it cannot be begun; offline writes to disk."""
+    """Sends one run. `online` raises Unreachable or Refused if it cannot start; offline writes to disk."""
 
     def __init__(self, folder: Path, *, online: bool, project: str | None = None, entity: str | None = None) -> None:
         self.folder, self.online = folder, online
-        self.facts = facts(folder)
-        self.project, self.entity = project or self.facts.project, entity or self.facts.entity
+        self.facts = known = facts(folder, project, entity)
         writable = os.access(folder, os.W_OK)
         if not (writable or online):
             raise OSError(f"{folder} cannot be written")
-        os.environ.setdefault("WANDB_SILENT", "true")  # or it speaks of logging in before it has read its settings
+        os.environ.setdefault("WANDB_SILENT", "true")  # wandb prints about logging in before it reads its settings
         import wandb
 
         if online:
             reach(wandb.setup().settings.base_url)
         self.scratch = None if writable else tempfile.mkdtemp(prefix="ablate-wandb-")
-        older = _sessions(folder)
+        older = _session_folders(folder)
         try:
             self.run = wandb.init(
-                project=self.project,
-                entity=self.entity,
-                id=self.facts.id,
-                name=self.facts.name,
-                group=self.facts.group,
-                tags=self.facts.tags,
-                config=self.facts.config,
+                **vars(known),
                 dir=self.scratch or folder,
                 mode="online" if online else "offline",
                 resume="allow",
-                settings=_settings(),
+                settings=SETTINGS,
             )
         except Exception as error:
-            forget()
-            kind = Refused if re.search(r"\b(400|403|404|409|410|422)\b", str(error)) else Unreachable
-            raise kind(_why(error)) from error
+            reset()
+            refused = re.search(r"\b(400|403|404|409|410|422)\b", str(error))
+            raise (Refused if refused else Unreachable)(_why(error)) from error
+        self.url: str | None = self.run.url
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
-        self.next = self.run.starting_step  # beyond what the server has: a resumed run shows each step once
+        self.next = self.run.starting_step  # after the last step that the server has, so no step is sent twice
         self.last = -1
         self.update()
         self._note(delivered=False)
-        # Every session sends what the server lacks, or writes all of it where there is no server to ask: what earlier
-        # ones have left on disk says nothing more.
+        # This session sends what the server lacks, or all of it offline: the files of earlier sessions are obsolete.
         for path in older:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -87,33 +94,29 @@ class Session:
         for row in rows(self.folder):
             self.last = max(self.last, row["step"])
             if row["step"] >= self.next:
-                # Committed, or it is written last of all and over the final numbers.
+                # Without commit, wandb writes the row last, over the final numbers.
                 self.run.log(row, step=row["step"], commit=True)
                 self.next = row["step"] + 1
 
     def finish(self) -> bool:
-        """Send what is left and how the run has ended; whether a server has it all now."""
+        """Send the rest and how the run ended. Returns whether the server has confirmed all of it."""
         self.update()
         ended = result(self.folder)
         for key, value in summary(ended).items():
             self.run.summary[key] = value
         status = str(ended.get("status") or "killed")
         try:
-            self.run.finish(exit_code=0 if status in SUCCESS else 1)
+            self.run.finish(exit_code=0 if status in DONE else 1)
             delivered = self.online and self._confirmed()
-        except Exception:  # it gives up in many ways; the record and its own log on disk have everything
+        except Exception:  # wandb raises many kinds; the record and wandb's files on disk are complete
             delivered = False
         self._note(delivered=delivered, status=status)
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
         return delivered
 
-    @property
-    def url(self) -> str | None:
-        return self.run.url
-
     def _confirmed(self) -> bool:
-        """Whether the server says that it has the last row: uploads that it refused end without an error."""
+        """Whether the server says that it has the last row: wandb reports no error for uploads that were refused."""
         import wandb
 
         until = time.monotonic() + CONFIRM
@@ -128,77 +131,72 @@ class Session:
 
     def _note(self, *, delivered: bool, status: str = "running") -> None:
         note = {
-            "id": self.facts.id,
-            "sweep": self.facts.sweep,
-            "project": self.project,
-            "entity": self.entity,
+            **{key: getattr(self.facts, key) for key in ("id", "project", "entity")},
+            "sweep": sweep(self.folder).get("sweep"),
             "mode": "online" if self.online else "offline",
             "url": self.url,
             "step": self.last,
             "status": status,
             "delivered": delivered,
         }
-        with contextlib.suppress(OSError):  # at worst it is sent again, and found to be there
-            write_whole(self.folder / LEDGER, (to_json(note, indent=1) + "\n").encode(), durable=False)
+        with contextlib.suppress(OSError):  # without a note the record is sent again, which changes nothing
+            content = to_json(note, indent=1) + "\n"
+            write_whole(self.folder / layout.WANDB_LEDGER, content.encode(), durable=False)
 
 
 def delivered(folder: Path, project: str | None = None, entity: str | None = None) -> bool:
-    """Whether a server has the record as it is now, in the project that is asked for or its own."""
-    note, known = ledger(folder), facts(folder)
-    last = max((row["step"] for row in rows(folder)), default=-1)
-    return (
-        note.get("delivered") is True
-        and note.get("id") == known.id
-        and note.get("project") == (project or known.project)
-        and note.get("entity") == (entity or known.entity)
-        and note.get("status") == result(folder).get("status")
-        and note.get("step") == last
-    )
+    """Whether the server has the record as it is now, in its own project or the given one."""
+    note, known = ledger(folder), facts(folder, project, entity)
+    now = {
+        "id": known.id,
+        "project": known.project,
+        "entity": known.entity,
+        "status": result(folder).get("status"),
+        "step": max((row["step"] for row in rows(folder)), default=-1),
+        "delivered": True,
+    }
+    return all(key in note and note[key] == value for key, value in now.items())
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """A context in which no other process sends the record in `folder`. Raises Busy after waiting too long.
+    """A context in which no other process sends the record: two would delete each other's files.
 
-    Two would remove each other's files.
+    Raises Busy if another process does not finish within HANDOVER seconds.
     """
     try:
-        (folder / "wandb").mkdir(exist_ok=True)
-        lock = os.open(folder / "wandb" / "lock", os.O_WRONLY | os.O_CREAT, 0o666)
-    except OSError:  # a place where nothing can be written, and so nothing cleared away
+        (folder / layout.WANDB).mkdir(exist_ok=True)
+        lock = os.open(folder / layout.WANDB / "lock", os.O_WRONLY | os.O_CREAT, 0o666)
+    except OSError:  # a read-only folder: there are no files to delete
         yield
         return
+    until = time.monotonic() + HANDOVER
     try:
-        until = time.monotonic() + HANDOVER
-        while not _locked(lock):
-            if time.monotonic() > until:
-                raise Busy("another process is at it")
-            time.sleep(0.2)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise Busy("another process is sending it") from None
+                time.sleep(0.2)
+            except OSError:  # a file system without locks
+                break
         yield
     finally:
         os.close(lock)
 
 
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
-
-
 def wanted_mode() -> str:
-    """What the user's own setting of W&B says: online, offline or disabled."""
+    """What WANDB_MODE asks for: online, offline or disabled."""
     mode = os.environ.get("WANDB_MODE", "online").lower()
     return {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}.get(mode, "online")
 
 
 def reach(url: str) -> None:
-    """Raise Unreachable where nothing answers at the server's address: wandb would try again until its time is up."""
+    """Raise Unreachable if nothing answers at the server's address; wandb would retry until its time is up."""
     if {key for key in urllib.request.getproxies() if key != "no"}:
-        return  # the way there is the proxy's
+        return  # only the proxy can reach the server
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -207,46 +205,25 @@ def reach(url: str) -> None:
         raise Unreachable(f"{parts.hostname} cannot be reached ({error})") from error
 
 
-def forget() -> None:
-    """Let wandb begin anew: after a failure its next run would be said to be in use, or its own process be dead."""
+def reset() -> None:
+    """Restart wandb's own process. After a failure, wandb would refuse the next run as in use."""
     import wandb
 
     with contextlib.suppress(Exception):
         wandb.teardown()
 
 
-def brief(error: Exception) -> str:
-    """What an error says, in a line; wandb's own go over several."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
-
-
-def _sessions(folder: Path) -> list[Path]:
-    return [path for path in (folder / "wandb").glob("*run-*") if path.is_dir() and not path.is_symlink()]
-
-
-def _settings() -> Any:
-    import wandb
-
-    return wandb.Settings(
-        init_timeout=INIT,
-        finish_timeout=FINISH,
-        finish_timeout_raises=True,
-        login_timeout=1,
-        silent=True,
-        console="off",
-        disable_git=True,  # what ran is in the record, which may lie outside any repository
-        disable_code=True,
-        save_code=False,
-        x_disable_stats=True,  # it would watch this process and not the training
-    )
+def _session_folders(folder: Path) -> list[Path]:
+    found = (folder / layout.WANDB).glob("*run-*")
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def _why(error: Exception) -> str:
-    said = str(error)
-    if "api_key" in said or "API key" in said or "login" in said:
-        return "no API key: wandb login"
-    if "401" in said or "403" in said:
+    message = str(error)
+    if "api_key" in message or "API key" in message or "login" in message:
+        return "no API key: run wandb login"
+    if "401" in message or "403" in message:
         return "the API key was refused"
-    if "deadline exceeded" in said or "timed out" in said:
+    if "deadline exceeded" in message or "timed out" in message:
         return "no answer"
-    return brief(error)
+    return one_line(error)[:200]

@@ -1,5 +1,6 @@
-"""What SLURM is asked, in one place: each function is one of its commands, and says in a sentence what went wrong."""
+"""SLURM's commands: each function runs one of them, and raises AblateError with one sentence if it fails."""
 
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -8,17 +9,17 @@ from pathlib import Path
 
 from ablate.base.errors import AblateError, ConfigError
 
-PATIENCE = 60.0
-"""Seconds: a controller that does not answer is given up by SLURM's own programs after about ten."""
-MANY = 500
-"""Tasks that are named in one call of scancel."""
+TIMEOUT = 60.0
+"""Seconds for one command; SLURM's own give up a controller that does not respond after about ten."""
+CANCEL_AT_ONCE = 500
+"""Tasks named in one call of scancel."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of an array as squeue sees it. `state` is SLURM's word: PENDING, RUNNING, COMPLETING, ...
+    """A task of an array in squeue's output: `state` is PENDING, RUNNING, COMPLETING or another of SLURM's.
 
-    `comment` is what the task was submitted with: the folder of its submission.
+    `comment` is what it was submitted with: the folder of its submission.
     """
 
     array: str
@@ -35,7 +36,7 @@ class Task:
 
 
 def need(program: str) -> None:
-    """Raise ConfigError where this machine has no SLURM."""
+    """Raise ConfigError if this machine has no SLURM."""
     if shutil.which(program) is None:
         raise ConfigError(
             f"{program} was not found, so this machine cannot submit to SLURM: use hydra/launcher=joblib here, or give "
@@ -44,25 +45,24 @@ def need(program: str) -> None:
 
 
 def here() -> bool:
-    """Whether this machine can ask SLURM anything."""
+    """Whether this machine has SLURM."""
     return shutil.which("squeue") is not None
 
 
 def submit(arguments: list[str], script: Path) -> str:
-    """The new array's id. Raises AblateError with what sbatch said."""
-    said = _ask("sbatch", "--parsable", *arguments, str(script))
-    return said.strip().partition(";")[0]  # in a federation: ID;CLUSTER
+    """Submit an array and return its id."""
+    return _run("sbatch", "--parsable", *arguments, str(script)).strip().partition(";")[0]  # ID;CLUSTER in a federation
 
 
 def queue(names: Iterable[str]) -> list[Task]:
-    """Every task that is queued or running under one of these job names, whoever submitted it."""
+    """Every queued or running task with one of these job names, of any user."""
     wanted = ",".join(sorted(set(names)))
     if not wanted:
         return []
-    # The comment is last, because a path may hold any mark; a width would cut it.
-    said = _ask("squeue", "--array", "--noheader", f"--name={wanted}", "--format=%F|%K|%T|%r|%N|%k")
+    # The comment is last, because a path may contain the separator; a width would cut it off.
+    lines = _run("squeue", "--array", "--noheader", f"--name={wanted}", "--format=%F|%K|%T|%r|%N|%k").splitlines()
     tasks = []
-    for line in said.splitlines():
+    for line in lines:
         array, index, state, reason, node, comment = line.split("|", 5)
         if index.isdigit():
             tasks.append(Task(array, int(index), state, reason, node, comment.strip()))
@@ -70,21 +70,19 @@ def queue(names: Iterable[str]) -> list[Task]:
 
 
 def last_states(arrays: Iterable[str]) -> dict[str, str]:
-    """How tasks ended, by name, as the accounting has it; empty where there is none."""
+    """How the tasks of these arrays ended, by task name; empty if the cluster has no accounting."""
     ids = ",".join(sorted(set(arrays)))
     if not ids or shutil.which("sacct") is None:
         return {}
-    try:
-        said = _ask("sacct", "-X", "--noheader", "--parsable2", f"--jobs={ids}", "--format=JobID,State")
-    except AblateError:
-        return {}
-    return dict(line.split("|", 1) for line in said.splitlines() if "|" in line)
+    with contextlib.suppress(AblateError):
+        output = _run("sacct", "-X", "--noheader", "--parsable2", f"--jobs={ids}", "--format=JobID,State")
+        return dict(line.split("|", 1) for line in output.splitlines() if "|" in line)
+    return {}
 
 
 def largest_array() -> int:
     """Tasks that one array may have: its indices go from 0 to MaxArraySize - 1."""
-    said = _ask("scontrol", "show", "config")
-    for line in said.splitlines():
+    for line in _run("scontrol", "show", "config").splitlines():
         key, _, value = line.partition("=")
         if key.strip() == "MaxArraySize" and value.strip().isdigit():
             return max(1, int(value))
@@ -92,11 +90,11 @@ def largest_array() -> int:
 
 
 def minutes(time: str) -> float:
-    """A time as SLURM writes and takes it: M, MM:SS, HH:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS. Raises ValueError."""
+    """A duration in SLURM's notation: M, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS. Raises ValueError."""
     days, dash, rest = time.rpartition("-")
     numbers = [int(part) for part in rest.split(":")]
     if len(numbers) > 3:
-        raise ValueError(f"{time} is no time")
+        raise ValueError(f"{time} is not a duration")
     if dash:
         hours, mins, secs = [*numbers, 0, 0][:3]
     else:
@@ -104,12 +102,12 @@ def minutes(time: str) -> float:
     return 1440 * (int(days) if dash else 0) + 60 * hours + mins + secs / 60
 
 
-def clock(job: str) -> tuple[float, float] | None:
-    """Minutes that a job may run and has run since its last start, or None where it has no limit.
+def time_limit(job: str) -> tuple[float, float] | None:
+    """A running job's time limit and how long it has run, in minutes, or None if it has no limit.
 
-    By SLURM's own clock: a limit may be the partition's, and runs before the first line of a script does.
+    SLURM's own numbers: the limit may be the partition's, and its clock starts before the job's script.
     """
-    limit, _, used = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%l|%M").strip().partition("|")
+    limit, _, used = _run("squeue", "--noheader", f"--jobs={job}", "--format=%l|%M").strip().partition("|")
     try:
         return minutes(limit), minutes(used)
     except ValueError:  # UNLIMITED
@@ -117,30 +115,30 @@ def clock(job: str) -> tuple[float, float] | None:
 
 
 def requeue(job: str) -> None:
-    """Put a running task back into the queue, under the same name. Raises AblateError where it may not be."""
-    _ask("scontrol", "requeue", job)
+    """Put a running task back into the queue, under the same name."""
+    _run("scontrol", "requeue", job)
 
 
 def cancel(tasks: list[Task]) -> None:
-    """Every call is made, whatever one of them says. Raises AblateError afterwards where SLURM refused one."""
+    """Cancel tasks. If SLURM refuses some of them, the others are cancelled all the same before the error is raised."""
     refused: list[AblateError] = []
-    for first in range(0, len(tasks), MANY):
+    for first in range(0, len(tasks), CANCEL_AT_ONCE):
         try:
-            _ask("scancel", *(task.name for task in tasks[first : first + MANY]))
+            _run("scancel", *(task.name for task in tasks[first : first + CANCEL_AT_ONCE]))
         except AblateError as error:
             refused.append(error)
     if refused:
         raise refused[0]
 
 
-def _ask(*command: str) -> str:
+def _run(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, errors="replace")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, errors="replace")
     except FileNotFoundError as error:
         raise AblateError(f"{command[0]} was not found: is this machine part of a SLURM cluster?") from error
     except subprocess.TimeoutExpired as error:
-        raise AblateError(f"{command[0]} gave no answer within {PATIENCE:.0f} s; try again later") from error
+        raise AblateError(f"{command[0]} gave no answer within {TIMEOUT:.0f} s; try again later") from error
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise AblateError(f"SLURM refused: {said.removeprefix(f'{command[0]}: error: ')} ({command[0]})")
+        message = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise AblateError(f"SLURM refused: {message.removeprefix(f'{command[0]}: error: ')} ({command[0]})")
     return done.stdout

@@ -1,6 +1,5 @@
-"""Which runs SLURM has, and how: submissions joined with squeue, and both with the records."""
+"""Which runs SLURM has, and in what state: squeue joined with the submissions and the records."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,18 @@ from ablate.runs.reading import Runs
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is in SLURM: its task and the submission that the task is of."""
+    """Where a run is in SLURM: its task, and that task's submission."""
 
     task: slurm.Task
     submission: Submission
 
 
-def tasks(runs: Path, which: str = "*") -> Iterator[Place]:
-    """Every task that is queued or running, whoever submitted it; `which` is that of `read_submissions`.
+def tasks(runs: Path, experiment: str = "*") -> Iterator[Place]:
+    """Every queued or running task, of any user; `experiment` as `read_submissions` takes it.
 
-    Raises AblateError where squeue does not answer.
+    Raises AblateError if squeue fails, as the functions below do.
     """
-    submissions = {str(submission.folder): submission for submission in read_submissions(runs, which)}
+    submissions = {str(submission.folder): submission for submission in read_submissions(runs, experiment)}
     for task in slurm.queue(submission.job_name for submission in submissions.values()):
         submission = submissions.get(task.comment)
         if submission is not None and task.index < len(submission.runs):
@@ -31,10 +30,7 @@ def tasks(runs: Path, which: str = "*") -> Iterator[Place]:
 
 
 def places(runs: Path) -> dict[str, Place]:
-    """The runs that are queued or running, by the name of their folder. Raises AblateError as `tasks` does.
-
-    A run may stand in two submissions: the one that is running says more than the one that waits.
-    """
+    """The queued and running runs by folder name. Of two tasks with the same run, a running one counts."""
     found: dict[str, Place] = {}
     for place in tasks(runs):
         for name in place.submission.runs[place.task.index]:
@@ -44,29 +40,25 @@ def places(runs: Path) -> dict[str, Place]:
 
 
 def join(found: Runs, runs: Path) -> None:
-    """Say of each run that SLURM has, or has had, what the record alone cannot tell; changes `found`.
+    """Add to each run in `found` what SLURM knows of it.
 
-    queued: waits for its first start. waiting: began, was stopped, and is queued again. starting: its task runs and
-    has not taken it up yet. lost: it was submitted, SLURM has it no more, and nobody is at it. A run that has
-    failed stays so. A task that has given up says why.
-    Raises AblateError where squeue does not answer.
+    New states: queued (not started yet), waiting (started, stopped, and queued again), starting (its task runs and has
+    not locked it yet), lost (submitted, unfinished, and SLURM does not have it any more). A failed run stays failed. A
+    run whose task gave up gets the reason.
     """
     submissions = list(read_submissions(runs))
     if not submissions:
         return
-    taken = places(runs)
+    current = places(runs)
     latest = {
-        name: (submission, at)
+        name: (submission, index)
         for submission in submissions
         if submission.array is not None
-        for at, row in enumerate(submission.runs)
-        for name in row
+        for index, names in enumerate(submission.runs)
+        for name in names
     }
-    gone = [run for run in found.runs if run.folder.name in latest and run.folder.name not in taken]
-    lost = [run for run in gone if run.state in ("stale", "missing")]
-    ends = slurm.last_states(str(latest[run.folder.name][0].array) for run in lost)
     for run in found.runs:
-        place = taken.get(run.folder.name)
+        place = current.get(run.folder.name)
         if place is None or run.state in ("finished", "diverged"):
             continue
         task = place.task
@@ -78,20 +70,16 @@ def join(found: Runs, runs: Path) -> None:
         elif run.state in ("missing", "stale", "interrupted"):
             run.state = "starting"
             run.lock["reason"] = f"{task.name} {task.state.lower()} on {task.node}"
+    gone = [run for run in found.runs if run.folder.name in latest and run.folder.name not in current]
     for run in gone:
-        submission, at = latest[run.folder.name]
-        if run.state == "interrupted" and (why := submission.given_up(at)):
+        submission, index = latest[run.folder.name]
+        if run.state == "interrupted" and (why := submission.given_up(index)):
             run.result = {**run.result, "reason": why}
+    lost = [run for run in gone if run.state in ("stale", "missing")]
+    ends = slurm.last_states(str(latest[run.folder.name][0].array) for run in lost)
     for run in lost:
-        submission, at = latest[run.folder.name]
-        said = f", whose accounting says {end}," if (end := ends.get(f"{submission.array}_{at}")) else ""
-        beat = f" and its heartbeat is {_age(run.lock['renewed'])} old" if "renewed" in run.lock else ""
+        submission, index = latest[run.folder.name]
+        end = ends.get(f"{submission.array}_{index}")
+        said = f"SLURM's accounting says {end}" if end else "SLURM has no task for it"
         run.state = "lost"
-        run.lock["reason"] = (
-            f"SLURM{said} knows nothing of it{beat}: see {submission.log(at)}; the same grid again submits it"
-        )
-
-
-def _age(renewed: float) -> str:
-    minutes = (time.time() - renewed) / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+        run.lock["reason"] = f"{said}: see {submission.log(index)}; the same grid again submits it"

@@ -1,16 +1,16 @@
-"""A submission on disk, results/runs/_jobs/EXPERIMENT/WHEN/: which task trains which runs, and what it says.
+"""A submission on disk, results/runs/_jobs/EXPERIMENT/WHEN/: which task trains which runs, and their logs.
 
 | file | content |
 |---|---|
-| plan.json | the runs' folders task by task, where each task's line begins, the array's id once there is one, |
+| plan.json | the runs' folders task by task, the offset of each task's line, the array's id once there is one, |
 | | when (UTC) and by what command it was submitted |
 | tasks.jsonl | a line a task: its runs' configurations |
-| job.sh | what SLURM starts |
-| N.log | what task N said, all its sessions |
-| N.timeouts | when task N has reached its time limit, a line each time |
-| N.end | why task N has given up, where it has |
+| job.sh, sbatch.txt | the script that SLURM starts, and the command that submitted it |
+| N.log | the output of task N, all its sessions |
+| N.timeouts | a line each time that task N reached its time limit |
+| N.end | why task N ended with unfinished runs |
 
-Two files hold all tasks: a thousand nodes read a few kilobytes each, and ten thousand runs make no ten thousand files.
+Two files hold all tasks: ten thousand runs do not make ten thousand files, and a task reads only its own line.
 """
 
 import contextlib
@@ -22,18 +22,19 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ablate.base.errors import AblateError
-from ablate.base.files import write_whole
+from ablate.base.errors import AblateError, one_line
+from ablate.base.files import read_json, write_whole
 from ablate.runs.identity import SCHEMA
 from ablate.runs.layout import JOBS
 from ablate.runs.record import Record
 
-NAMELESS = "grid"
+UNNAMED = "grid"
+"""The folder of grids without an experiment."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,8 @@ class Submission:
     array: str | None = None
 
     @property
-    def experiment(self) -> str:
-        return self.folder.parent.name
-
-    @property
     def job_name(self) -> str:
-        return job_name(self.experiment)
+        return f"ablate-{self.folder.parent.name}"
 
     def log(self, index: int) -> Path:
         return self.folder / f"{index}.log"
@@ -63,92 +60,78 @@ class Submission:
             return None
 
 
-def safe(experiment: str | None) -> str:
-    """An experiment's name as the name of a folder and a job; different names stay different."""
+def folder_of(experiment: str | None) -> str:
+    """An experiment's name as that of a folder and a job; different names stay different."""
     if not experiment:
-        return NAMELESS
+        return UNNAMED
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", experiment)[:60]
-    if plain == experiment != NAMELESS:
+    if plain == experiment != UNNAMED:
         return plain
     return f"{plain}-{hashlib.sha256(experiment.encode()).hexdigest()[:8]}"
 
 
-def job_name(experiment: str) -> str:
-    return f"ablate-{experiment}"
-
-
 def create(tasks: list[list[Record]]) -> Submission:
-    """Write down which task trains which runs. Raises AblateError if the disk refuses."""
+    """Write which task trains which runs. Raises AblateError if the disk refuses."""
     first = tasks[0][0].config
     when = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-    folder = Path(first.results) / JOBS / safe(first.experiment) / when
-    lines = [json.dumps([record.tree for record in task]).encode() + b"\n" for task in tasks]
+    folder = Path(first.results) / JOBS / folder_of(first.experiment) / when
     names = [[record.name for record in task] for task in tasks]
-    offsets = [0]
-    for line in lines[:-1]:
-        offsets.append(offsets[-1] + len(line))
-    try:
-        folder.mkdir(parents=True)
-        write_whole(folder / "tasks.jsonl", b"".join(lines))
-    except OSError as error:
-        raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
+    content, offsets = bytearray(), []
+    for task in tasks:
+        offsets.append(len(content))
+        content += json.dumps([record.tree for record in task]).encode() + b"\n"
     now = datetime.now(UTC).isoformat(timespec="seconds")
     plan = {"schema": SCHEMA, "when": now, "argv": sys.argv, "array": None, "offsets": offsets, "runs": names}
-    _save(folder, plan)
+    try:
+        folder.mkdir(parents=True)
+        write_whole(folder / "tasks.jsonl", bytes(content))
+        _write_plan(folder, plan)
+    except OSError as error:
+        raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
     return Submission(folder.resolve(), names)
 
 
-def submitted(submission: Submission, array: str) -> Submission:
-    """The submission with the id that SLURM gave it, written down."""
-    plan = json.loads((submission.folder / "plan.json").read_bytes())
-    _save(submission.folder, plan | {"array": array})
-    return replace(submission, array=array)
+def submitted(submission: Submission, array: str) -> None:
+    """Record the id that SLURM gave a submission."""
+    _write_plan(submission.folder, {**(read_json(submission.folder / "plan.json") or {}), "array": array})
 
 
 def discard(submission: Submission) -> None:
     """Remove a submission that SLURM refused."""
     shutil.rmtree(submission.folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # the experiment has others
+    with contextlib.suppress(OSError):  # the experiment has other submissions
         submission.folder.parent.rmdir()
 
 
 def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The plan, and the configurations of the runs of task `index`.
-
-    Raises AblateError if there is no such task.
-    """
+    """The plan, and the configurations of the runs of task `index`. Raises AblateError if there is no such task."""
     try:
-        plan = json.loads((folder / "plan.json").read_bytes())
+        plan = read_json(folder / "plan.json") or {}
         if plan["schema"] != SCHEMA:
-            raise AblateError(f"{folder} was submitted by another version of this package: submit the grid again")
+            raise AblateError(f"{folder} was submitted by another version of ablate: submit the grid again")
+        if not 0 <= index < len(plan["offsets"]):
+            raise AblateError(f"{folder} has no task {index}: its tasks are 0 to {len(plan['offsets']) - 1}")
         with open(folder / "tasks.jsonl", "rb") as file:
-            file.seek(plan["offsets"][index] if index >= 0 else -1)
+            file.seek(plan["offsets"][index])
             return plan, list(json.loads(file.readline()))
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise AblateError(f"{folder} has no task {index}: {type(error).__name__}: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AblateError(f"{folder} is not a whole submission: {one_line(error)}") from error
 
 
-def read_submissions(runs: Path, which: str = "*") -> Iterator[Submission]:
-    """Every submission of the runs in a folder, the oldest first; or those of one experiment by its `safe` name."""
-    for folder in sorted((runs / JOBS).glob(f"{which}/*")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # one that was cut short was not submitted
-            plan = json.loads((folder / "plan.json").read_bytes())
+def read_submissions(runs: Path, experiment: str = "*") -> Iterator[Submission]:
+    """The submissions in a folder of runs, the oldest first; those of one experiment if given its `folder_of`."""
+    for folder in sorted((runs / JOBS).glob(f"{experiment}/*")):
+        with contextlib.suppress(OSError, KeyError):  # creating it was cut short, so it was not submitted
+            plan = read_json(folder / "plan.json") or {}
             yield Submission(folder.resolve(), plan["runs"], plan["array"])
 
 
-def timeouts(folder: Path, index: int) -> int:
-    """How often a task reached its time limit."""
-    try:
-        return len((folder / f"{index}.timeouts").read_text().splitlines())
-    except FileNotFoundError:
-        return 0
-
-
 def timed_out(folder: Path, index: int) -> int:
-    """Record that a task reached its time limit; returns how often it has."""
-    with open(folder / f"{index}.timeouts", "a") as file:
+    """Record that a task reached its time limit; return how often it has."""
+    with open(folder / f"{index}.timeouts", "a+") as file:
         file.write(time.strftime("%Y-%m-%dT%H:%M:%S\n"))
-    return timeouts(folder, index)
+        file.seek(0)
+        return len(file.readlines())
 
 
 def give_up(folder: Path, index: int, why: str) -> None:
@@ -156,5 +139,5 @@ def give_up(folder: Path, index: int, why: str) -> None:
     (folder / f"{index}.end").write_text(why + "\n")
 
 
-def _save(folder: Path, plan: dict[str, Any]) -> None:
+def _write_plan(folder: Path, plan: dict[str, Any]) -> None:
     write_whole(folder / "plan.json", json.dumps(plan).encode())

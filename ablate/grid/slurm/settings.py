@@ -1,0 +1,118 @@
+"""The settings of `hydra/launcher=slurm`, and the sbatch command and the script that they give.
+
+conf/hydra/launcher/slurm.yaml has their meanings and defaults.
+"""
+
+import shlex
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ablate.base.errors import ConfigError
+from ablate.config.explain import near
+from ablate.grid.slurm import client as slurm
+from ablate.grid.slurm.submission import Submission
+
+PASSED_ON = ("partition", "account", "qos", "time", "constraint")
+"""Settings that are options of sbatch under the same name."""
+LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1}
+LONGEST = 14 * 24 * 60
+"""Minutes: YAML reads 12:00:00 without quotes as the whole number 43200, so a larger one is a likely mistake."""
+
+SCRIPT = """#!/bin/bash
+# Task N of this array trains the runs in line N of tasks.jsonl. By hand, here or on a node: bash job.sh N
+# Python handles SIGUSR1 later; until then it is ignored, or it would end the task for good.
+trap '' USR1
+cd {here} || exit 1
+{setup}
+exec {command} "$@"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Checked settings. `of` raises ConfigError for an unknown key, the constructor for a value out of range."""
+
+    partition: str | None
+    account: str | None
+    qos: str | None
+    time: str | int | None
+    constraint: str | None
+    gpus: int
+    cpus: int
+    memory: str | None
+    options: list[str]
+    setup: list[str]
+    python: str | None
+    at_once: int | None
+    runs_per_task: int
+    side_by_side: int
+    warning: int
+    max_timeouts: int
+    wait: bool
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "Settings":
+        known = [field.name for field in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise ConfigError(f"there is no key 'hydra.launcher.{key}'{near(key, known)}")
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        for key, least in LEAST.items():
+            value = getattr(self, key)
+            if type(value) is not int or value < least:
+                raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
+        limit = minutes(self.time)
+        if limit is not None and self.warning >= 60 * limit:
+            raise ConfigError(
+                f"hydra.launcher.warning={self.warning} is not below the time limit of {60 * limit:.0f} s: give less, "
+                "or a longer hydra.launcher.time"
+            )
+
+    def sbatch_options(self, submission: Submission) -> list[str]:
+        limit = f"%{self.at_once}" if self.at_once else ""
+        return [
+            f"--job-name={submission.job_name}",
+            f"--comment={submission.folder}",
+            f"--array=0-{len(submission.runs) - 1}{limit}",
+            f"--output={submission.folder}/%a.log",
+            "--open-mode=append",
+            "--requeue",
+            f"--signal=B:USR1@{self.warning}",
+            f"--cpus-per-task={self.cpus}",
+            *(f"--{key}={value}" for key in PASSED_ON if (value := getattr(self, key)) is not None),
+            *([f"--mem={self.memory}"] if self.memory else []),
+            *([f"--gres=gpu:{self.gpus}"] if self.gpus else []),
+            *self.options,
+        ]
+
+    def script(self, submission: Submission) -> str:
+        command = [
+            self.python or shlex.quote(sys.executable),
+            *("-m", "ablate.grid.slurm.task", shlex.quote(str(submission.folder))),
+            f"--side-by-side={self.side_by_side}",
+            f"--max-timeouts={self.max_timeouts}",
+            f"--warning={self.warning}",
+        ]
+        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup="\n".join(self.setup), command=" ".join(command))
+
+
+def minutes(limit: str | int | None) -> float | None:
+    """A time limit in minutes, from minutes or SLURM's notation. Raises ConfigError."""
+    if limit is None:
+        return None
+    try:
+        total = slurm.minutes(str(limit))
+    except ValueError:
+        total = 0
+    if total <= 0:
+        raise ConfigError(f"hydra.launcher.time={limit} is not a time limit: give minutes, 'HH:MM:SS' or 'D-HH:MM'")
+    if isinstance(limit, int) and limit > LONGEST:
+        raise ConfigError(
+            f"hydra.launcher.time={limit} is {limit / 1440:.0f} days: quote it if HH:MM:SS was meant, which YAML reads "
+            "as a number otherwise; if not, give D-HH"
+        )
+    return total
