@@ -1,6 +1,6 @@
-"""Processes that are killed, and that race, for real: a driver for the tests and for `make drill`.
+"""Kills a run again and again, and starts runs twice at once: real processes, for the tests and for `make drill`.
 
-torch is imported once and every run is a fork, so that a hundred deaths take a minute and not ten.
+torch is imported once and every run is forked, so that a hundred kills take a minute.
 
     python tests/drill.py kill FOLDER --kills 100 --seed 7
     python tests/drill.py race FOLDER --rounds 50
@@ -16,35 +16,34 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"  # a fork must find no threads of its parent's
+os.environ["OMP_NUM_THREADS"] = "1"  # a process with threads cannot be forked safely
 
 import torch
 
 from ablate.config.resolve import from_overrides
-from ablate.config.schema import Config
+from ablate.runs import layout
 from ablate.runs.attempt import attempt
 from ablate.runs.reading import TIMES
+from ablate.runs.record import Record
+from ablate.runs.tracker import NullTracker
 from ablate.training.step import Step
 
 torch.set_num_threads(1)
-for module in (
-    "ablate.runs.run",
-    "ablate.data.digits",
-    "torch._dynamo",
-):  # the last one torch.optim imports on first use
-    importlib.import_module(module)  # here once, and not in every fork
+for module in ("ablate.runs.run", "ablate.runs.progress", "ablate.data.digits", "torch._dynamo"):
+    importlib.import_module(module)  # so that the forks do not
 
 PER_EPOCH, MOST = 20, 8
-"""Steps of an epoch, and of a life; a life may take one more."""
+"""Steps of an epoch, and the most steps of a process before it is killed; it may take one more."""
 
 
-def config(results: Path, *overrides: str) -> Config:
-    return from_overrides(f"results={results}", "threads=1", "depth=8", *overrides)
+def record(results: Path, *overrides: str) -> Record:
+    return Record(from_overrides(f"results={results}", "threads=1", "depth=8", *overrides))
 
 
-def begin(run: Config, log: Path, first: Callable[[], None] = lambda: None) -> int:
-    """Fork a process that calls `first` and carries out `run`; what it prints goes to `log`."""
+def begin(run: Record, log: Path, first: Callable[[], None] = lambda: None) -> int:
+    """Fork a process that calls `first` and carries out `run`, and return its number. Its output goes to `log`."""
     pid = os.fork()
     if pid:
         return pid
@@ -53,7 +52,7 @@ def begin(run: Config, log: Path, first: Callable[[], None] = lambda: None) -> i
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         first()
-        outcome = attempt(run, label="", workers=1, bar=False)
+        outcome = attempt(run, NullTracker(), label="", workers=1, bar=False)
         if outcome.message:
             print(outcome.message, flush=True)
         os._exit(outcome.status)
@@ -61,86 +60,84 @@ def begin(run: Config, log: Path, first: Callable[[], None] = lambda: None) -> i
         os._exit(99)
 
 
-class Life:
-    """A process that carries out a run as many steps far as it is given, and tells of each: its speed is no matter."""
+class SteppedRun:
+    """A process that carries out a run, but takes each step only when allowed, so that its speed does not matter."""
 
-    def __init__(self, run: Config, log: Path) -> None:
-        given, self.give = os.pipe()
-        self.told, tell = os.pipe()
+    def __init__(self, run: Record, log: Path) -> None:
+        allowed, self.allow = os.pipe()
+        self.taken, taken = os.pipe()
 
-        def hold() -> None:
-            os.close(self.give)
+        def wait_for_steps() -> None:
+            os.close(self.allow)
             take = Step.__call__
 
             def step(self: Step) -> None:
-                os.read(given, 1)
+                os.read(allowed, 1)
                 take(self)
-                os.write(tell, b".")
+                os.write(taken, b".")
 
             Step.__call__ = step  # type: ignore[method-assign]
 
-        self.pid = begin(run, log, hold)
-        os.close(given)
-        os.close(tell)
+        self.pid = begin(run, log, wait_for_steps)
+        os.close(allowed)
+        os.close(taken)
 
     def steps(self, number: int) -> None:
-        """Let it take so many, until it has."""
-        os.write(self.give, b"." * number)
+        """Allow `number` steps and wait until they are taken."""
+        os.write(self.allow, b"." * number)
         for _ in range(number):
-            if not os.read(self.told, 1):
-                raise RuntimeError("it has ended before its time")
+            if not os.read(self.taken, 1):
+                raise RuntimeError("the run ended before its last step")
 
     def end(self, *, kill: bool = False) -> bool:
-        """Once it is killed, or has taken all steps that are left. Whether it was killed."""
+        """Kill the process, or allow all remaining steps; wait for its end and return whether it was killed."""
         if kill:
             os.kill(self.pid, signal.SIGKILL)
-        os.close(self.give)
+        os.close(self.allow)  # reading from it no longer blocks
         _, status = os.waitpid(self.pid, 0)
-        os.close(self.told)
+        os.close(self.taken)
         return os.WIFSIGNALED(status)
 
 
-def ended(results: Path) -> tuple[dict, list[dict]]:
-    """The one result below `results`, and its metrics without their times."""
-    (folder,) = (path for path in results.iterdir() if path.name[0] not in "_.")
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        for key in TIMES:
-            del line[key]
-    return json.loads((folder / "result.json").read_text()), lines
+def ended(results: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The only result in `results`, and its metrics without times."""
+    (folder,) = (path for path in results.iterdir() if layout.is_run(path.name))
+    lines = [json.loads(line) for line in (folder / layout.METRICS).read_text().splitlines()]
+    metrics = [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+    return json.loads((folder / layout.RESULT).read_text()), metrics
 
 
-def kill(folder: Path, kills: int, seed: int) -> dict:
-    """A run that dies `kills` times, against one that never does. Dropout, so that a generator's state matters."""
-    dice = random.Random(seed)
-    steps = PER_EPOCH * max(12, kills // 2)
-    overrides = ("shortcut=dropout", f"epochs={steps // PER_EPOCH}", "checkpoint.steps=1")
+def kill(folder: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Compare a run that is killed `kills` times with one that is not. Dropout, so that generators matter."""
+    random_moments = random.Random(seed)
+    epochs = kills // 2 + 2  # more steps than all killed processes take
+    overrides = ("shortcut=dropout", f"epochs={epochs}", "checkpoint.steps=1")
     began = time.monotonic()
-    whole = Life(config(folder / "whole", *overrides), folder / "whole.log")
+    whole = SteppedRun(record(folder / "whole", *overrides), folder / "whole.log")
     whole.steps(1)
     start_up, began = time.monotonic() - began, time.monotonic()
     whole.end()
-    step = (time.monotonic() - began) / steps
-    deaths = writing = resumed = 0
+    step = (time.monotonic() - began) / (epochs * PER_EPOCH)
+    killed = writing = resumed = 0
     broken = folder / "broken"
-    while deaths < kills:
-        # Lives end anywhere: each fifth while it starts or before its first step, the others after so many, in a
-        # checkpoint or the step after it; all of them together well short of the whole.
-        life = Life(config(broken, *overrides), folder / "broken.log")
-        if deaths % 5 == 4:
-            time.sleep(dice.uniform(0.0, 1.0) * start_up)
+    while killed < kills:
+        # Every fifth process is killed while it starts or before its first step; the others after a random number of
+        # steps, while they write a checkpoint or take the next step.
+        run = SteppedRun(record(broken, *overrides), folder / "broken.log")
+        if killed % 5 == 4:
+            time.sleep(random_moments.uniform(0.0, 1.0) * start_up)
         else:
-            number = dice.randint(0, MOST)
-            life.steps(number)
-            os.write(life.give, b".")
-            time.sleep(dice.uniform(0.0, 1.5) * step)
+            number = random_moments.randint(0, MOST)
+            run.steps(number)
+            os.write(run.allow, b".")
+            time.sleep(random_moments.uniform(0.0, 1.5) * step)
             resumed += number > 1  # its first step is in a checkpoint
-        deaths += life.end(kill=True)
+        killed += run.end(kill=True)
         writing += any(broken.glob("*/.writing-*"))
-    Life(config(broken, *overrides), folder / "broken.log").end()
+    SteppedRun(record(broken, *overrides), folder / "broken.log").end()
     (one, lines), (other, others) = ended(folder / "whole"), ended(broken)
     return {
-        "deaths": deaths,
+        "kills": killed,
         "while a file was being written": writing,
         "resumed": other["resumed"],
         "at least": resumed,
@@ -151,19 +148,19 @@ def kill(folder: Path, kills: int, seed: int) -> dict:
     }
 
 
-def race(folder: Path, rounds: int) -> dict:
-    """Two processes that ask for the same run at the same time."""
-    trained, others, statuses = [], [], set()
+def race(folder: Path, rounds: int) -> dict[str, Any]:
+    """Start the same run in two processes at once, `rounds` times."""
+    trained, backed_off, statuses = [], [], set()
     for number in range(rounds):
         results, log = folder / str(number), folder / f"{number}.log"
-        run = config(results, "iterations=2")
+        run = record(results, "iterations=2")
         for pid in [begin(run, log), begin(run, log)]:
             statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         text = log.read_text()
         trained.append(text.count("epoch "))
-        others.append(text.count("is being trained by") + text.count("already trained"))
+        backed_off.append(text.count("is being trained by") + text.count("already trained"))
         assert len(ended(results)[1]) == 1
-    return {"rounds": rounds, "trained": trained, "stood back": others, "exit statuses": sorted(statuses)}
+    return {"rounds": rounds, "trained": trained, "backed off": backed_off, "exit statuses": sorted(statuses)}
 
 
 def main() -> int:
@@ -176,13 +173,14 @@ def main() -> int:
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.what == "kill":
-        told = kill(options.folder, options.kills, options.seed)
-        well = told["resumed"] >= told["at least"] and all(told[key] for key in told if key.startswith("same"))
+        found = kill(options.folder, options.kills, options.seed)
+        passed = found["resumed"] >= found["at least"] and all(found[key] for key in found if key.startswith("same"))
     else:
-        told = race(options.folder, options.rounds)
-        well = told["trained"] == told["stood back"] == [1] * options.rounds and told["exit statuses"] == [0]
-    print(json.dumps(told))
-    return 0 if well else 1
+        found = race(options.folder, options.rounds)
+        once = [1] * options.rounds
+        passed = found["trained"] == found["backed off"] == once and found["exit statuses"] == [0]
+    print(json.dumps(found))
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

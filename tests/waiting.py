@@ -1,12 +1,12 @@
-"""Waiting for what must come, however busy the machine is, and runs that wait to be disturbed."""
+"""Waiting for a condition on a busy machine, and a shortcut that waits until a test has disturbed its run."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LIMIT = 300.0
-"""Seconds after which it is taken not to come. No promise of the code: what hangs meets it, and not what is slow."""
+"""Seconds after which a wait has failed. Only for what hangs: nothing may depend on it."""
 
 HOLDS = """
 import os, time
@@ -25,16 +25,17 @@ class Holds({base}):
 
 
 def held(folder: Path, base: str, *, step: int) -> str:
-    """The override that asks for a shortcut in `folder`: it computes as `base` does, and waits at a process's step
-    `step` while there is a file `hold`, which is made; then there is a file `waits`. So no run ends undisturbed.
+    """The override for a shortcut that computes as `base` does, but waits at step `step` of each process.
+
+    It waits while there is a file `hold`, which this makes in `folder`, and creates a file `waits`.
     """
     (folder / "own.py").write_text(HOLDS.format(base=base, step=step))
     (folder / "hold").touch()
     return "shortcut._target_=own.Holds"
 
 
-def until(condition: Callable[[], object], process: "subprocess.Popen[str] | None" = None, why: str = "") -> None:
-    """Wait for something to hold while `process`, if one is given, goes on. One that waits in vain is killed."""
+def until(condition: Callable[[], object], process: Any = None, why: str = "") -> None:
+    """Wait for a condition while `process`, a Popen or a Command, runs. Kills it if the condition does not come."""
     end = time.monotonic() + LIMIT
     while not condition():
         over = time.monotonic() > end
@@ -43,4 +44,4 @@ def until(condition: Callable[[], object], process: "subprocess.Popen[str] | Non
             process.kill()
             raise AssertionError(f"not {ended}: {why}: {process.communicate()}")
         assert not over, f"not within {LIMIT:.0f} s: {why}"
-        time.sleep(0.2)
+        time.sleep(0.1)

@@ -45,7 +45,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     except NOT_A_RECORD as error:
         raise AblateError(f"{folder} is not the whole record of a run: {error}") from error
     if run.state not in ("finished", "diverged"):
-        raise AblateError(f"{folder} is {run.state}: only a run that has ended can be replayed")
+        raise AblateError(f"{folder} is {run.state}: only a finished or diverged run can be replayed")
     for group in ("shortcut", "unit"):
         target = str(run.config[group].get("_target_"))
         if target not in shipped(group) and not trust:
@@ -56,7 +56,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     for group, key in (("shortcut", "source"), ("data", "fingerprint")):
         was, now = (as_tree[group].get(key) for as_tree in (run.config, asdict(config)))
         if was != now:
-            say(f"{group}.{key} was {was}, is {now}: this is not the {group} that the record was made with")
+            say(f"{group}.{key} was {was}, is {now}: the {group} has changed since the record was made")
     config.rerun, config.experiment = None, None
     config.results, config.threads = str(out), config.threads or run.result.get("threads")
     config.precision = run.result["precision"]

@@ -45,11 +45,11 @@ def main(options: argparse.Namespace) -> None:
 
 
 def look(runs: Path, experiment: str | None) -> Runs:
-    """The records, and what SLURM says of those that were submitted to it."""
+    """The records, with the state of those that were submitted to SLURM."""
     found = read_runs(runs, experiment)
     if slurm.here():
         try:
             join(found, runs)
-        except AblateError as error:  # a cluster that does not answer hides no record
-            found.unread.append(f"what SLURM has is not shown: {error}")
+        except AblateError as error:  # show the records all the same
+            found.unread.append(f"the state of SLURM jobs is not shown: {error}")
     return found

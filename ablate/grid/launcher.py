@@ -1,4 +1,4 @@
-"""What a launcher is here, and the simplest: one run after another, in this process."""
+"""The interface of a launcher, and the simplest one: one run after another in this process."""
 
 from collections.abc import Sequence
 
@@ -16,18 +16,18 @@ from ablate.tracking.follower import tracker
 
 
 class RecordLauncher(Launcher):
-    """A launcher that is given whole runs instead of overrides to compose again; a choice of `hydra/launcher`."""
+    """A choice of `hydra/launcher`. The sweeper gives it composed runs, not overrides."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hydra's own objects are not needed: the runs are composed already."""
+        """Needs none of Hydra's objects, because the runs are already composed."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         raise ConfigError("this launcher works only with ablate's own sweeper: leave hydra/sweeper as it is")
 
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
-        """One outcome for each run; a run that did not begin because of a signal counts as interrupted.
+        """One outcome for each run; a run that a signal prevented from beginning counts as interrupted.
 
-        None if the runs go on without this process.
+        None if the runs continue without this process.
         """
         raise NotImplementedError
 
@@ -45,13 +45,13 @@ class SerialLauncher(RecordLauncher):
                     label = f"[{number + 1}/{len(records)}] "
                     outcome = attempt(record, tracker(record.config), label=label, workers=1, bar=is_terminal())
                     outcomes[number] = outcome
-                    if outcome.interrupted:  # the run has answered the signal; the grid stops with it
+                    if outcome.interrupted:  # the run has answered the signal: stop the grid as well
                         stopping.signum = outcome.status - 128
             return complete(outcomes, stopping)
 
 
 def complete(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome]:
-    """An outcome for every run; if a signal stopped the grid, the runs it cut short have that signal's status."""
+    """An outcome for every run. If a signal stopped the grid, unfinished runs have that signal's status."""
     if stopping.signum is None:
         return [outcome or Outcome(1, "it was not carried out") for outcome in outcomes]
     stopping.answered = True

@@ -22,9 +22,9 @@ from ablate.tracking.follower import tracker
 
 
 class ProcessLauncher(RecordLauncher):
-    """`n_jobs` runs at once, -1 for as many as there are cores; each slot is a process that is reused for later runs.
+    """`n_jobs` runs at once, or as many as there are cores for -1. Each slot reuses one process for its runs.
 
-    Every slot has a pool of its own: a process that dies takes its run with it and no other.
+    Every slot has a pool of its own, so that a process that dies ends its own run only.
     """
 
     __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid/sweeper.py
@@ -32,7 +32,7 @@ class ProcessLauncher(RecordLauncher):
     def __init__(self, n_jobs: int) -> None:
         if type(n_jobs) is not int or (n_jobs < 1 and n_jobs != -1):
             raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: give 1 or more, or -1 for all cores")
-        # Not fewer if fewer runs are left: threads depend on this number, and a run's bits on its threads.
+        # Even if fewer runs are left: a run's threads depend on this number, and its bits on its threads.
         self.slots = cores() if n_jobs == -1 else n_jobs
 
     def carry_out(self, records: list[Record]) -> list[Outcome]:
@@ -54,9 +54,9 @@ class ProcessLauncher(RecordLauncher):
                 while any(slot.is_alive() for slot in slots):
                     for slot in slots:
                         slot.join(0.5 / len(slots))
-                        if stopping.signum is not None:  # repeatedly: a run may have begun since
+                        if stopping.signum is not None:  # repeatedly, because another run may have begun
                             slot.stop_run()
-            except KeyboardInterrupt:  # the second: otherwise the processes would train to their end
+            except KeyboardInterrupt:  # a second Ctrl-C: without this, the processes would train to the end
                 for process in active_children():
                     process.kill()
                 raise
@@ -64,7 +64,7 @@ class ProcessLauncher(RecordLauncher):
 
 
 class _Slot(threading.Thread):
-    """Takes runs from `waiting`, one at a time, into a process of its own."""
+    """Carries out runs from `waiting`, one at a time, in a process of its own."""
 
     def __init__(
         self,
@@ -99,21 +99,21 @@ class _Slot(threading.Thread):
             except BrokenProcessPool:
                 self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
                 pool = self.pid = None
-            except Exception as error:  # for example, no process can be started: the other runs go on
+            except Exception as error:  # no process can be started, say; the other slots continue
                 self.outcomes[number] = Outcome(1, one_line(error))
-        self.pid = None  # from here on the number may be another process's
+        self.pid = None  # the number may be reused from here on
         if pool is not None:
             pool.shutdown()
 
     def stop_run(self) -> None:
-        """Ask the current run to stop. A process between two runs ignores the signal."""
+        """Send SIGTERM to the current run. A process between two runs ignores it."""
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
 
 def packed(records: list[Record], stopping: Stopping) -> int:
-    """Runs at once as `pack` asks for, counted over all devices; prints what `auto` chose. 0 if it was stopped."""
+    """How many runs at once `pack` gives, over all devices; prints what `auto` chose. 0 if stopped by a signal."""
     devices = list(dict.fromkeys(assigned_devices(records, len(gpus()) or 1)))
     pack = records[0].config.pack
     if pack != "auto":
@@ -127,9 +127,9 @@ def packed(records: list[Record], stopping: Stopping) -> int:
 
 
 def assigned_devices(records: list[Record], slots: int) -> list[str | None]:
-    """The GPU of each slot in turn, as CUDA_VISIBLE_DEVICES names it. None: every GPU is visible.
+    """The GPU of each slot, in turn, as CUDA_VISIBLE_DEVICES names it; None if every GPU is to be visible.
 
-    A run that names its own GPU, as device=cuda:1, was assigned by hand.
+    GPUs are not assigned if a run names its device, as in device=cuda:1.
     """
     devices = gpus()
     if not devices or any(record.config.device not in ("auto", "cuda") for record in records):
@@ -138,13 +138,13 @@ def assigned_devices(records: list[Record], slots: int) -> list[str | None]:
 
 
 _busy = threading.Lock()
-"""In a worker process: held while it carries out a run."""
+"""Held by a worker process during a run."""
 
 
 def _begin(device: str | None) -> None:
-    """Prepare a worker process: before torch is imported it gets the one GPU that it may see.
+    """Initialise a worker process: choose its GPU before torch is imported, and ignore signals between runs.
 
-    Ctrl-C reaches every process of a terminal; between runs the parent alone handles it. A run handles signals itself.
+    Ctrl-C reaches every process of a terminal. The parent handles it; during a run, the run does as well.
     """
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
@@ -160,13 +160,13 @@ def _carry_out(record: Record, label: str, workers: int) -> Outcome:
 
 
 def _end_with_parent() -> None:
-    """When the parent has died, stop the current run, which writes its checkpoint, and end this process.
+    """Once the parent has died, stop the current run, which writes a checkpoint, and end this process.
 
-    Otherwise it would wait for its next run for ever: the queue is never closed.
+    Without this it would wait for its next run for ever, because the queue is never closed.
     """
     parent = parent_process()
     assert parent is not None
     parent.join()
     while not _busy.acquire(timeout=1.0):
-        os.kill(os.getpid(), signal.SIGTERM)  # repeatedly: a run that is only beginning ignores it
+        os.kill(os.getpid(), signal.SIGTERM)  # repeatedly, because a run that is just beginning ignores it
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What a grid would cost, before it begins."""
+"""The runs of a grid and their cost, without training any."""
 
 from ablate.base.terminal import say
 from ablate.config.schema import Config
@@ -9,13 +9,13 @@ from ablate.runs.naming import describe, variants
 from ablate.runs.record import Record
 
 PASSES = 3
-"""Forward passes that a training step is worth: one, and two for the gradients of inputs and of weights."""
+"""Cost of a training step in forward passes: one forward, and two for the gradients of inputs and of weights."""
 
 
 def dry_run(records: list[Record]) -> None:
-    """Print each run with its signature, state and cost; changes nothing."""
+    """Print each run with its signature, state and cost. Changes nothing."""
     left, unknown = 0.0, 0
-    costs: dict[str, float | None] = {}  # the seeds of a cell cost alike
+    costs: dict[str, float | None] = {}  # by cell: its seeds cost the same
     for record, variant in zip(records, variants([record.tree for record in records]), strict=True):
         state = _state(record)
         if record.cell not in costs:
@@ -24,7 +24,7 @@ def dry_run(records: list[Record]) -> None:
         if state.startswith("would"):
             left += cost or 0.0
             unknown += cost is None
-        amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown until its images are read"
+        amount = f"{cost:.2e} multiply-adds" if cost else "cost unknown: images not read yet"
         say(f"{record.signature}  {state:<18}  {amount}  {describe(record.tree, variant)}")
     rest = f" and {unknown} runs of unknown cost" if unknown else ""
     say(f"{len(records)} runs; {left:.2e} multiply-adds{rest} to train")

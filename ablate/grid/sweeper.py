@@ -1,6 +1,6 @@
-"""A grid: every cell is composed, checked and built before the first one trains; finished cells are skipped.
+"""A grid: the sweeper composes, checks and builds every cell before the first one trains, and skips finished runs.
 
-Hydra's sweeper decides what to run and gives it to a launcher, which decides where.
+A launcher then decides where the runs are carried out.
 """
 
 import copy
@@ -25,8 +25,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import to_json, write_whole
 from ablate.base.terminal import say
-from ablate.config.resolve import resolve
 from ablate.config import compose
+from ablate.config.resolve import resolve
 from ablate.config.schema import Config
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
 from ablate.grid.local import ProcessLauncher
@@ -39,7 +39,7 @@ from ablate.runs.naming import names
 from ablate.runs.record import Record
 
 SET = ("seed", "depth")
-"""Keys whose value changes no other: they are set on a composed configuration."""
+"""Keys that no other value depends on, so that they can be set on a composed configuration."""
 
 
 class GridError(AblateError):
@@ -79,7 +79,7 @@ class GridSweeper(Sweeper):
         cells = [Record(self._compose(cell)) for cell in expand(parser.parse_overrides(asked))]
         for record, name in zip(cells, names([record.tree for record in cells]), strict=True):
             record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
-        different: dict[Path, Record] = {}  # cells that ask for the same run are one
+        different: dict[Path, Record] = {}  # several cells may ask for the same run
         for record in cells:
             different.setdefault(record.folder, record)
         records = list(different.values())
@@ -97,11 +97,11 @@ class GridSweeper(Sweeper):
         say(f"{len(records)} runs in the grid, {len(waiting)} to train")
         if waiting:
             outcomes = self._launcher_for(waiting[0].config).carry_out(waiting)
-            if outcomes is not None:  # None: the runs go on without this process
+            if outcomes is not None:  # None if the runs continue without this process
                 _report(waiting, outcomes, time.monotonic() - started)
 
     def _launcher_for(self, config: Config) -> RecordLauncher:
-        """The chosen launcher, or processes if runs are to be packed. Raises ConfigError on a cluster."""
+        """The chosen launcher, or processes if runs are to be packed. Raises ConfigError for `pack` on SLURM."""
         if config.pack is None or isinstance(self.launcher, ProcessLauncher):
             return self.launcher
         if isinstance(self.launcher, SerialLauncher):
@@ -109,7 +109,7 @@ class GridSweeper(Sweeper):
         raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
     def _compose(self, cell: list[str]) -> Config:
-        """A cell's configuration. Hydra takes 50 ms to compose one; cells that differ only in SET share that."""
+        """A cell's configuration. Hydra takes 50 ms to compose one, so cells that differ only in SET share it."""
         choices = tuple(word for word in cell if word.partition("=")[0] not in SET)
         if choices not in self.composed:
             base = self.loader.load_sweep_config(self.grid, list(choices))
@@ -150,7 +150,7 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         more = f" and {len(which) - 1} more" if len(which) > 1 else ""
         log = f"; its log: {which[0].folder / layout.LOG}" if which[0].folder.exists() else ""
         say(f"ablate: {which[0].name}{more} failed: {reason}{log}", error=True)
-    # With rerun=all the same command would train again what was trained by now.
+    # With rerun=all the same command would train the finished runs again.
     same = "the same command" + (" without rerun=all" if records[0].config.rerun == "all" else " again")
     if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
         raise GridError(f"interrupted with {len(stopped)} runs to go; {same} resumes", stopped[0].status)
@@ -161,7 +161,7 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
-    """The cells of a grid, the first key slowest; the last word on a key counts, so a command line overrides a file."""
+    """The cells of a grid; the first key varies slowest. The last value given for a key counts: the command line's."""
     values: dict[str, list[str]] = {}
     for override in overrides:
         if not override.is_sweep_override():
@@ -175,17 +175,17 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 class Sites(SearchPathPlugin):
-    """Lets `cluster=NAME` find its file in slurm/, which is documentation first and so not in conf/."""
+    """Adds slurm/ to Hydra's search path, where `cluster=NAME` finds its file."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append("ablate-sites", f"file://{compose.sites_folder()}")
 
 
 def register() -> None:
-    """Give Hydra the sweeper, the launchers and the sites, under the names in conf/.
+    """Register the sweeper, the launchers and the sites with Hydra, under the names that conf/ uses.
 
-    Hydra takes plugins only from the namespace package `hydra_plugins`, which other packages share; they are put there
-    under a second name instead of installing a file into it.
+    Hydra takes plugins only from the namespace package `hydra_plugins`, which other packages share. A module is added
+    to it here, so that no file has to be installed into it.
     """
     sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
     here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
@@ -195,9 +195,9 @@ def register() -> None:
 
 
 def _write_plans(records: Iterable[Record]) -> None:
-    """Write what each experiment asks for beside the runs, so that a report can name what is missing.
+    """Write what each experiment asks for next to the runs, so that a report can name what is missing.
 
-    One file for each request, named by its content: two that start at once cannot lose each other's.
+    Each request has a file of its own, named by its content, so that two that start at once do not overwrite another.
     """
     plans: dict[Path, dict[str, dict[str, Any]]] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""One run of a grid: however it ends, the other runs go on."""
+"""One run of a grid, whose failure does not end the grid."""
 
 import os
 import traceback
@@ -11,7 +11,7 @@ from ablate.runs.tracker import NullTracker
 
 @dataclass(frozen=True)
 class Outcome:
-    """`status` is the exit status that the run by itself would have had; `message` says what went wrong."""
+    """How a run ended. `status` is its exit status as a run of its own; `message` says what went wrong."""
 
     status: int = 0
     message: str = ""
@@ -19,7 +19,7 @@ class Outcome:
 
 
 def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, bar: bool) -> Outcome:
-    """Carry out one run and return how it ended; raises no Exception."""
+    """Carry out one run and return how it ended. Raises no Exception."""
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
     from ablate.runs.stopping import Interrupted

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 SCHEMA = 2
-"""Raised if the same configuration comes to mean another computation, or a record gets another layout."""
+"""Raised when the same configuration comes to mean another computation, or a record gets another layout."""
 
 EXCLUDED = {
     "results": "the folder that records are in",
@@ -72,19 +72,25 @@ _ABSENT = object()
 
 
 def _remove(tree: dict[str, Any], path: str, *, only: Any = _ABSENT) -> None:
-    """Delete a dotted key if it is there; with `only`, if it has that value."""
-    *parents, leaf = path.split(".")
-    for parent in parents:
-        if not isinstance(tree := tree.get(parent, {}), dict):
-            return
-    value = tree.get(leaf, _ABSENT)
-    # JSON keeps false and 0 apart, as a signature does; Python's == does not.
-    if value is not _ABSENT and (only is _ABSENT or json.dumps(value) == json.dumps(only)):
-        del tree[leaf]
+    """Delete a dotted key if it is there, and its group if that is then empty; with `only`, if it has that value."""
+    key, _, rest = path.partition(".")
+    value = tree.get(key, _ABSENT)
+    if rest:
+        if isinstance(value, dict):
+            _remove(value, rest, only=only)
+            if not value:
+                del tree[key]
+    # Compared as JSON, which keeps false and 0 apart, as a signature does; Python's == does not.
+    elif value is not _ABSENT and (only is _ABSENT or _json(value) == _json(only)):
+        del tree[key]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
 def _digest(tree: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(tree, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
+    return hashlib.sha256(_json(tree).encode()).hexdigest()[:16]
 
 
 def _canonical(value: Any) -> Any:

@@ -1,9 +1,9 @@
-"""The lock on a run's folder: one process trains a run, and a dead one is succeeded.
+"""The lock on a run's folder: only one process trains a run, and a lock whose process has died is stale.
 
 A process that finds no active lock creates `lock-N.json` with the next N, which the file system grants to one process
-alone, and then looks again. It renews the file every few seconds; `ablate status` reads the run's progress in it. No
-process waits for a lock: on this host it is stale when its process is gone, from another host when its file has not
-been renewed for STALE seconds by the file server's own clock.
+only, and then checks again. It renews the file every few seconds; `ablate status` reads the run's progress in it. No
+process waits for a lock. A lock of this host is stale when its process is gone; one of another host, when its file has
+not been renewed for STALE seconds by the file server's clock.
 """
 
 import contextlib
@@ -30,13 +30,13 @@ STALE = 180.0
 
 
 class LockLost(AblateError):
-    """Another process took this one for dead and took the lock over."""
+    """Another process found this one's lock stale and took it over."""
 
 
 class Lock:
     """Locks a run's folder, which must exist. As a context, renews the lock until it is left.
 
-    `status()` gives what the lock file says of the run's progress.
+    `status()` returns the run's progress for the lock file.
     """
 
     def __init__(self, folder: Path, status: Callable[[], dict[str, Any]] = dict) -> None:
@@ -56,9 +56,9 @@ class Lock:
             try:
                 _create(path, json.dumps(self._content()).encode())
             except FileExistsError:
-                continue  # another process was faster: look again
-            # A process suspended between its look and its file may find the folder locked meanwhile. Both look again
-            # after their own file is there, so at least one sees the other and backs off.
+                continue  # another process was faster: check again
+            # A process suspended between its check and its file may find the folder locked meanwhile. Both check again
+            # once their own file exists, so at least one sees the other and backs off.
             if any(path != other and _active(other) for other in _files(self.folder)):
                 path.unlink(missing_ok=True)
                 time.sleep(random.uniform(0.01, 0.1))
@@ -70,7 +70,7 @@ class Lock:
         """Raise LockLost if another process has taken the lock over."""
         assert self.path is not None
         if not self.path.exists() or max(map(_number, _files(self.folder)), default=0) > _number(self.path):
-            raise LockLost(f"{self.folder} was taken over by another process, which took this one for dead")
+            raise LockLost(f"{self.folder} was taken over by another process, which found this one's lock stale")
 
     def release(self) -> None:
         """Remove this lock and the stale ones before it."""
@@ -132,7 +132,7 @@ def _create(path: Path, content: bytes) -> None:
 def active_lock(folder: Path, *, probe: bool = True) -> dict[str, Any] | None:
     """The content of the active lock on a run's folder, or None.
 
-    `probe=False` writes nothing: the age of another host's lock is then told by this host's clock.
+    `probe=False` writes nothing: the age of another host's lock is then taken from this host's clock.
     """
     for path in sorted(_files(folder), key=_number, reverse=True):
         if _active(path, probe):
@@ -146,7 +146,7 @@ def last_lock(folder: Path) -> dict[str, Any] | None:
 
 
 def remove_locks(folder: Path) -> None:
-    """Remove every lock file of an archived run."""
+    """Remove every lock file in a folder."""
     for path in _files(folder):
         path.unlink(missing_ok=True)
 
@@ -190,7 +190,7 @@ def _born(pid: int) -> float | None:
 
 
 def _now(folder: Path) -> float:
-    """The file server's clock, from which hosts' clocks may differ."""
+    """The time by the file server's clock, from which hosts' clocks may differ."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_mtime
@@ -199,7 +199,7 @@ def _now(folder: Path) -> float:
 
 
 def _machine() -> str:
-    """Within which a process number is unique: a host since its boot, and a container on it."""
+    """What a process number is unique in: a host since its boot, or a container on it."""
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:

@@ -62,11 +62,11 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def differing(flat: Sequence[dict[str, Any]], *ignored: str) -> list[str]:
     """The dotted keys whose values differ, in order; keys of groups in `ignored` do not count."""
-    keys = dict.fromkeys(key for one in flat for key in one if not _within(key, ignored))
+    keys = dict.fromkeys(key for one in flat for key in one if not within(key, ignored))
     return [key for key in keys if len({json.dumps(one.get(key)) for one in flat}) > 1]
 
 
-def _within(key: str, groups: Iterable[str]) -> bool:
+def within(key: str, groups: Iterable[str]) -> bool:
     return any(key == group or key.startswith(f"{group}.") for group in groups)
 
 
@@ -85,7 +85,7 @@ def _distinct(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any
 def _brief(keys: Sequence[str]) -> list[str]:
     """A dataset or recipe brings several keys with it: if their names differ, the names are enough."""
     named = [group for group in ("data", "recipe", "unit") if f"{group}.name" in keys]
-    return [key for key in keys if key not in LAST and (not _within(key, named) or key.endswith(".name"))]
+    return [key for key in keys if key not in LAST and (not within(key, named) or key.endswith(".name"))]
 
 
 def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:

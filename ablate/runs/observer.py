@@ -21,7 +21,7 @@ class Observer(NullObserver):
         self.record, self.progress, self.stopping, self.steps = record, progress, stopping, steps
         self.lock = Lock(record.folder, self.status)
         self.evaluations: list[Evaluation] = []
-        self.sessions: list[dict[str, Any]] = []  # where and by what each part of the run was computed
+        self.sessions: list[dict[str, Any]] = []  # see ablate.runs.provenance.session
         self.training: Training | None = None
         self.begin(0, 0.0)
 
@@ -32,16 +32,16 @@ class Observer(NullObserver):
         self.seconds_before = seconds
 
     def status(self) -> dict[str, Any]:
-        """The progress that the lock file shows."""
+        """The progress, for the lock file."""
         speed = (self.now - self.start) * self.record.config.recipe.batch / max(1e-9, time.monotonic() - self.began)
         return {"step": self.now, "steps": self.steps, "images_per_second": speed}
 
     def seconds(self) -> float:
-        """Wall clock of training and evaluation, all sessions together."""
+        """Wall-clock seconds of training and evaluation in all sessions."""
         return self.seconds_before + time.monotonic() - self.began
 
     def all_sessions(self) -> list[dict[str, Any]]:
-        """What computed each session, as plain values; whether steps are a graph is known only while training."""
+        """Every session as plain values. Whether a session uses a CUDA graph is known only once it trains."""
         if self.training is not None:
             self.sessions[-1]["graph"] = self.training.graphed
         return self.sessions

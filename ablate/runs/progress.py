@@ -13,8 +13,11 @@ from ablate.training.loop import Evaluation
 
 
 class Progress:
-    """Shows one run. `label` stands before its lines; `bar` draws a bar on the error stream, which must be a terminal;
-    without one, evaluations are printed, at most one in `every` seconds."""
+    """Shows one run. Each line begins with `label`.
+
+    `bar` draws a progress bar on the error stream, which must be a terminal. Otherwise evaluations are printed, at most
+    one in `every` seconds.
+    """
 
     def __init__(self, label: str = "", *, bar: bool = False, every: float = 0.0) -> None:
         self.label, self.every, self.printed = label, every, time.monotonic()
@@ -23,7 +26,7 @@ class Progress:
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("{task.fields[news]}"),
+                TextColumn("{task.fields[last]}"),
                 TimeRemainingColumn(),
                 console=console(error=True),
                 refresh_per_second=4,
@@ -33,16 +36,17 @@ class Progress:
         )
 
     def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
-        name = describe(record.tree)
+        """Print that the run begins or resumes, and return the line."""
+        threads = f"{facts['threads']} thread{'s' * (facts['threads'] > 1)}"
         line = (
-            f"{name}: {facts['parameters']:,} parameters, {facts['train_images']:,} training images, {steps:,} steps, "
-            f"{facts['precision']} on {facts['device']}, {facts['threads']} thread{'s' * (facts['threads'] > 1)}"
+            f"{describe(record.tree)}: {facts['parameters']:,} parameters, {facts['train_images']:,} training images, "
+            f"{steps:,} steps, {facts['precision']} on {facts['device']}, {threads}"
         )
         if start:
             line += f", resumed at step {start:,}"
         self._print(line)
         if self.bar:
-            self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, completed=start, news="")
+            self.task = self.bar.add_task(record.config.shortcut["name"], total=steps, completed=start, last="")
             self.bar.start()
         return line
 
@@ -51,6 +55,7 @@ class Progress:
             self.bar.update(self.task, completed=step)
 
     def evaluation(self, evaluation: Evaluation) -> str:
+        """Show an evaluation, and return its line."""
         e = evaluation
         line = (
             f"epoch {e.epoch} step {e.step}: lr {e.lr:g}, train loss {e.train_loss:.4f}, "
@@ -58,12 +63,13 @@ class Progress:
             f"test error {e.test_error:.2f} %, {e.seconds:.1f} s"
         )
         if self.bar:
-            self.bar.update(self.task, news=f"loss {e.train_loss:.3f}  test error {e.test_error:.2f} %")
+            self.bar.update(self.task, last=f"loss {e.train_loss:.3f}  test error {e.test_error:.2f} %")
         elif time.monotonic() - self.printed >= self.every:
             self._print(line)
         return line
 
     def ended(self, record: Record, result: dict[str, Any]) -> str:
+        """Print how the run ended, and return the line."""
         self.close()
         error = result["test_error"]
         outcome = f"test error {error:.2f} %" if error is not None else f"{result['status']}: {result['reason']}"

@@ -1,4 +1,4 @@
-"""What computes a run: device, precision, versions, and the state of the source."""
+"""What computed a run: device, precision, versions, and the state of the source."""
 
 import functools
 import os
@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 
 
 def session(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:
-    """What computes a run from `step` on, as plain values that a checkpoint can hold."""
+    """What computes a run from `step` on, as plain values that a checkpoint can hold: one session of the run."""
     return {
         "step": step,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -42,14 +42,14 @@ def git() -> dict[str, str | bool | None] | None:
     """The commit of the package's checkout and whether it had changes, or None outside a checkout."""
     top = _ask("rev-parse", "--show-toplevel")
     if top is None or PACKAGE.parent.resolve() != Path(top.strip()).resolve():
-        return None  # installed, perhaps in a folder of somebody else's repository
+        return None  # installed, perhaps inside another repository
     commit, changes = _ask("rev-parse", "HEAD"), _ask("status", "--porcelain", "--", *SOURCE)
     return None if commit is None else {"commit": commit.strip(), "dirty": None if changes is None else bool(changes)}
 
 
 @functools.cache
 def git_diff() -> str | None:
-    """What the source has that its commit has not, new files included, or None where there is nothing."""
+    """The uncommitted changes of the source, new files included, or None if there are none."""
     state = git()
     if not state or not state["dirty"]:
         return None

@@ -1,4 +1,4 @@
-"""Every run below a folder, as its own files describe it. Changes nothing; imports neither torch nor pandas."""
+"""Reads the records of all runs in a folder. Changes nothing; imports neither torch nor pandas."""
 
 import json
 from collections.abc import Iterator
@@ -33,19 +33,19 @@ TIMES = ("seconds", "images_per_second")
 READERS, BATCH = 16, 2000
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NOT_A_RECORD = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
-"""What reading a folder raises that is not the whole record of a run."""
+"""Errors that reading an incomplete or damaged record raises."""
 
 
 class OtherSchema(ValueError):
-    """A record of another version of this package."""
+    """A record was written by a version of this package with another schema."""
 
 
 @dataclass(slots=True)
 class Run:
     """One run. `lock` is the content of its newest lock file.
 
-    `state`: finished, diverged, interrupted, failed (by its result.json), running (its lock is active), stale (it
-    began, and no process trains it), missing (an experiment asks for it).
+    `state`: finished, diverged, interrupted or failed (the status in result.json); running (its lock is active); stale
+    (it began and no process trains it); missing (an experiment asks for it and it has not begun).
     """
 
     folder: Path
@@ -63,21 +63,21 @@ class Run:
 
 @dataclass(slots=True)
 class Runs:
-    """What was read, and a sentence for each folder that is not the whole record of a run."""
+    """The runs that were read, and sentences about what was left out."""
 
     runs: list[Run]
     unread: list[str]
 
 
 def read_runs(path: Path, experiment: str | None = None) -> Runs:
-    """All runs below `path` and all that its experiments ask for, or those of one experiment.
+    """All runs in `path` and all that its experiments ask for, or those of one experiment.
 
     Raises AblateError if there is no such folder or experiment, or no run at all.
     """
     if not path.is_dir():
         raise AblateError(f"{path} is not a folder: name the one that holds the runs")
     unread: list[str] = []
-    plans = read_plans(path, unread)
+    plans, old_plans = _read_plans(path, unread)
     if experiment is not None and experiment not in plans:
         known = f"known here: {', '.join(plans)}" if plans else "no experiment was run here"
         raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
@@ -88,7 +88,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     there = {entry.name: entry for entry in sorted(path.iterdir()) if layout.is_run(entry.name) and entry.is_dir()}
     found = Runs([], unread)
     shared: dict[str, dict[str, Any]] = {}  # one configuration for each cell: a hundred thousand runs fit in memory
-    other = 0
+    old_records = 0
     names = list(dict.fromkeys([*asked, *(there if experiment is None else ())]))
     for name, content in _results(names, there):
         try:
@@ -98,7 +98,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
                 _check_config(asked[name])
                 run = Run(path / name, "missing", asked[name], cell(asked[name]))
         except OtherSchema:
-            other += 1
+            old_records += 1
             continue
         except NOT_A_RECORD as error:
             reason = (str(error).splitlines() or [""])[0]
@@ -107,47 +107,46 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
         seed = run.config["seed"]
         run.config = {**shared.setdefault(run.cell, run.config), "seed": seed}
         found.runs.append(run)
-    if other:
-        unread.append(f"{path}: {other} records of another version of ablate are left out; train these runs again")
+    counts = ((old_records, "record"), (old_plans, "grid plan"))
+    if old := [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]:
+        unread.append(f"{path}: left out {' and '.join(old)} of another version of ablate; train these runs again")
     if not found.runs:
-        what = unread[0] if unread else f"{path} holds no runs"
-        raise AblateError(f"{what}; train one first: ablate shortcut=gate")
+        raise AblateError(unread[0] if unread else f"{path} holds no runs; train one first: ablate shortcut=gate")
     return found
 
 
-def read_plans(path: Path, unread: list[str] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
-    """What each experiment asks for: its runs' configurations by folder name, in its order.
+def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict[str, Any]]], int]:
+    """The configurations that each experiment asks for, by folder name; and how many plans have another schema.
 
-    A sentence for each request that cannot be read is added to `unread`.
+    Adds a sentence to `unread` for each plan that cannot be read.
     """
-    return dict(_plans(path, [] if unread is None else unread))
-
-
-def _plans(path: Path, unread: list[str]) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+    plans: dict[str, dict[str, dict[str, Any]]] = {}
+    old = 0
     for folder in sorted(entry for entry in (path / layout.PLANS).glob("*") if entry.is_dir()):
-        asked: dict[str, dict[str, Any]] = {}
+        asked = plans.setdefault(folder.name, {})
         for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns):
             try:
                 plan = json.loads(file.read_bytes())
-                if plan["schema"] == SCHEMA:  # an older version's runs have other signatures
-                    asked |= {str(name): dict(config) for name, config in plan["runs"].items() if cell(config)}
+                if plan["schema"] != SCHEMA:  # its runs have other signatures
+                    old += 1
+                    continue
+                asked |= {str(name): dict(config) for name, config in plan["runs"].items() if cell(config)}
             except NOT_A_RECORD as error:
                 unread.append(
                     f"{file} cannot be read ({type(error).__name__}), so missing runs are not reported: run the grid's "
                     "command again"
                 )
-        if asked:
-            yield folder.name, asked
+    return plans, old
 
 
 def _results(names: list[str], there: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
-    """Each name with the content of its result.json, if it has one; many at once, for a cold disk or NFS."""
+    """Each name with the content of its result.json or None; many are fetched at once, for cold disks and NFS."""
 
     def fetch(name: str) -> tuple[str, bytes | None]:
         try:
             return name, (there[name] / layout.RESULT).read_bytes()
         except (KeyError, OSError):
-            return name, None  # `read_run` tries again, and says what is wrong
+            return name, None  # `read_run` tries again and raises the error
 
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(names), BATCH):
@@ -155,7 +154,7 @@ def _results(names: list[str], there: dict[str, Path]) -> Iterator[tuple[str, by
 
 
 def read_run(folder: Path, content: bytes | None = None) -> Run:
-    """The run in one folder. Raises an error of NOT_A_RECORD if it is not a whole record."""
+    """The run in one folder. Raises an error of NOT_A_RECORD if its record is incomplete or damaged."""
     try:
         result = json.loads(content or (folder / layout.RESULT).read_bytes())
     except FileNotFoundError:  # unfinished
@@ -183,7 +182,7 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
 
 
 def _verified(config: dict[str, Any], folder: Path, said: str | None = None) -> str:
-    """The cell of a configuration that is complete, and whose signature is the folder's and `said`."""
+    """The cell of a configuration, once it is complete and has the signature in the folder's name and in `said`."""
     _check_config(config)
     signature, which = signature_and_cell(config)
     if said not in (None, signature):

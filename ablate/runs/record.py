@@ -1,6 +1,6 @@
-"""A run's folder as it is written; nothing of how a run is carried out.
+"""Writes a run's folder and reads its state.
 
-result.json exists only after a run has ended, or was interrupted in good order; it is removed when the run resumes.
+result.json exists only after a run has ended or was interrupted by a signal; it is removed when the run resumes.
 """
 
 import errno
@@ -41,7 +41,7 @@ class Record:
         return self.name.rpartition("-")[2]
 
     def read_result(self) -> dict[str, Any] | None:
-        """The content of result.json, or None if there is none or it is torn.
+        """The content of result.json, or None if there is none or it is not valid JSON.
 
         Raises AblateError if it cannot be read for another reason: it may say that the run is done.
         """
@@ -68,7 +68,7 @@ class Record:
         return "skip" if status in DONE else "train"
 
     def make_folder(self) -> None:
-        """Raises AblateError if it cannot be made. Only the process that has its lock writes into it."""
+        """Raises AblateError if it cannot be made. Only the process that holds the lock writes into the folder."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
@@ -76,7 +76,7 @@ class Record:
             raise self._unwritable(error) from error
 
     def start(self, metrics: Iterable[dict[str, Any]]) -> None:
-        """Turn the folder into that of an unfinished run with these metrics. Call with its lock."""
+        """Turn the folder into that of an unfinished run with these metrics. Requires the lock."""
         sweep_temporaries(self.folder)
         result = self.folder / layout.RESULT
         try:
@@ -90,7 +90,7 @@ class Record:
             raise self._unwritable(error) from error
 
     def add_metrics(self, line: dict[str, Any]) -> None:
-        """Append one evaluation; it is on disk when this returns. Raises AblateError with the file as it was."""
+        """Append one evaluation, flushed to disk. Raises AblateError, with the file as it was, if that fails."""
         handle = os.open(self.folder / layout.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         whole, content = os.fstat(handle).st_size, (to_json(line) + "\n").encode()
         try:
@@ -108,10 +108,10 @@ class Record:
             with open(self.folder / layout.LOG, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(line + "\n")
         except OSError:
-            pass  # a lost log line is no reason to lose a run
+            pass  # a full disk must not end the run
 
     def write_result(self, result: dict[str, Any]) -> None:
-        """Record how the run ended. Raises AblateError if the disk refuses, with nothing half-written."""
+        """Write result.json. Raises AblateError, with no partial file, if the disk refuses."""
         try:
             write_whole(self.folder / layout.RESULT, (to_json(result, indent=1) + "\n").encode())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""One run from its configuration to its record: skipped, resumed or trained."""
+"""Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
 import shlex
 import sys
@@ -29,15 +29,15 @@ OUT_OF_MEMORY = "the GPU ran out of memory: run fewer at once, or use precision=
 
 
 def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: int = 1) -> None:
-    """Train a run, unless it is trained already or being trained.
+    """Train a run, unless it is finished or another process is training it.
 
     `workers` is how many runs share this machine's cores. Raises AblateError before any folder is made if the data,
-    the network or the device cannot be had; a later failure is recorded and raised. Raises Interrupted if a signal
+    the network or the device is not available; a later failure is recorded and raised. Raises Interrupted if a signal
     stopped the run, after its checkpoint was written.
     """
     if record.action() == "skip":
         progress.skipped(record)
-        tracker.follow(record.folder)  # it may have been trained without this tracker
+        tracker.follow(record.folder)  # the run may have been trained without this tracker
         tracker.ended(record.folder)
         return
     if other := active_lock(record.folder):
@@ -88,7 +88,7 @@ def _acquire(record: Record, lock: Lock) -> dict[str, Any] | None:
 
 
 def _archive(record: Record) -> None:
-    """Move an old record away, unless another process has its lock."""
+    """Archive an old record, unless another process holds its lock."""
     lock = Lock(record.folder)
     try:
         if lock.acquire():
@@ -107,7 +107,7 @@ def _carry_out(
     """Train with the lock held, and record how it ended."""
     resume = _resume(setup, record, observer)
     threads, precision, start = record.config.threads or max(1, cores() // workers), setup.precision, 0
-    if resume:  # the same bits need the same sums: the run goes on as it began
+    if resume:  # another precision or number of threads would change the bits of the result
         observer.sessions = resume["sessions"]
         observer.evaluations = [Evaluation(**line) for line in resume["evaluations"]]
         threads, precision = observer.sessions[0]["threads"], getattr(torch, observer.sessions[0]["precision"])
@@ -165,10 +165,10 @@ def _carry_out(
 
 
 def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] | None:
-    """The checkpoint to resume from, if there is one.
+    """The checkpoint to resume from, or None.
 
-    Raises AblateError if the run began on another kind of device or in another precision: half of each would be
-    neither's result.
+    Raises AblateError if the run began on another kind of device or in another precision: the result would be of
+    neither.
     """
     paths = [record.folder / name for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT)]
     state, warnings = checkpoint.load(paths)
@@ -190,7 +190,7 @@ def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] 
 
 
 def _facts(setup: Setup, record: Record, observer: Observer, cost: dict[str, int], workers: int) -> dict[str, Any]:
-    """What result.json says of a run however it ends."""
+    """The part of result.json that does not depend on how the run ends."""
     now, dataset = observer.sessions[-1], setup.dataset
     return {
         "schema": SCHEMA,
@@ -219,7 +219,7 @@ def _save_weights(record: Record, setup: Setup) -> None:
 
 
 def _save_diff(record: Record, observer: Observer) -> None:
-    """Keep the source's uncommitted changes beside the record, for each session."""
+    """Save the source's uncommitted changes in the run's folder, for each session."""
     if diff := git_diff():
         try:
             write_whole(record.folder / layout.source_diff(len(observer.sessions)), diff.encode())

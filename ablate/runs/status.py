@@ -1,4 +1,4 @@
-"""How far the runs are: a line a cell for people, everything for scripts. Changes nothing."""
+"""The progress of runs: a table with a line for each cell, or everything as JSON. Changes nothing."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.base.terminal import console, plain
+from ablate.runs import layout
 from ablate.runs.naming import label, variants
 from ablate.runs.reading import Run, Runs
 
 ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
-"""States that SLURM knows of; see ablate.grid.slurm.state.join."""
-GOING_ON = ("running", "queued", "waiting", "starting")
+"""States that only SLURM knows; see ablate.grid.slurm.state.join."""
+UNFINISHED = ("running", "queued", "waiting", "starting")
 TAIL = 15
-"""Lines of a failed run's log that are shown."""
+"""Lines shown of a failed run's log."""
 
 
 def table(found: Runs) -> Table:
-    """One line a cell: seeds by state, and what the running and the failed say."""
+    """One row for each cell: how many seeds have finished, and the state of the others."""
     drawn = Table("shortcut", "depth", "data", "finished", "state")
     cells = by_cell(found)
     for runs, name in zip(cells, variants([runs[0].config for runs in cells]), strict=True):
@@ -63,12 +64,12 @@ def as_json(found: Runs) -> dict[str, Any]:
 
 
 def failed_logs(found: Runs) -> str:
-    """The reason and the end of the log of every run that failed or went stale."""
+    """The reason and the end of the log of every run that failed, went stale or was lost."""
     parts = []
     for run in found.runs:
         if run.state in ("failed", "stale", "lost"):
             try:
-                tail = (run.folder / "run.log").read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
+                tail = (run.folder / layout.LOG).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
             except OSError:
                 tail = ["(no log)"]
             parts.append("\n  ".join([f"{run.folder}: {run.state}: {_reason(run)}", *tail]))
@@ -121,8 +122,8 @@ def _seconds_left(run: Run) -> float | None:
     lock = run.lock
     if run.state != "running" or not lock.get("images_per_second") or not lock.get("steps"):
         return None
-    dataset = (lock["steps"] - lock["step"]) * run.config["recipe"]["batch"]
-    return max(0.0, float(dataset / lock["images_per_second"] - (time.time() - lock["renewed"])))
+    images = (lock["steps"] - lock["step"]) * run.config["recipe"]["batch"]
+    return max(0.0, float(images / lock["images_per_second"] - (time.time() - lock["renewed"])))
 
 
 def _reason(run: Run) -> str:
@@ -130,8 +131,8 @@ def _reason(run: Run) -> str:
         return str(run.lock["reason"])
     if run.state == "stale":
         lock = run.lock
-        where = f"process {lock['pid']} on {lock['host']} is gone" if "pid" in lock else "nobody is at it"
-        return f"{where}; the same command again goes on"
+        where = f"process {lock['pid']} on {lock['host']} is gone" if "pid" in lock else "no process trains it"
+        return f"{where}; the same command again resumes it"
     why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
     return f"{why}; queued again: {run.lock['reason']}" if "reason" in run.lock else why
 
@@ -142,13 +143,13 @@ def _duration(seconds: float) -> str:
 
 
 def watch(look: Callable[[], Runs], every: float) -> None:
-    """Draw the table anew every so many seconds, until interrupted or until nothing is left to wait for."""
+    """Redraw the table every `every` seconds, until interrupted or until no run is unfinished."""
     from rich.live import Live
 
     with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             found = look()
             live.update(table(found), refresh=True)
-            if not any(state in summary(found) for state in GOING_ON):
+            if not any(state in summary(found) for state in UNFINISHED):
                 return
             time.sleep(every)

@@ -8,7 +8,7 @@ from ablate.base.signals import SIGNALS
 
 
 class Interrupted(BaseException):
-    """A signal stopped the run, after a checkpoint. Not an Exception: nothing may take it for a failure."""
+    """A signal stopped the run, after a checkpoint. Not an Exception, so that no handler takes it for a failure."""
 
     def __init__(self, signum: int, step: int, *, kept: bool) -> None:
         super().__init__(signum, step)
@@ -21,7 +21,7 @@ class Interrupted(BaseException):
 
 
 class Stopping:
-    """As a context, records a signal that asks to stop instead of ending the process. A second SIGINT ends at once.
+    """As a context, records a signal that asks to stop instead of ending the process. A second SIGINT raises at once.
 
     A signal that was not answered within the context is raised again at its end.
     """

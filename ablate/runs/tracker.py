@@ -4,10 +4,10 @@ from pathlib import Path
 
 
 class NullTracker:
-    """Shows runs nowhere. A tracker neither raises nor waits, whatever happens to its server."""
+    """Does nothing; the interface of a tracker, which neither raises nor waits, whatever its server does."""
 
     def follow(self, folder: Path) -> None:
-        """A run's record is there and grows."""
+        """A run's record exists and is being written."""
 
     def ended(self, folder: Path) -> None:
         """Nothing more is written to it."""

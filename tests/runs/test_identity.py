@@ -1,4 +1,4 @@
-"""What tells two runs apart, and what does not."""
+"""What is part of a run's identity, and what is not."""
 
 import copy
 import json
@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from ablate.runs.identity import EXCLUDED, cell, folder_name, signature
+from ablate.runs.identity import EXCLUDED, NEUTRAL, cell, folder_name, signature
 
-# What decides a result by the design. Should a later version exclude one of these, two requests would share a folder.
+# Keys that decide a result. If one of these were excluded, two different requests would share a folder.
 DECIDING = {
     *("depth", "unit._target_", "shortcut._target_", "shortcut.bias_init", "shortcut.option", "seed", "precision"),
     *("data.name", "data.validation", "data.shift", "data.flip", "data.fingerprint"),
@@ -31,7 +31,7 @@ def leaves(node, path=()):
 
 
 def another(value):
-    """A value of the same kind that says something else."""
+    """Another value of the same type."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, (int, float)):
@@ -42,7 +42,7 @@ def another(value):
 
 
 def is_excluded(path):
-    return any(".".join(path[: end + 1]) in EXCLUDED for end in range(len(path)))  # itself, or the group it is in
+    return any(".".join(path[: end + 1]) in EXCLUDED for end in range(len(path)))  # itself, or its group
 
 
 def changed(tree, path, value):
@@ -54,13 +54,115 @@ def changed(tree, path, value):
     return tree
 
 
-def test_every_key_but_the_excluded_ones_changes_the_signature(tree):
+# Configurations as records keep them, and their signatures. A signature that changes here makes every record of its
+# kind a run that is trained again: give a new key a neutral value (identity.NEUTRAL) instead.
+UNIDENTIFYING = {
+    **{"checkpoint": {"minutes": 5.0, "steps": None}, "pack": None, "rerun": None, "dry_run": False, "graph": False},
+    **{"tracker": {"name": "none", "project": "ablate", "entity": None, "run": None}},
+    **{"results": "results/runs", "experiment": None},
+}
+DEFAULT = {
+    "shortcut": {"name": "identity", "_target_": "ablate.models.shortcuts.Identity", "option": "A"},
+    "unit": {"name": "basic", "_target_": "ablate.models.units.Basic"},
+    "data": {
+        **{"name": "digits", "root": None, "validation": 0, "shift": 1, "flip": False, "download": False},
+        **{"fingerprint": None},
+    },
+    "recipe": {
+        **{"name": "digits", "iterations": None, "epochs": 20, "batch": 64, "learning_rate": 0.02},
+        **{"milestones": [0.5, 0.75], "warmup": 0.02, "momentum": 0.9, "weight_decay": 0.0001},
+    },
+    **{"depth": 20, "seed": 0, "iterations": None, "epochs": None, "device": "auto", "precision": "auto"},
+    **{"threads": None, "deterministic": False, "compile": False, "probes": False},
+    **UNIDENTIFYING,
+}
+TABLE1 = {
+    "shortcut": {"name": "gate", "_target_": "ablate.models.shortcuts.Gate", "bias_init": -6.0, "option": "A"},
+    "unit": {"name": "basic", "_target_": "ablate.models.units.Basic"},
+    "data": {
+        **{"name": "cifar10", "root": "data", "validation": 0, "shift": 4, "flip": True, "download": True},
+        **{"fingerprint": None},
+    },
+    "recipe": {
+        **{"name": "he2016", "iterations": 64000, "epochs": None, "batch": 128, "learning_rate": 0.1},
+        **{"milestones": [0.5, 0.75], "warmup": 0.00625, "momentum": 0.9, "weight_decay": 0.0001},
+    },
+    **{"depth": 110, "seed": 3, "iterations": None, "epochs": None, "device": "cuda", "precision": "float32"},
+    **{"threads": None, "deterministic": True, "compile": False, "probes": True},
+    **UNIDENTIFYING,
+}
+# Of a version that had no key of NEUTRAL yet.
+CUSTOM = {
+    "shortcut": {"name": "ReZero", "_target_": "mine.ReZero", "source": "0123456789abcdef", "scales": [0.5, 1]},
+    "unit": {"name": "basic", "_target_": "ablate.models.units.Basic"},
+    "data": {
+        **{"name": "folder", "root": "/data/birds", "validation": 500, "shift": 2, "flip": True, "download": False},
+        **{"fingerprint": "fedcba9876543210"},
+    },
+    "recipe": {
+        **{"name": "he2016", "iterations": 1000, "epochs": None, "batch": 32, "learning_rate": 1},
+        **{"milestones": [], "warmup": 0.0, "momentum": 0.0, "weight_decay": 0.0},
+    },
+    **{"depth": 8, "seed": 1, "iterations": None, "epochs": None, "device": "cpu", "precision": "bfloat16"},
+    **{"threads": 2, "deterministic": False},
+    **UNIDENTIFYING,
+}
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted"),
+    [(DEFAULT, "82e3d4d5d41cf5a3"), (TABLE1, "57a57c6eae4b1d3f"), (CUSTOM, "9f74f407bb7bf504")],
+    ids=["default", "table1", "custom"],
+)
+def test_signature_of_a_kept_configuration_does_not_change(kept, wanted):
+    assert signature(kept) == wanted
+
+
+def test_requests_have_the_signatures_of_kept_configurations(resolve):
+    table1 = ("shortcut=gate", "data=cifar10", "depth=110", "seed=3", "device=cuda:1", "probes=true")
+    assert signature(asdict(resolve())) == signature(DEFAULT)
+    asked = resolve(*table1, "precision=float32", "deterministic=true", "data.root=elsewhere")
+    assert signature(asdict(asked)) == signature(TABLE1)
+
+
+@pytest.mark.parametrize("path", ["added", "recipe.added", "added.inner"])
+@pytest.mark.parametrize(
+    ("neutral", "other"),
+    [
+        *[(0, 1), (3, 4), (1.0, 1.5), ("sgd", "adam"), ("", "x"), (False, 0), (None, False)],
+        *[([1, 2.0], [2, 1]), ([], [0]), ({"a": 1, "b": [2]}, {"a": 1, "b": [3]}), ({}, {"a": None})],
+    ],
+    ids=repr,
+)
+def test_key_added_with_a_neutral_value_leaves_signatures_alone(path, neutral, other, monkeypatch):
+    *parents, leaf = path.split(".")
+    monkeypatch.setitem(NEUTRAL, path, neutral)
+
+    def at(value):
+        tree = copy.deepcopy(DEFAULT)
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = dict(reversed(value.items())) if isinstance(value, dict) else value
+        return tree
+
+    assert signature(at(neutral)) == signature(DEFAULT)
+    assert cell(at(neutral)) == cell(DEFAULT)
+    assert signature(at(other)) != signature(DEFAULT)
+
+
+def test_every_neutral_value_is_its_keys_default(resolve):
+    tree = asdict(resolve())
+    assert {key: tree[key] for key in NEUTRAL} == NEUTRAL
+
+
+def test_every_key_that_is_not_excluded_changes_the_signature(tree):
     for path, value in leaves(tree):
         other = signature(changed(tree, path, another(value)))
         assert (other == signature(tree)) == is_excluded(path), path
 
 
-def test_what_decides_a_result_is_not_excluded(tree):
+def test_deciding_keys_are_not_excluded(tree):
     paths = {".".join(path) for path, _ in leaves(tree)}
     assert paths >= DECIDING
     assert not [path for path in DECIDING if is_excluded(path.split("."))]
@@ -68,12 +170,12 @@ def test_what_decides_a_result_is_not_excluded(tree):
     assert all(EXCLUDED.values())  # each with its reason
 
 
-def test_any_two_changes_give_different_signatures(tree):
+def test_two_changes_give_different_signatures(tree):
     changes = [changed(tree, path, another(value)) for path, value in leaves(tree) if not is_excluded(path)]
     assert len({signature(other) for other in changes}) == len(changes)
 
 
-def test_the_number_of_a_gpu_is_no_matter_but_the_kind_of_device_is(tree):
+def test_signature_has_the_kind_of_device_but_not_its_index(tree):
     def of(device):
         return signature({**tree, "device": device})
 
@@ -81,7 +183,7 @@ def test_the_number_of_a_gpu_is_no_matter_but_the_kind_of_device_is(tree):
     assert len({of("cuda"), of("cpu"), of("mps"), of("auto")}) == 4
 
 
-def test_the_order_of_keys_is_no_matter(tree):
+def test_signature_does_not_depend_on_the_order_of_keys(tree):
     def turned(node):
         return {key: turned(value) if isinstance(value, dict) else value for key, value in reversed(node.items())}
 
@@ -98,11 +200,11 @@ def test_the_order_of_keys_is_no_matter(tree):
         ("recipe.weight_decay=0.0001", "recipe.weight_decay=1e-4"),
     ],
 )
-def test_the_spelling_of_a_number_is_no_matter(one, other, resolve):
+def test_signature_does_not_depend_on_the_spelling_of_a_number(one, other, resolve):
     assert signature(asdict(resolve("shortcut=gate", one))) == signature(asdict(resolve("shortcut=gate", other)))
 
 
-def test_two_ways_of_asking_for_the_same_run_find_the_same_folder(resolve):
+def test_equivalent_requests_have_the_same_folder(resolve):
     def folder(*overrides):
         return folder_name(asdict(resolve(*overrides)))
 
@@ -113,24 +215,24 @@ def test_two_ways_of_asking_for_the_same_run_find_the_same_folder(resolve):
     assert folder("epochs=20") == folder()  # the recipe's own length
 
 
-def test_a_record_read_back_has_its_signature(tree):
+def test_signature_survives_json(tree):
     assert signature(json.loads(json.dumps(tree))) == signature(tree)
 
 
-def test_taking_a_signature_leaves_the_tree_alone(tree):
+def test_signature_does_not_modify_the_tree(tree):
     before = copy.deepcopy(tree)
     signature(tree)
     cell(tree)
     assert tree == before
 
 
-def test_a_cell_is_a_run_without_its_seed(tree):
+def test_cell_does_not_depend_on_the_seed(tree):
     assert cell(tree) == cell({**tree, "seed": 9})
     assert cell(tree) != cell({**tree, "depth": 14})
     assert cell(tree) != signature(tree)
 
 
-def test_a_folder_is_name_and_signature_whatever_the_shortcut_is_called(tree):
+def test_folder_name_is_safe_for_any_shortcut_name(tree):
     assert folder_name(tree) == f"digits-gate-d8-s0-{signature(tree)}"
     odd = changed(tree, ("shortcut", "name"), "../a b/ç" + "y" * 300)
     name = folder_name(odd)

@@ -1,4 +1,4 @@
-"""One holder a run, and nobody waits for the dead."""
+"""The lock on a run's folder: one active lock at a time, and stale ones are passed over."""
 
 import itertools
 import json
@@ -10,17 +10,22 @@ import time
 
 import pytest
 
-from ablate.runs import lock as lock
-from ablate.runs.lock import Lock, LockLost, active_lock
+from ablate.runs import lock
+from ablate.runs.lock import Lock, LockLost, active_lock, last_lock
 from tests.waiting import until
 
 
-def lock(folder, number=1, **changes):
-    """The file of a holder that is not this process."""
-    mine = Lock(folder)._card()
+def write_lock(folder, number=1, **changes):
+    """A lock file of this process, with `changes`."""
     path = folder / f"lock-{number}.json"
-    path.write_text(json.dumps({**mine, **changes}))
+    path.write_text(json.dumps({**Lock(folder)._content(), **changes}))
     return path
+
+
+def age(path):
+    """Let a lock file be one that was not renewed for longer than STALE."""
+    old = time.time() - lock.STALE - 10
+    os.utime(path, (old, old))
 
 
 def dead_process():
@@ -29,62 +34,63 @@ def dead_process():
     return process.pid
 
 
-def test_the_second_is_told_who_holds_it_and_the_third_may_after_the_first_has_let_go(tmp_path):
+def test_an_active_lock_is_returned_and_a_released_one_can_be_acquired(tmp_path):
     first = Lock(tmp_path, lambda: {"step": 7})
-    assert first.take() is None
-    other = Lock(tmp_path).take()
+    assert first.acquire() is None
+    other = Lock(tmp_path).acquire()
     assert (other["pid"], other["step"]) == (os.getpid(), 7)
     first.release()
     assert list(tmp_path.iterdir()) == []
-    assert Lock(tmp_path).take() is None
+    assert Lock(tmp_path).acquire() is None
 
 
-def test_a_process_that_is_gone_is_followed_at_once(tmp_path):
-    lock(tmp_path, pid=dead_process())
+def test_lock_of_a_dead_process_is_stale_at_once(tmp_path):
+    write_lock(tmp_path, pid=dead_process(), step=3)
     assert active_lock(tmp_path) is None
-    assert Lock(tmp_path).take() is None
+    assert last_lock(tmp_path)["step"] == 3
+    assert Lock(tmp_path).acquire() is None
 
 
-def test_a_process_number_that_was_given_away_again_does_not_count(tmp_path):
-    lock(tmp_path, pid=os.getpid(), born=1.0)
-    assert Lock(tmp_path).take() is None
+def test_lock_of_an_earlier_process_with_the_same_number_is_stale(tmp_path):
+    write_lock(tmp_path, pid=os.getpid(), born=1.0)
+    assert Lock(tmp_path).acquire() is None
 
 
-def test_another_host_is_followed_when_its_heartbeat_is_old(tmp_path):
-    path = lock(tmp_path, machine="elsewhere", host="node7", pid=dead_process())
-    assert Lock(tmp_path).take()["host"] == "node7"
-    old = time.time() - lock.STALE - 10
-    os.utime(path, (old, old))
-    assert Lock(tmp_path).take() is None
+def test_lock_of_another_host_is_stale_once_it_is_no_longer_renewed(tmp_path):
+    path = write_lock(tmp_path, machine="elsewhere", host="node7", pid=dead_process())
+    assert Lock(tmp_path).acquire()["host"] == "node7"
+    age(path)
+    assert Lock(tmp_path).acquire() is None
 
 
-def test_who_was_taken_for_dead_finds_out_and_leaves_the_files_to_the_other(tmp_path):
+def test_process_whose_lock_was_taken_over_raises_and_keeps_the_other_lock(tmp_path):
     slow = Lock(tmp_path)
-    assert slow.take() is None
+    assert slow.acquire() is None
     slow.check()
-    theirs = lock(tmp_path, number=2)
+    theirs = write_lock(tmp_path, number=2)
     with pytest.raises(LockLost, match="taken over"), slow:
         slow.check()
     assert theirs.exists()
 
 
-def test_a_file_nobody_can_read_is_nobody(tmp_path):
-    (tmp_path / "lock-1.json").write_text("{")
-    old = time.time() - lock.STALE - 10
-    os.utime(tmp_path / "lock-1.json", (old, old))
-    assert Lock(tmp_path).take() is None
+def test_unreadable_lock_is_stale_by_its_age(tmp_path):
+    path = tmp_path / "lock-1.json"
+    path.write_text("{")
+    assert Lock(tmp_path).acquire() == {"host": "an unknown host"}
+    age(path)
+    assert Lock(tmp_path).acquire() is None
 
 
-def test_of_many_at_once_one_gets_it(tmp_path):
+def test_one_of_several_threads_acquires_the_lock(tmp_path):
     for number in range(50):
         folder = tmp_path / str(number)
         folder.mkdir()
-        lock(folder, pid=1 << 22)  # a dead one before them, as after a crash
+        write_lock(folder, pid=1 << 22)  # a stale one, as after a crash
         answers, start = [], threading.Barrier(4)
 
         def compete(folder=folder, answers=answers, start=start):
             start.wait()
-            answers.append(Lock(folder).take())
+            answers.append(Lock(folder).acquire())
 
         threads = [threading.Thread(target=compete) for _ in range(4)]
         for thread in threads:
@@ -94,11 +100,11 @@ def test_of_many_at_once_one_gets_it(tmp_path):
         assert answers.count(None) == 1
 
 
-def test_the_heartbeat_says_how_far_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.01)
+def test_heartbeat_renews_the_progress(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "HEARTBEAT", 0.01)
     steps = itertools.count()
     held = Lock(tmp_path, lambda: {"step": next(steps)})
-    held.take()
+    held.acquire()
     with held:
         until(lambda: active_lock(tmp_path)["step"] >= 3)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What runs are called."""
+"""Names of runs: the shortcut, and what else differs among them."""
 
 from dataclasses import asdict
 
@@ -25,45 +25,43 @@ def named(resolve):
         ([("shortcut=none",), ("shortcut=identity",)], ["none", "identity"]),
         ([("depth=20", "seed=1"), ("depth=56", "seed=1")], ["identity d20", "identity d56"]),
         ([("recipe.batch=32",), ("recipe.batch=64",)], ["identity recipe.batch=32", "identity recipe.batch=64"]),
-        # cifar10 brings a recipe, crop and flip with it: the two names say it all
+        # cifar10 brings a recipe, crop and flip with it: the names of both are enough
         ([("data=digits",), ("data=cifar10",)], ["identity digits digits", "identity cifar10 he2016"]),
-        # where runs lie, what they run on and how often they are saved tells none from another
+        # keys that are not part of the identity do not count, nor the number of threads if the seed differs
         ([("seed=0", "threads=1", "results=a"), ("seed=1", "threads=2", "results=b")], ["identity s0", "identity s1"]),
     ],
 )
-def test_a_name_says_what_differs_in_the_grid(named, runs, wanted):
+def test_name_is_the_shortcut_and_what_differs_in_the_grid(named, runs, wanted):
     assert named(*runs) == wanted
 
 
-def test_what_names_leave_out_is_said_where_it_alone_tells_runs_apart(named):
+def test_names_have_more_keys_if_fewer_leave_two_runs_with_one_name(named):
     assert named(("threads=1",), ("threads=2",)) == ["identity threads=1", "identity threads=2"]
     recipes = [(f"recipe={recipe}", f"recipe.batch={batch}") for recipe in ("digits", "he2016") for batch in (32, 64)]
     assert len(set(named(*recipes))) == 4
 
 
-def test_names_tell_the_runs_of_a_grid_apart(named):
+def test_runs_of_a_grid_have_distinct_names(resolve):
+    bases = [asdict(resolve(f"shortcut={shortcut}")) for shortcut in ("gate", "gate_b0", "dropout")]
     grid = [
-        (f"shortcut={shortcut}", f"depth={depth}", f"seed={seed}", f"recipe.batch={batch}")
-        for shortcut in ("gate", "gate_b0", "dropout")
+        {**base, "depth": depth, "seed": seed, "recipe": {**base["recipe"], "batch": batch}}
+        for base in bases
         for depth in (8, 14)
         for seed in (0, 1)
         for batch in (32, 64)
     ]
-    assert len(set(named(*grid))) == len(grid)
+    assert len(set(names(grid))) == len(grid)
 
 
-def test_a_variant_is_told_from_those_of_its_shortcut_depth_and_data_alone(resolve):
+def test_variant_has_what_differs_among_runs_of_its_shortcut_depth_and_data(resolve):
+    identity = asdict(resolve("depth=8"))
     grid = [
-        *[
-            ("depth=8", f"precision={precision}", f"seed={seed}")
-            for precision in ("auto", "float32")
-            for seed in (0, 1)
-        ],
-        ("depth=14", "probes=true"),
-        ("shortcut=gate", "depth=8"),
-        ("depth=8", "data=cifar10"),
+        *[{**identity, "precision": precision, "seed": seed} for precision in ("auto", "float32") for seed in (0, 1)],
+        {**identity, "depth": 14, "probes": True},
+        asdict(resolve("depth=8", "shortcut=gate")),
+        asdict(resolve("depth=8", "data=cifar10")),
     ]
-    assert variants([asdict(resolve(*run)) for run in grid]) == [
+    assert variants(grid) == [
         *["identity precision=auto"] * 2,
         *["identity precision=float32"] * 2,
         "identity",

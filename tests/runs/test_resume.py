@@ -1,44 +1,42 @@
-"""Runs that are killed, stopped, starved of disk, raced for: they end as if nothing had happened, or say what did."""
+"""Runs that are killed, stopped, short of disk or memory, or started twice: real processes."""
 
 import json
-import os
-import random
 import resource
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ablate.base.signals import SIGNALS
+from ablate.runs import layout
 from ablate.runs.reading import TIMES
+from tests.forked import Command
 from tests.waiting import LIMIT, held, until
 
 DRILL = Path(__file__).parents[1] / "drill.py"
-TINY = ("depth=8", "threads=1", "shortcut=dropout", "epochs=3")
+TINY = ("depth=8", "threads=1", "shortcut=dropout", "epochs=2", "results=runs")  # 40 steps
 
 
 def drill(*words):
     answer = subprocess.run([sys.executable, DRILL, *map(str, words)], capture_output=True, text=True, timeout=LIMIT)
-    assert answer.returncode == 0, answer.stderr
+    assert answer.returncode == 0, answer.stdout + answer.stderr
     return json.loads(answer.stdout)
 
 
-def start(folder, *overrides, grid=False, **options):
-    command = [sys.executable, "-m", "ablate", *(["-m"] if grid else []), *TINY, f"results={folder}", *overrides]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+@pytest.fixture
+def start(tmp_path):
+    """Starts a run of TINY in tmp_path, in a process of its own."""
+    return lambda *overrides, **options: Command(*TINY, *overrides, cwd=tmp_path, **options)
 
 
 def finish(process):
-    out, err = process.communicate(timeout=LIMIT)
+    out, err = process.communicate()
     return process.returncode, out, err
 
 
 def only(folder):
-    (found,) = (path for path in folder.iterdir() if path.name[0] not in "_.")
+    (found,) = (path for path in (folder / "runs").iterdir() if layout.is_run(path.name))
     return found
 
 
@@ -51,34 +49,59 @@ def metrics(folder):
     return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
 
+def files(folder):
+    """The names in the run's folder, without the source's changes, which depend on the checkout."""
+    return {path.name for path in only(folder).iterdir() if not path.name.startswith("source")}
+
+
+FINISHED = {layout.CONFIG, layout.METRICS, layout.RESULT, layout.WEIGHTS, layout.LOG}
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
+    """Result and metrics of a run that nothing happens to."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert finish(start(folder))[0] == 0
+    assert finish(Command(*TINY, cwd=folder))[0] == 0
     return result(folder), metrics(folder)
 
 
-def test_twenty_deaths_leave_no_trace(tmp_path):
-    answer = drill("kill", tmp_path, "--kills", 20)
-    assert answer["deaths"] == 20
-    assert answer["resumed"] >= answer["at least"] > 5
+def check_kills(answer, kills):
+    assert answer["kills"] == kills
+    assert answer["resumed"] >= answer["at least"] > 0
     assert answer["same weights"]
     assert answer["same metrics"]
     assert answer["same result"]
-    assert not [name for name in answer["left over"] if name.startswith((".", "holder", "checkpoint"))]
+    assert not [name for name in answer["left over"] if name.startswith((".", "lock", "checkpoint"))]
 
 
-def test_of_two_that_ask_at_once_one_trains(tmp_path):
-    answer = drill("race", tmp_path, "--rounds", 8)
-    assert answer["trained"] == answer["stood back"] == [1] * 8
+def test_killed_run_resumes_to_the_same_bits(tmp_path):
+    check_kills(drill("kill", tmp_path, "--kills", 5), 5)
+
+
+@pytest.mark.long
+def test_run_killed_twenty_times_resumes_to_the_same_bits(tmp_path):
+    check_kills(drill("kill", tmp_path, "--kills", 20), 20)
+
+
+def check_races(answer, rounds):
+    assert answer["trained"] == answer["backed off"] == [1] * rounds
     assert answer["exit statuses"] == [0]
 
 
-def test_each_signal_ends_a_run_in_good_order(tmp_path, undisturbed):
-    runs, own = tmp_path / "runs", held(tmp_path, "Dropout", step=12)
+def test_one_of_two_simultaneous_processes_trains_the_run(tmp_path):
+    check_races(drill("race", tmp_path, "--rounds", 3), 3)
+
+
+@pytest.mark.long
+def test_one_of_two_simultaneous_processes_trains_the_run_each_time(tmp_path):
+    check_races(drill("race", tmp_path, "--rounds", 20), 20)
+
+
+def test_signals_interrupt_a_run_after_a_checkpoint(tmp_path, start, undisturbed):
+    own = held(tmp_path, "Dropout", step=8)
     for number in SIGNALS:
         (tmp_path / "hold").touch()
-        process = start(runs, own, cwd=tmp_path)
+        process = start(own)
         until((tmp_path / "waits").exists, process, "a run that waits")
         process.send_signal(number)
         (tmp_path / "hold").unlink()
@@ -87,153 +110,121 @@ def test_each_signal_ends_a_run_in_good_order(tmp_path, undisturbed):
         assert status == 128 + number
         assert number.name in err
         assert "Traceback" not in err
-        stopped = result(runs)
+        stopped = result(tmp_path)
         assert stopped["status"] == "interrupted"
         assert stopped["test_error"] is None
-        assert not list(runs.glob("*/lock-*"))
-    status, out, _ = finish(start(runs, own, cwd=tmp_path))
+        assert not list(tmp_path.glob("runs/*/lock-*"))
+    status, out, _ = finish(start(own))
     assert status == 0
-    assert "from step 48" in out
-    assert result(runs)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-    assert result(runs)["resumed"] == len(SIGNALS) == 4
-    assert metrics(runs) == undisturbed[1]
+    assert "resumed at step 32" in out
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+    assert result(tmp_path)["resumed"] == len(SIGNALS) == 4
+    assert metrics(tmp_path) == undisturbed[1]
 
 
-def test_a_broken_checkpoint_costs_time_and_not_the_run(tmp_path, undisturbed):
-    runs, own = tmp_path / "runs", held(tmp_path, "Dropout", step=31)
-    process = start(runs, own, "checkpoint.steps=1", cwd=tmp_path)
-    until(lambda: list(runs.glob("*/checkpoint.old.pt")), process, "two checkpoints")
+def test_run_with_a_broken_checkpoint_resumes_from_the_previous_one(tmp_path, start, undisturbed):
+    own = held(tmp_path, "Dropout", step=12)
+    process = start(own, "checkpoint.steps=1")
+    until((tmp_path / "waits").exists, process, "a run that waits")
     process.kill()
     process.communicate()
     (tmp_path / "hold").unlink()
-    path = only(runs) / "checkpoint.pt"
-    if not path.exists():  # it has died between the two renames
-        path.write_bytes((only(runs) / "checkpoint.old.pt").read_bytes())
+    path = only(tmp_path) / "checkpoint.pt"
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 4
     path.write_bytes(content)
-    status, _, err = finish(start(runs, own, cwd=tmp_path))
+    status, out, err = finish(start(own))
     assert status == 0
     assert "checkpoint.pt is broken" in err
-    assert result(runs)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-
-
-def limited(size):
-    """A disk that takes no file of more than `size` bytes."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def test_a_disk_that_takes_no_checkpoint_costs_none_of_the_run(tmp_path, undisturbed):
-    status, _, err = finish(start(tmp_path, "checkpoint.steps=20", preexec_fn=limited(100_000)))
-    assert status == 0
-    assert "no checkpoint at step 20: File too large" in err
-    assert "no checkpoint at step 40" in err
+    assert "resumed at step 10" in out
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-    assert not [
-        path for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "checkpoint", "weights"))
-    ]
 
 
-def test_a_disk_that_takes_no_result_is_said_and_the_run_can_be_finished(tmp_path, undisturbed):
-    status, _, err = finish(start(tmp_path, preexec_fn=limited(1_200)))
+def test_disk_without_room_for_checkpoints_ends_no_training_but_saving_the_weights(tmp_path, start, undisturbed):
+    status, _, err = finish(start("checkpoint.steps=15", largest_file=100_000))
+    assert status == 1
+    assert "no checkpoint at step 15: File too large" in err
+    assert "no checkpoint at step 30" in err
+    assert "weights.pt cannot be written: File too large" in err
+    assert "Traceback" not in err
+    assert result(tmp_path)["status"] == "failed"
+    assert metrics(tmp_path) == undisturbed[1]
+    assert files(tmp_path) == FINISHED - {layout.WEIGHTS}
+    assert finish(start())[0] == 0
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def test_run_whose_weights_cannot_be_saved_keeps_its_checkpoint(tmp_path, start, undisturbed):
+    own = held(tmp_path, "Dropout", step=31)
+    process = start(own, "checkpoint.steps=30")
+    until((tmp_path / "waits").exists, process, "a run that waits")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))  # the disk is full from here on
+    (tmp_path / "hold").unlink()
+    status, _, err = finish(process)
+    assert status == 1
+    assert "weights.pt cannot be written: File too large" in err
+    assert files(tmp_path) == FINISHED - {layout.WEIGHTS} | {layout.CHECKPOINT}
+    assert result(tmp_path)["reason"] in err
+    status, out, _ = finish(start(own))
+    assert status == 0
+    assert "resumed at step 30" in out
+    assert files(tmp_path) == FINISHED
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def test_disk_without_room_for_the_result_fails_the_run(tmp_path, start, undisturbed):
+    status, _, err = finish(start("checkpoint.minutes=null", largest_file=1_200))
     assert status == 1
     assert "result.json cannot be written: File too large" in err
     assert "Traceback" not in err
-    assert not [path.name for path in only(tmp_path).iterdir() if path.name.startswith((".writing", "result"))]
-    assert finish(start(tmp_path))[0] == 0
+    assert files(tmp_path) == FINISHED - {layout.WEIGHTS, layout.RESULT}
+    assert finish(start())[0] == 0
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
 
 
-def test_a_gpu_without_memory_says_what_to_change(tmp_path):
-    (tmp_path / "hungry.py").write_text(
-        "import torch\n"
-        "class Hungry(torch.nn.Module):\n"
-        "    def __init__(self, *_): super().__init__()\n"
-        "    def forward(self, x, residual):\n"
-        "        if self.training: raise torch.OutOfMemoryError('CUDA out of memory')\n"
-        "        return residual\n"
-    )
-    runs = tmp_path / "runs"
-    status, _, err = finish(start(runs, "shortcut._target_=hungry.Hungry", cwd=tmp_path))
+FAILS = """
+import os, torch
+
+class Fails(torch.nn.Module):
+    def __init__(self, *_):
+        super().__init__()
+
+    def forward(self, x, residual):
+        if self.training and "FAILS" in os.environ:
+            raise {error}
+        return residual
+"""
+
+
+def test_gpu_out_of_memory_fails_with_advice(tmp_path, start):
+    (tmp_path / "own.py").write_text(FAILS.format(error="torch.OutOfMemoryError('CUDA out of memory')"))
+    status, _, err = finish(start("shortcut._target_=own.Fails", environment={"FAILS": "1"}))
     assert status == 1
     assert len(err.splitlines()) == 1
-    assert result(runs)["status"] == "failed"
-    for said in (err, result(runs)["reason"]):
-        assert "memory ran out" in said
-        assert "recipe.batch" in said
+    assert result(tmp_path)["status"] == "failed"
+    for sentence in (err, result(tmp_path)["reason"]):
+        assert "the GPU ran out of memory" in sentence
+        assert "recipe.batch" in sentence
 
 
-def test_a_run_that_raises_is_failed_with_its_reason_and_is_tried_again(tmp_path):
-    module = tmp_path / "mine.py"
-    module.write_text(
-        "import os, torch\n"
-        "class Mine(torch.nn.Module):\n"
-        "    def __init__(self, *_): super().__init__()\n"
-        "    def forward(self, x, residual):\n"
-        "        if self.training and 'BROKEN' in os.environ: raise KeyError('no such thing')\n"
-        "        return residual\n"
-    )
-    runs = tmp_path / "runs"
-    status, _, err = finish(start(runs, "shortcut._target_=mine.Mine", cwd=tmp_path, env={**os.environ, "BROKEN": "1"}))
+def test_run_that_raises_is_recorded_as_failed_and_is_trained_again(tmp_path, start):
+    (tmp_path / "own.py").write_text(FAILS.format(error="KeyError('no such thing')"))
+    status, _, err = finish(start("shortcut._target_=own.Fails", environment={"FAILS": "1"}))
     assert status == 1
     assert "KeyError" in err
-    assert result(runs)["reason"] == "KeyError: 'no such thing'"
-    assert "Traceback" in (only(runs) / "run.log").read_text()
-    assert finish(start(runs, "shortcut._target_=mine.Mine", cwd=tmp_path))[0] == 0
-    assert result(runs)["status"] == "finished"
+    assert str(only(tmp_path).relative_to(tmp_path) / "run.log") in err
+    assert result(tmp_path)["reason"] == "KeyError: 'no such thing'"
+    assert "Traceback" in (only(tmp_path) / "run.log").read_text()
+    assert finish(start("shortcut._target_=own.Fails"))[0] == 0
+    assert result(tmp_path)["status"] == "finished"
 
 
-def test_a_process_of_a_grid_that_is_killed_takes_its_run_alone(tmp_path):
-    """And the same command then completes the grid, in the bits of a grid that nothing happened to."""
-    grid = (held(tmp_path, "Dropout", step=60), "shortcut.p=0.0,0.5", "seed=0,1,2", "checkpoint.steps=5")
-
-    def launch(folder):
-        return start(folder, *grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", grid=True, cwd=tmp_path)
-
-    process = launch(tmp_path / "a")
-    until(lambda: list(tmp_path.glob("a/*/checkpoint.pt")), process, "a checkpoint")
-    moment = random.uniform(0, 1)  # any will do, and this one is another each time
-    time.sleep(moment)
-    lock = random.choice(list(tmp_path.glob("a/*/lock-*.json")))
-    victim = lock.parent
-    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
-    (tmp_path / "hold").unlink()
-    status, _, err = finish(process)
-    assert status == 1, (victim, moment)
-    assert f"{victim.name} failed: its process was killed" in err
-    assert str(victim / "run.log") in err
-    assert len(list(tmp_path.glob("a/*/result.json"))) == 5
-    status, out, err = finish(launch(tmp_path / "a"))
-    assert status == 0, err
-    assert "6 runs in the grid, 1 to train" in out
-    assert finish(launch(tmp_path / "b"))[0] == 0
-    for one in tmp_path.glob("a/digits-*"):
-        again = json.loads((tmp_path / "b" / one.name / "result.json").read_text())
-        assert json.loads((one / "result.json").read_text())["weights_sha256"] == again["weights_sha256"]
-
-
-def test_rerun_keeps_the_old_folder_aside(tmp_path, undisturbed):
-    assert finish(start(tmp_path))[0] == 0
+def test_rerun_all_archives_the_old_folder(tmp_path, start, undisturbed):
+    assert finish(start())[0] == 0
     (only(tmp_path) / "mark").write_text("old")
-    assert "already trained" in finish(start(tmp_path, "rerun=failed"))[1]
-    assert finish(start(tmp_path, "rerun=all"))[0] == 0
-    assert not (only(tmp_path) / "mark").exists()
-    (aside,) = (tmp_path / "_archived").iterdir()
-    assert (aside / "mark").read_text() == "old"
+    assert "already trained" in finish(start("rerun=failed"))[1]
+    assert finish(start("rerun=all"))[0] == 0
+    assert files(tmp_path) == FINISHED
+    (archived,) = (tmp_path / "runs" / layout.ARCHIVED).iterdir()
+    assert (archived / "mark").read_text() == "old"
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-
-
-def test_no_process_outlives_the_grid_that_started_it(tmp_path):
-    """Killed, the parent tells nobody; the runs under way keep what they have computed."""
-    process = start(tmp_path, "epochs=200", "seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", grid=True)
-    until(lambda: list(tmp_path.glob("*/metrics.jsonl")), process, "a run")
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert len(workers) >= 2
-    process.kill()
-    _, alive = psutil.wait_procs(workers, timeout=LIMIT)
-    for worker in alive:
-        worker.kill()
-    process.communicate()
-    assert not alive
-    assert list(tmp_path.glob("*/checkpoint.pt"))
-    assert not list(tmp_path.glob("*/lock-*"))

@@ -1,0 +1,34 @@
+"""The list of configuration keys."""
+
+from dataclasses import asdict
+
+from ablate.config.schema import keys
+
+# A key that is added here belongs in ablate.runs.identity too: in NEUTRAL, with the value at which runs are what they
+# were before it, or in EXCLUDED.
+KEYS = """
+    shortcut
+    unit
+    data.name data.root data.validation data.shift data.flip data.download data.fingerprint
+    recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
+    recipe.momentum recipe.weight_decay
+    depth seed iterations epochs
+    device precision threads deterministic graph compile
+    probes
+    checkpoint.minutes checkpoint.steps
+    tracker.name tracker.project tracker.entity tracker.run
+    pack rerun dry_run results experiment
+""".split()
+
+
+def test_configuration_keys_are_these():
+    assert [key.name for key in keys()] == KEYS
+
+
+def test_every_key_is_in_a_resolved_configuration_and_has_a_meaning(resolve):
+    tree = asdict(resolve())
+    for key in keys():
+        node = tree
+        for part in key.name.split("."):
+            node = node[part]
+        assert key.meaning
