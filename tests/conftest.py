@@ -5,6 +5,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: the suite's processes share few cores
 
 import copy
+import functools
 import json
 import signal
 import subprocess
@@ -134,24 +135,30 @@ def strict_json() -> Callable[[str], object]:
 
 
 @pytest.fixture
-def write(tmp_path, resolve):
-    """Writes a run's folder from overrides (or a configuration's tree) and results; gives the folder."""
+def write(writer, tmp_path):
+    """Writes a run's folder in tmp_path/runs from overrides (or a configuration's tree) and results; returns it."""
+    return writer(tmp_path / "runs")
 
-    def record(*overrides, tree=None, ended=True, **results):
-        tree = tree or asdict(resolve(*overrides))
-        folder = tmp_path / "runs" / folder_name(tree)
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(tree))
-        error = results.get("test_error")
-        result = {
-            **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
-            **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
-            **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
-            **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
-            **results,
-        }
-        if ended:
-            (folder / "result.json").write_text(json.dumps(result))
-        return folder
 
-    return record
+@pytest.fixture(scope="session")
+def writer(resolve):
+    """`writer(folder)` is a `write` for another folder of runs."""
+    return lambda runs: functools.partial(_write, resolve, runs)
+
+
+def _write(resolve, runs, *overrides, tree=None, ended=True, **results):
+    tree = tree or asdict(resolve(*overrides))
+    folder = runs / folder_name(tree)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(tree))
+    error = results.get("test_error")
+    result = {
+        **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
+        **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
+        **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
+        **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
+        **results,
+    }
+    if ended:
+        (folder / "result.json").write_text(json.dumps(result))
+    return folder
