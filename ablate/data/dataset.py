@@ -59,5 +59,5 @@ def per_pixel_mean(x: Tensor) -> Tensor:
 
 
 def normalise(batch: Tensor, mean: Tensor) -> Tensor:
-    """uint8 (B, C, H, W) to float32 minus the mean, channels-last, the layout in which convolutions are fastest."""
-    return (batch.float().div_(255) - mean).contiguous(memory_format=torch.channels_last)
+    """uint8 (B, C, H, W) to [0, 1] minus the mean, in its dtype; channels-last, in which convolutions are fastest."""
+    return (batch.to(mean.dtype).div_(255) - mean).contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ import torch
 from ablate.base.files import write_whole
 
 MARK = b"\nablate-sha256:"
-SCHEMA = 4
+SCHEMA = 5
 """Raised if a checkpoint gets another content; older ones are not resumed from."""
 
 

@@ -121,20 +121,15 @@ def _side_stream(device: torch.device) -> Iterator[None]:
 
 def _remember(step: Step) -> Callable[[], None]:
     """A function that restores everything a step changes, in place."""
-    places = [*step.network.parameters(), *step.network.buffers(), step.losses, step.wrong, step.batches.index]
+    network, momenta = step.network, step.optimizer.momenta
+    places = [*network.parameters(), *network.buffers(), *momenta, step.losses, step.wrong, step.batches.index]
     values = [place.detach().clone() for place in places]
-    momenta = {parameter: momentum.clone() for parameter, momentum in step.momenta()}
     random = generators(step.device)
 
     @torch.no_grad()
     def restore() -> None:
         for place, value in zip(places, values, strict=True):
             place.copy_(value)
-        for parameter, momentum in step.momenta():
-            if parameter in momenta:
-                momentum.copy_(momenta[parameter])
-            else:
-                momentum.zero_()  # as good as none: the first step adds its gradient to zero
         restore_generators(random, step.device)
 
     return restore

@@ -4,7 +4,6 @@ Its inputs are tensors that stay in place and nothing in it waits for the device
 as a CUDA graph (ablate.training.graph).
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from ablate.config.schema import Recipe
 from ablate.data.batches import Batches
+from ablate.training.sgd import SGD
 
 
 class Step:
@@ -25,11 +25,7 @@ class Step:
         device = batches.index.device
         self.network, self.batches, self.device, self.precision = network, batches, device, precision
         self.rate = torch.tensor(recipe.learning_rate, device=device)
-        # Weight decay acts on every parameter, gates and batch normalisation included, as in the papers' code.
-        real = all(p.is_floating_point() for p in network.parameters())  # a custom shortcut's may be complex
-        self.optimizer = torch.optim.SGD(
-            network.parameters(), self.rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=real
-        )
+        self.optimizer = SGD(network, self.rate, recipe)
         self.losses = torch.zeros(batches.per_epoch, device=device)
         self.wrong = torch.zeros((), dtype=torch.int64, device=device)
 
@@ -60,27 +56,19 @@ class Step:
         self.wrong += (logits.detach().argmax(1) != y).sum()
         self.batches.index += 1
 
-    def momenta(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each parameter that has a momentum buffer, and the buffer."""
-        for parameter, state in self.optimizer.state.items():
-            if (momentum := state.get("momentum_buffer")) is not None:
-                yield parameter, momentum
-
     def state_dict(self) -> dict[str, Any]:
         """All of the step that a resumed run needs, except its position."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict()["state"],
+            "momenta": self.optimizer.momenta,
             "losses": self.losses,
             "wrong": self.wrong,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate  # loading made a copy
+        for momentum, saved in zip(self.optimizer.momenta, state["momenta"], strict=True):
+            momentum.copy_(saved)
         self.losses.copy_(state["losses"])
         self.wrong.copy_(state["wrong"])
 

@@ -1,49 +1,138 @@
-import math
+"""The loop against one that is written out here, and what it reports."""
 
-import numpy
+import math
+import time
+
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
-from ablate.base.errors import ConfigError
-from ablate.training.loop import evaluate, per_pixel_mean, prepare, total_steps
+from ablate.data.augment import augmentation
+from ablate.data.load import load
+from ablate.models.build import build
+from ablate.training.graph import Graphed
+from ablate.training.loop import NullObserver
 
-
-def test_the_mean_is_subtracted_pixel_by_pixel():
-    generator = numpy.random.default_rng(0)
-    train = generator.integers(0, 256, (5003, 3, 4, 5), dtype=numpy.uint8)  # more than one part of 5,000
-    mean = per_pixel_mean(torch.from_numpy(train))
-    wanted = (train.astype(float) / 255).mean(0, keepdims=True)
-    numpy.testing.assert_allclose(mean.numpy(), wanted, rtol=1e-6)
-    batch = train[:7]
-    prepared = prepare(torch.from_numpy(batch), mean)
-    assert prepared.dtype == torch.float32
-    numpy.testing.assert_allclose(prepared.numpy(), batch.astype(float) / 255 - wanted, atol=1e-6)
+BATCH, STEPS, PER_EPOCH = 100, 25, 12
 
 
-class Scripted(torch.nn.Module):
-    """Logits that favour class 1, by the image's one pixel; in training it would answer otherwise."""
+def independent(config):
+    """Losses of steps, and (training error, test loss, test error) of epochs, image by image in float64.
 
-    def forward(self, x):
-        score = x.mean((1, 2, 3)) if not self.training else torch.full((len(x),), math.nan)
-        return torch.stack([torch.zeros_like(score), score], 1)
+    [A] §4.2: pad, crop, flip, subtract the mean; SGD with momentum and weight decay; a rate in three pieces.
+    """
+    shift, data = config.data.shift, load(config.data)
+    network = build(config, channels=1, classes=10).double()
+    velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    mean = (data.train_x.double().sum(0) / (255 * len(data.train_x))).float().double()
+    losses, epochs, wrong = [], [], 0
+    for step in range(STEPS):
+        epoch, index = divmod(step, PER_EPOCH)
+        drawn = augmentation(config.seed, epoch, len(data.train_y), shift=shift, flip=True)
+        images, labels = [], []
+        for place in range(index * BATCH, (index + 1) * BATCH):
+            image = data.train_x[drawn.order[place]].double() / 255 - mean
+            top, left = drawn.offsets[place].tolist()
+            image = functional.pad(image, (shift,) * 4)[:, top : top + 8, left : left + 8]
+            images.append(image.flip(2) if drawn.flips[place] else image)
+            labels.append(data.train_y[drawn.order[place]])
+        network.train()
+        logits, y = network(torch.stack(images)), torch.stack(labels)
+        loss = (logits.logsumexp(1) - logits[torch.arange(BATCH), y]).mean()
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        rate = 0.004 if step < 5 else 0.04 if step < 15 else 0.004 if step < 20 else 0.0004
+        with torch.no_grad():
+            for w, v, gradient in zip(network.parameters(), velocities, gradients, strict=True):
+                v.mul_(0.8).add_(gradient + 0.01 * w)
+                w -= torch.tensor(rate).item() * v  # rounded to float32, as a run's rate is
+        losses.append(loss.item())
+        wrong += int((logits.argmax(1) != y).sum())
+        if index == PER_EPOCH - 1 or step == STEPS - 1:
+            network.eval()
+            with torch.no_grad():
+                logits = network(data.test_x.double() / 255 - mean)
+            found = functional.cross_entropy(logits, data.test_y).item()
+            error = 100 * (logits.argmax(1) != data.test_y).double().mean().item()
+            epochs.append((100 * wrong / (BATCH * (index + 1)), found, error))
+            wrong = 0
+    return losses, epochs
 
 
-def test_evaluation_counts_every_picture_once():
-    # 2,503 images, so that the last batch is smaller: 1,000 dark ones and 1,503 bright ones, all labelled 1
-    x = torch.cat([torch.zeros(1000, 1, 1, 1), torch.full((1503, 1, 1, 1), 255)]).to(torch.uint8)
-    mean = torch.full((1, 1, 1, 1), 0.25)
-    net = Scripted().train()
-    loss, error = evaluate(net, x, torch.ones(2503, dtype=torch.int64), mean, torch.float32)
-    assert error == pytest.approx(100 * 1000 / 2503)  # the dark ones score -0.25
-    wanted = (1000 * math.log(1 + math.exp(0.25)) + 1503 * math.log(1 + math.exp(-0.75))) / 2503
-    assert loss == pytest.approx(wanted, rel=1e-5)
+@pytest.mark.parametrize("shortcut", ["gate", "conv1x1"])
+def test_losses_and_errors_are_those_of_an_independent_loop(shortcut, resolve, train):
+    recipe = {"batch": BATCH, "learning_rate": 0.04, "warmup": 0.2, "milestones": "[0.6,0.8]"}
+    recipe |= {"momentum": 0.8, "weight_decay": 0.01}
+    words = [f"recipe.{key}={value}" for key, value in recipe.items()]
+    more = ("device=cpu", "seed=3", f"iterations={STEPS}", "data.flip=true", "data.shift=2")
+    config = resolve("depth=8", f"shortcut={shortcut}", *more, *words)
+    found = train(config, dtype=torch.float64)
+    losses, epochs = independent(config)
+    assert found.losses == pytest.approx(losses, rel=1e-12)
+    for one, (train_error, test_loss, test_error) in zip(found.evaluations, epochs, strict=True):
+        assert (one.train_error, one.test_error) == pytest.approx((train_error, test_error))
+        assert one.test_loss == pytest.approx(test_loss, rel=1e-5)  # summed in float32
+    assert [(one.step, one.epoch, one.lr) for one in found.evaluations] == [
+        (12, 1, pytest.approx(0.04)), (24, 2, pytest.approx(0.0004)), (25, 3, pytest.approx(0.0004))
+    ]  # fmt: skip
+    assert [one.train_loss for one in found.evaluations] == pytest.approx(
+        [sum(losses[:12]) / 12, sum(losses[12:24]) / 12, losses[24]]
+    )
 
 
-@pytest.mark.parametrize(("given", "steps"), [("epochs=3", 30), ("iterations=7", 7)])
-def test_an_epoch_is_of_whole_batches(given, steps, resolve):
-    assert total_steps(resolve(given, "recipe.batch=10").recipe, 109) == steps
+class Exploding(nn.Module):
+    """A residual sum that is not finite from one forward pass in training on."""
+
+    passes = 0
+    limit = math.inf
+
+    def __init__(self, *_):
+        super().__init__()
+
+    def forward(self, x, residual):
+        Exploding.passes += self.training
+        return residual * (math.inf if Exploding.passes > Exploding.limit else 1)
 
 
-def test_fewer_pictures_than_a_batch_are_refused(resolve):
-    with pytest.raises(ConfigError, match=r"recipe.batch=64 is more than the 63"):
-        total_steps(resolve().recipe, 63)
+@pytest.mark.parametrize(("limit", "diverged"), [(1, 1), (24, 24), (math.inf, None)])
+def test_step_of_divergence_is_found(limit, diverged, resolve, train, monkeypatch):
+    # Three units a pass: a limit of whole passes.
+    monkeypatch.setattr(Exploding, "passes", 0)
+    monkeypatch.setattr(Exploding, "limit", 3 * limit)
+    config = resolve("depth=8", "iterations=25", "device=cpu")
+    config.shortcut = {"name": "exploding", "_target_": f"{__name__}.Exploding"}
+    assert train(config).ending.diverged_at == diverged
+
+
+def test_run_whose_last_update_diverges_is_not_finished(resolve, train):
+    """No training loss is computed with the last step's weights; the evaluation shows it."""
+    config = resolve("depth=8", "iterations=1", "device=cpu", "recipe.learning_rate=1e38", "recipe.warmup=0")
+    found = train(config)
+    assert math.isfinite(found.losses[0])
+    assert found.ending.diverged_at == 0
+
+
+def test_speed_is_of_training_steps_alone(resolve, start, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def capture(step):
+        now[0] += 1000.0
+
+        def take():
+            now[0] += 0.5
+            step()
+
+        return take
+
+    config = resolve("depth=8", "iterations=4", "device=cpu")
+    training = start(config)
+    training.take = Graphed(training.step, pytest.fail, capture)
+    measured = training.evaluate
+
+    def evaluate(pause):
+        now[0] += 1000.0
+        return measured(pause)
+
+    training.evaluate = evaluate
+    assert training.train(NullObserver()).images_per_second == training.step.batches.size / 0.5

@@ -1,0 +1,131 @@
+"""A graph is used only if it computes what eager steps compute, and leaves no trace if it is not used.
+
+There is no GPU here: functions of Python take the place of captured graphs.
+"""
+
+import math
+
+import pytest
+import torch
+
+from ablate.base.errors import AblateError
+from ablate.training.graph import STEPS
+from ablate.training.schedule import learning_rate
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.fixture
+def config(resolve):
+    return resolve("depth=8", "shortcut=dropout", "epochs=2", "device=cpu")
+
+
+@pytest.fixture(scope="module")
+def eager(resolve, train):
+    """The configuration's weights by eager steps."""
+    return train(resolve("depth=8", "shortcut=dropout", "epochs=2", "device=cpu")).weights
+
+
+def test_graph_that_computes_the_same_is_used_and_leaves_no_trace(config, train, eager):
+    replayed = []
+
+    def capture(step):
+        return lambda: (replayed.append(1), step())
+
+    graphed = train(config, capture=capture)
+    assert same(graphed.weights, eager)  # dropout's random numbers too
+    assert len(replayed) == STEPS + 1 + 40
+    assert graphed.training.graphed
+
+
+def twice(step):
+    def take():
+        step()
+        step.batches.index -= 1
+        step()
+
+    return take
+
+
+def frozen_rate(step):
+    rate = step.rate.clone()
+
+    def take():
+        asked = step.rate.clone()
+        step.rate.copy_(rate)
+        step()
+        step.rate.copy_(asked)
+
+    return take
+
+
+@pytest.mark.parametrize("capture", [twice, frozen_rate])
+def test_graph_that_computes_something_else_is_not_used(config, train, eager, capture):
+    warnings = []
+    graphed = train(config, capture=capture, warn=warnings.append)
+    assert same(graphed.weights, eager)
+    assert not graphed.training.graphed
+    (warning,) = warnings
+    assert "differs from eager steps" in warning
+
+
+def test_graph_is_checked_at_the_learning_rate_of_its_step(config, train):
+    rates = []
+
+    def capture(step):
+        rates.append(step.rate.item())
+        return step
+
+    train(config, capture=capture)
+    warmup = learning_rate(0, 40, config.recipe)
+    assert rates == [pytest.approx(warmup)]
+    assert warmup < config.recipe.learning_rate
+
+
+def test_failed_capture_ends_the_run_with_its_cause(config, train):
+    def capture(step):
+        try:
+            raise ValueError("a sync in a custom shortcut")
+        finally:
+            raise RuntimeError("capture was invalidated")
+
+    with pytest.raises(AblateError, match=r"ValueError: a sync in a custom shortcut; add graph=false"):
+        train(config, capture=capture)
+
+
+def test_no_graph_is_captured_in_an_epoch_too_short_to_check_it(config, train):
+    config.recipe.batch = 600
+    graphed = train(config, capture=lambda step: pytest.fail("an epoch has two steps"))
+    assert not graphed.training.graphed
+    assert same(graphed.weights, train(config).weights)
+
+
+def test_graph_is_captured_in_the_next_epoch_if_a_resumed_one_has_too_few_steps_left(config, train):
+    captured = []
+
+    def capture(step):
+        captured.append(step.batches.index.item())
+        return step.__call__
+
+    stopped = train(config, stop=18)
+    train(config, capture=capture, resume=stopped.state)
+    assert captured == [0]
+
+
+@pytest.mark.parametrize("stop", [7, 19, 20, 33])
+def test_resumed_run_with_a_graph_ends_in_the_same_bits(config, train, eager, stop):
+    def capture(step):
+        return lambda: step()
+
+    stopped = train(config, capture=capture, stop=stop)
+    resumed = train(config, capture=capture, resume=stopped.state)
+    assert same(resumed.weights, eager)
+
+
+def test_graph_is_used_where_eager_losses_are_not_finite_either(resolve, train):
+    config = resolve("depth=8", "iterations=3", "device=cpu", "recipe.learning_rate=1e38", "recipe.warmup=0")
+    graphed = train(config, capture=lambda step: lambda: step())
+    assert not math.isfinite(graphed.losses[1])
+    assert graphed.training.graphed
