@@ -31,7 +31,7 @@ from ablate.runs.tracker import NullTracker
 from ablate.training.step import Step
 
 torch.set_num_threads(1)
-for module in ("ablate.runs.run", "ablate.runs.progress", "ablate.data.digits", "torch._dynamo"):
+for module in ("ablate.runs.run", "ablate.runs.progress", "ablate.data.digits"):
     importlib.import_module(module)  # so that the forks do not
 
 PER_EPOCH, MOST = 20, 8

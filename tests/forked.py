@@ -16,8 +16,8 @@ from threading import Timer
 
 from tests.waiting import LIMIT
 
-IMPORTED = ["ablate.commands.run", "ablate.runs.run", "ablate.runs.progress", "ablate.data.digits", "torch._dynamo"]
-"""What a run imports; torch.optim imports the last one when it is first used."""
+IMPORTED = ["ablate.commands.run", "ablate.runs.run", "ablate.runs.progress", "ablate.data.digits"]
+"""What a run imports."""
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(IMPORTED)
 

@@ -1,4 +1,4 @@
-"""Records that were edited by hand, copied or torn are named and left out, and the others are read."""
+"""Reading a folder of runs: edited, copied, torn and old records are named and left out, the others are read."""
 
 import json
 from dataclasses import asdict
@@ -6,15 +6,15 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from ablate.commands import status
-from ablate.runs import memory
-from ablate.runs.reading import PLANS, read_runs
+from ablate.base.errors import AblateError
+from ablate.runs.layout import PLANS
+from ablate.runs.reading import read_runs
 
 GATE = ("depth=8", "shortcut=gate")
 
 
 def edit(file, change):
-    """Let `change` spoil what a file says."""
+    """Apply `change` to the tree in a JSON or YAML file."""
     tree = json.loads(file.read_text()) if file.suffix == ".json" else yaml.safe_load(file.read_text())
     change(tree)
     file.write_text(json.dumps(tree))  # which is YAML too
@@ -26,16 +26,19 @@ def study(write, tmp_path):
     return tmp_path / "runs"
 
 
-def left_out(runs, folder, capsys):
-    """What is said of `folder`, the only one that is left out, by the reader and by a command that shows the rest."""
-    found = read_runs(runs)
-    (sentence,) = found.unread
-    assert folder.name in sentence
-    assert "\n" not in sentence
-    for arguments in ([], ["--json"], ["--failed"]):
-        assert status.main([str(runs), *arguments]) == 0
-    capsys.readouterr()
-    return sentence
+@pytest.fixture
+def left_out(study, ask):
+    """The reader's sentence about `folder`, which must be the only one that it leaves out; `status` shows the rest."""
+
+    def check(folder):
+        (sentence,) = read_runs(study).unread
+        assert folder.name in sentence
+        assert "\n" not in sentence
+        for option in ([], ["--json"], ["--failed"]):
+            assert ask("status", str(study), *option).status == 0
+        return sentence
+
+    return check
 
 
 NUMBERS = ("test_error", "best_test_error", "train_loss", "parameters", "seconds", "images_per_second", "steps")
@@ -43,26 +46,26 @@ NUMBERS = ("test_error", "best_test_error", "train_loss", "parameters", "seconds
 
 @pytest.mark.parametrize("value", ["3.0", [3.0], True])
 @pytest.mark.parametrize("key", NUMBERS)
-def test_a_number_that_is_none_is_named(study, write, key, value, capsys):
+def test_value_that_is_not_a_number_is_reported(write, key, value, left_out):
     folder = write(*GATE, test_error=1.0)
     edit(folder / "result.json", lambda tree: tree.update({key: value}))
-    assert f"its {key} is" in left_out(study, folder, capsys)
+    assert f"its {key} is" in left_out(folder)
 
 
-def test_a_number_that_is_null_or_absent_is_none(study, write):
+def test_number_may_be_null_or_absent(study, write):
     folder = write(*GATE, test_error=1.0, images_per_second=None)
     edit(folder / "result.json", lambda tree: tree.pop("train_loss"))
     assert not read_runs(study).unread
 
 
 @pytest.mark.parametrize("key", ["git", "versions"])
-def test_what_should_be_a_list_of_facts_and_is_not_is_named(study, write, key, capsys):
+def test_value_that_is_not_a_mapping_is_reported(write, key, left_out):
     folder = write(*GATE, test_error=1.0)
     edit(folder / "result.json", lambda tree: tree.update({key: "mine"}))
-    assert f"its {key} is 'mine'" in left_out(study, folder, capsys)
+    assert f"its {key} is 'mine'" in left_out(folder)
 
 
-SPOILT = {
+DAMAGE = {
     "seed": lambda tree: tree.update(seed="one"),
     "depth": lambda tree: tree.update(depth=None),
     "shortcut": lambda tree: tree.update(shortcut="gate"),
@@ -74,60 +77,80 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("how", ["ended", "under way", "missing"])
-@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_a_configuration_that_lacks_what_is_read_is_named(study, write, spoil, how, capsys, resolve, monkeypatch):
-    # Somebody who can compute signatures: what is missing is found without their help.
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("state", ["ended", "unfinished", "missing"])
+def test_incomplete_configuration_is_reported(study, write, damage, state, left_out, resolve, monkeypatch):
+    # With signatures that fit: the reader must not depend on them to find what is missing.
     monkeypatch.setattr("ablate.runs.reading.signature_and_cell", lambda tree: (tree["device"] and "-", "a cell"))
     for file in study.glob("*/result.json"):
         edit(file, lambda tree: tree.update(signature="-"))
-    (study / next(study.iterdir()).name).rename(study / "good-")
-    if how == "missing":
+    next(study.iterdir()).rename(study / "good-")
+    if state == "missing":
         tree = asdict(resolve(*GATE))
-        spoil(tree)
+        damage(tree)
         folder = study / "asked-"
-        (study / PLANS / "mine").mkdir(parents=True)
         monkeypatch.setattr("ablate.runs.reading.cell", lambda tree: tree["device"])
-        plan = study / PLANS / "mine" / "1.json"
-        plan.write_text(json.dumps({"schema": 1, "runs": {folder.name: tree}}))
+        write_plan(study, {folder.name: tree})
         if "device" not in tree:
-            return  # a plan whose cells have no signature is refused as a whole
+            folder = study / PLANS  # the plan as a whole, because its cells have no signature
     else:
-        folder = write(*GATE, ended=how == "ended", test_error=1.0).rename(study / "bad-")
-        if how == "ended":
+        folder = write(*GATE, ended=state == "ended", test_error=1.0).rename(study / "bad-")
+        if state == "ended":
             edit(folder / "result.json", lambda tree: tree.update(signature="-"))
-            edit(folder / "result.json", lambda tree: spoil(tree["config"]))
+            edit(folder / "result.json", lambda tree: damage(tree["config"]))
         else:
-            edit(folder / "config.yaml", spoil)
-    left_out(study, folder, capsys)
+            edit(folder / "config.yaml", damage)
+    left_out(folder)
 
 
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_copy_and_an_edited_configuration_are_named(study, write, ended, capsys):
+def test_copied_record_and_edited_configuration_are_reported(write, ended, left_out):
     folder = write(*GATE, ended=ended, test_error=1.0)
     copy = folder.rename(folder.with_name(folder.name + "-copy"))
-    assert "a copy" in left_out(study, copy, capsys)
+    assert "copied" in left_out(copy)
     folder = copy.rename(folder)
     if ended:
         edit(folder / "result.json", lambda tree: tree["config"].update(depth=14))
     else:
         edit(folder / "config.yaml", lambda tree: tree.update(depth=14))
-    assert "signature" in left_out(study, folder, capsys)
+    assert "signature" in left_out(folder)
 
 
-def test_what_is_remembered_was_verified(study, write, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(memory, "WORTHWHILE", 1)
-    good = write(*GATE, test_error=1.0)
-    bad = write(*GATE, "seed=2", test_error=1.0, seconds="ten")
-    for _ in range(2):
-        found = read_runs(study)
-        assert good in [run.folder for run in found.runs]
-        assert [bad.name in sentence for sentence in found.unread] == [True]
-    (kept,) = (tmp_path / "cache").rglob("records-*.json")
-    assert bad.name not in json.loads(kept.read_text())["runs"]
-    older = json.loads(kept.read_text())
-    older["form"][0] -= 1  # by a version that verified less
-    older["runs"][good.name][1] = "failed"
-    kept.write_text(json.dumps(older))
-    assert {run.state for run in read_runs(study).runs} == {"finished"}
+def write_plan(study, runs, schema=2, experiment="mine"):
+    (study / PLANS / experiment).mkdir(parents=True, exist_ok=True)
+    (study / PLANS / experiment / f"{len(runs)}.json").write_text(json.dumps({"schema": schema, "runs": runs}))
+
+
+def test_records_and_plans_of_another_version_are_counted_in_one_sentence(study, write, ask):
+    for seed, schema in ((2, 1), (3, 1), (4, 3)):
+        write(*GATE, f"seed={seed}", test_error=1.0, schema=schema)
+    write_plan(study, {}, schema=1)
+    sentence = f"{study}: left out 3 records and 1 grid plan of another version of ablate; train these runs again"
+    assert read_runs(study).unread == [sentence]
+    shown = ask("status", str(study))
+    assert (shown.status, shown.err) == (0, f"ablate status: {sentence}\n")
+    assert "1 of 1" in shown.out
+
+
+def test_only_records_of_another_version_are_an_error(write, tmp_path):
+    write(*GATE, test_error=1.0, schema=1)
+    with pytest.raises(AblateError, match=r"left out 1 record of another version of ablate; train these runs again$"):
+        read_runs(tmp_path / "runs")
+
+
+def test_experiment_whose_only_plan_is_of_another_version_is_an_error(study):
+    write_plan(study, {}, schema=1)
+    with pytest.raises(
+        AblateError, match=r"left out 1 grid plan of another version of ablate; train these runs again$"
+    ):
+        read_runs(study, "mine")
+
+
+def test_runs_of_an_experiment_are_those_of_all_its_plans(study, resolve, write):
+    trees = [asdict(resolve(*GATE, f"seed={seed}")) for seed in range(3)]
+    write_plan(study, {})
+    write_plan(study, {"a-missing": trees[0]})
+    write_plan(study, {"another-missing": trees[1], "a-missing": trees[0]})
+    write_plan(study, {"a-third": trees[2]}, experiment="other")
+    assert {run.folder.name for run in read_runs(study, "mine").runs} == {"a-missing", "another-missing"}
+    assert len(read_runs(study).runs) == 4

@@ -1,4 +1,4 @@
-"""What a person is told of runs in every state, from files made by hand."""
+"""`ablate status` of runs in every state, from records made by hand."""
 
 import json
 import socket
@@ -9,28 +9,34 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from ablate.commands import status as command
 from ablate.runs.identity import SCHEMA, folder_name, signature
+from ablate.runs.layout import PLANS
 from ablate.runs.lock import Lock
-from ablate.runs.reading import PLANS
 
 
 @pytest.fixture
-def put(resolve, tmp_path):
-    """Make a record: `put(0, "finished", test_error=2.5)`; a state without result.json is left without one."""
+def runs(tmp_path):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    return folder
 
-    def make(seed, state, lock=None, *, name="gate", **result):
-        tree = asdict(resolve("depth=8", "shortcut=gate", "recipe.batch=100", f"seed={seed}", f"results={tmp_path}"))
-        tree["shortcut"]["name"] = name
-        folder = tmp_path / folder_name(tree)
+
+@pytest.fixture
+def put(resolve, runs):
+    """Make a record: `put(0, "finished", test_error=2.5)`. Unfinished states have no result.json."""
+    base = asdict(resolve("depth=8", "shortcut=gate", "recipe.batch=100"))
+
+    def make(seed, state, progress=None, *, name="gate", **result):
+        tree = {**base, "seed": seed, "shortcut": {**base["shortcut"], "name": name}}
+        folder = runs / folder_name(tree)
         if state == "missing":
             return folder.name, tree
         folder.mkdir()
         (folder / "config.yaml").write_text(yaml.safe_dump(tree))
         (folder / "run.log").write_text("".join(f"line {n}\n" for n in range(40)))
-        if lock is not None:
-            lock = Lock(folder, lambda: lock)
-            (folder / "lock-1.json").write_text(json.dumps({**lock._card(), **lock}))
+        if progress is not None:
+            content = {**Lock(folder)._content(), **progress}
+            (folder / "lock-1.json").write_text(json.dumps(content))
         if state in ("finished", "diverged", "failed", "interrupted"):
             facts = {"schema": SCHEMA, "signature": signature(tree), "status": state, "config": tree, **result}
             (folder / "result.json").write_text(json.dumps(facts))
@@ -40,8 +46,8 @@ def put(resolve, tmp_path):
 
 
 @pytest.fixture
-def study(put, tmp_path, monkeypatch):
-    """One cell with a seed in each state, at the moment of the running one's last beat."""
+def study(put, runs, monkeypatch):
+    """One cell with a seed in each state, at the time of the running one's last heartbeat."""
     now = time.time()
     monkeypatch.setattr("ablate.runs.status.time", SimpleNamespace(time=lambda: now))
     put(0, "finished", test_error=2.5)
@@ -49,82 +55,96 @@ def study(put, tmp_path, monkeypatch):
     put(2, "stale", {"pid": 1 << 22, "step": 10, "steps": 1000})
     put(3, "failed", reason="KeyError: 'x'\nmore")
     put(4, "diverged", reason="the loss was not finite at step 7", test_error=None)
-    plan = dict([put(5, "missing")])
-    (tmp_path / PLANS / "mine").mkdir(parents=True)
-    (tmp_path / PLANS / "mine" / "1.json").write_text(json.dumps({"schema": SCHEMA, "runs": plan}))
-    return tmp_path
+    put(5, "interrupted", reason="SIGTERM at step 9")
+    put(6, "stale")
+    plan = dict([put(7, "missing")])
+    (runs / PLANS / "mine").mkdir(parents=True)
+    (runs / PLANS / "mine" / "1.json").write_text(json.dumps({"schema": SCHEMA, "runs": plan}))
+    return runs
 
 
 def snapshot(folder):
     return {path: (path.stat().st_mtime_ns, path.is_file() and path.read_bytes()) for path in folder.rglob("*")}
 
 
-def test_every_state_is_told_and_nothing_is_changed(study, capsys):
+def test_every_state_is_shown_and_nothing_is_changed(study, ask):
     before = snapshot(study)
-    assert command.main([str(study)]) == 0
-    out = capsys.readouterr().out
-    assert "2 of 6" in out
-    # 750 steps of 100 images at 50 a second are 1500 s
-    assert f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 25 min left, on {socket.gethostname()}" in out
-    assert f"seed 2 stale: process {1 << 22} on {socket.gethostname()} is gone" in out
-    assert "seed 3 failed: KeyError: 'x'" in out
-    assert "seed 4 diverged: the loss was not finite at step 7" in out
-    assert "missing: seed 5" in out
+    shown = ask("status", str(study))
+    assert (shown.status, shown.err) == (0, "")
+    host = socket.gethostname()
+    for line in (
+        "2 of 8",
+        # 750 steps of 100 images at 50 images/s are 1500 s
+        f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 25 min left, on {host}",
+        f"seed 2 stale: process {1 << 22} on {host} is gone; the same command again resumes it",
+        "seed 3 failed: KeyError: 'x'",
+        "seed 4 diverged: the loss was not finite at step 7",
+        "seed 5 interrupted: SIGTERM at step 9",
+        "seed 6 stale: no process trains it; the same command again resumes it",
+        "missing: seed 7",
+    ):
+        assert line in shown.out
     assert snapshot(study) == before
 
 
-@pytest.mark.parametrize("how", [(), ("--failed",)], ids=["table", "--failed"])
-def test_what_a_name_or_a_reason_says_is_no_markup_and_reaches_no_terminal_raw(how, put, tmp_path, capsys):
+@pytest.mark.parametrize("option", [(), ("--failed",)], ids=["table", "--failed"])
+def test_names_and_reasons_are_printed_without_markup_and_control_characters(option, put, runs, ask):
     put(0, "failed", name="a\\[/b]", reason="[/red] :x: \x1b[31mred\x07")
-    assert command.main([str(tmp_path), *how]) == 0
-    out = capsys.readouterr().out
-    assert "failed: [/red] :x: \ufffd[31mred\ufffd" in out
-    assert how or "a\\[/b]" in out
-    assert not [character for character in out if not character.isprintable() and character != "\n"]
+    shown = ask("status", str(runs), *option)
+    assert shown.status == 0
+    assert "failed: [/red] :x: \ufffd[31mred\ufffd" in shown.out
+    assert option or "a\\[/b]" in shown.out
+    assert not [character for character in shown.out if not character.isprintable() and character != "\n"]
 
 
-def test_the_failed_show_the_end_of_their_logs(study, capsys):
-    assert command.main([str(study), "--failed"]) == 0
-    out = capsys.readouterr().out
-    assert "failed: KeyError: 'x'" in out
-    assert "line 39" in out
-    assert "line 20" not in out
+def test_failed_shows_reasons_and_the_ends_of_logs(study, put, ask):
+    shown = ask("status", str(study), "--failed")
+    assert shown.status == 0
+    assert "failed: KeyError: 'x'" in shown.out
+    assert "line 39" in shown.out
+    assert "line 20" not in shown.out
 
 
-def test_scripts_get_everything(study, capsys):
-    assert command.main([str(study), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["states"] == {"missing": 1, "finished": 1, "running": 1, "stale": 1, "failed": 1, "diverged": 1}
-    running = next(run for run in told["runs"] if run["state"] == "running")
+def test_json_has_states_and_progress(study, ask):
+    shown = ask("status", str(study), "--json")
+    assert shown.status == 0
+    found = json.loads(shown.out)
+    states = {"missing": 1, "finished": 1, "running": 1, "stale": 2, "failed": 1, "diverged": 1, "interrupted": 1}
+    assert found["states"] == states
+    running = next(run for run in found["runs"] if run["state"] == "running")
     assert running["step"] == 250
     assert running["seconds_left"] == 1500
 
 
-def test_watching_ends_when_nothing_runs(put, tmp_path, capsys):
+def test_watch_ends_when_no_run_is_unfinished(put, runs, ask):
     put(0, "finished", test_error=2.5)
-    assert command.main([str(tmp_path), "--watch"]) == 0
-    assert "1 of 1" in capsys.readouterr().out
+    shown = ask("status", str(runs), "--watch")
+    assert shown.status == 0
+    assert "1 of 1" in shown.out
 
 
-def test_of_one_experiment_only_its_runs(study, capsys):
-    assert command.main([str(study), "--experiment", "mine"]) == 0
-    assert "0 of 1" in capsys.readouterr().out
-    assert command.main([str(study), "--experiment", "other"]) == 1
-    assert "known here: mine" in capsys.readouterr().err
+def test_experiment_restricts_the_table_to_its_runs(study, ask):
+    shown = ask("status", str(study), "--experiment", "mine")
+    assert shown.status == 0
+    assert "0 of 1" in shown.out
+    other = ask("status", str(study), "--experiment", "other")
+    assert other.status == 1
+    assert "known here: mine" in other.err
 
 
-def test_what_is_no_record_is_named_and_the_rest_is_told(study, capsys):
+def test_folders_that_are_not_records_are_named_and_the_rest_is_shown(study, ask):
     (study / "holiday").mkdir()
-    (next(study.glob("*-s0-*")) / "result.json").write_text('{"schema": 1')
-    assert command.main([str(study)]) == 0
-    told = capsys.readouterr()
-    assert "holiday is left out" in told.err
-    assert "JSONDecodeError" in told.err
-    assert "1 of 5" in told.out
+    (next(study.glob("*-s0-*")) / "result.json").write_text('{"schema": 2')
+    shown = ask("status", str(study))
+    assert shown.status == 0
+    assert "holiday is left out" in shown.err
+    assert "JSONDecodeError" in shown.err
+    assert "1 of 7" in shown.out
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
-def test_an_empty_or_absent_folder_is_one_sentence(tmp_path, capsys, make):
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["absent", "empty"])
+def test_absent_or_empty_folder_is_an_error_of_one_line(tmp_path, ask, make):
     make(tmp_path / "runs")
-    assert command.main([str(tmp_path / "runs")]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    shown = ask("status", str(tmp_path / "runs"))
+    assert shown.status == 1
+    assert len(shown.err.splitlines()) == 1
