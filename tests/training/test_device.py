@@ -1,19 +1,17 @@
-"""What computes, in which precision, and where its memory goes."""
-
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from ablate.data.dataset import Dataset
+from ablate.base.errors import ConfigError
 from ablate.training import device
 
 ROUNDS = """
 import resource, torch
 from ablate.training.device import keep_memory
 keep_memory()
-for _ in range(3):  # 64 MiB, taken and freed
+for _ in range(24):  # 64 MiB, taken and freed; where the heap lies decides how many rounds it takes, up to 9
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -31,13 +29,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         ("float32", 32, True, torch.float32),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_where_it_gains_by_it(monkeypatch, name, side, native, wanted):
+def test_cpu_uses_bfloat16_where_it_is_faster(monkeypatch, name, side, native, wanted):
     monkeypatch.setattr(device, "_multiplies_bfloat16", lambda: native)
-    x, y = torch.zeros(4, 3, side, side, dtype=torch.uint8), torch.zeros(4)
-    assert device.pick_precision(name, torch.device("cpu"), Dataset(x, y, x, y, ("a", "b"))) == wanted
+    assert device.pick_precision(name, torch.device("cpu"), (3, side, side)) == wanted
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "mps"])
+def test_missing_device_is_refused(name, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"^device={name} is not here .*: use device=auto or device=cpu$"):
+        device.pick_device(name)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
-def test_memory_that_was_freed_is_there_without_a_page_fault():
+def test_freed_memory_is_reused_without_page_faults():
     done = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 16  # of 16,384 pages

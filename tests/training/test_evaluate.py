@@ -1,0 +1,27 @@
+import math
+
+import pytest
+import torch
+
+from ablate.training.evaluate import evaluate
+
+
+class Scripted(torch.nn.Module):
+    """Logits 0 and the image's mean; not a number in training mode."""
+
+    def forward(self, x):
+        score = x.mean((1, 2, 3)) if not self.training else torch.full((len(x),), math.nan)
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+
+def test_evaluation_counts_every_image_once():
+    # 2,503 images, so that the last batch is smaller: 1,000 dark ones and 1,503 bright ones, all labelled 1.
+    x = torch.cat([torch.zeros(1000, 1, 1, 1), torch.full((1503, 1, 1, 1), 255)]).to(torch.uint8)
+    mean = torch.full((1, 1, 1, 1), 0.25)
+    pauses = []
+    labels = torch.ones(2503, dtype=torch.int64)
+    loss, error = evaluate(Scripted().train(), x, labels, mean, torch.float32, lambda: pauses.append(1))
+    assert error == pytest.approx(100 * 1000 / 2503)  # the dark ones score -0.25
+    wanted = (1000 * math.log(1 + math.exp(0.25)) + 1503 * math.log(1 + math.exp(-0.75))) / 2503
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert len(pauses) == 11
