@@ -44,7 +44,7 @@ def _command(name: str, words: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    return commands.run(name, words)
+    return commands.carry_out(name, words)
 
 
 def _print(text: str) -> int:

@@ -42,7 +42,7 @@ def parser(name: str) -> argparse.ArgumentParser:
     return made
 
 
-def run(name: str, words: list[str]) -> int:
+def carry_out(name: str, words: list[str]) -> int:
     """Carry out a command and return its exit status; errors are printed in one sentence."""
     options = parser(name).parse_intermixed_args(words)
     module = importlib.import_module(f"{__name__}.{name}")
