@@ -1,10 +1,11 @@
 """From a configuration to its network."""
 
-import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
@@ -19,24 +20,19 @@ LABELS = ("name", "source", "_target_")
 
 
 def build(config: Config, *, channels: int, classes: int) -> Network:
-    """The network of `config`, its initial weights drawn from the seed.
+    """The network of `config` for images of `channels`, its initial weights drawn from the seed.
 
     Raises ConfigError if a shortcut or unit refuses its parameters.
     """
     torch.manual_seed(derive(config.seed, "shortcuts"))
-    try:
-        return ResNet(
-            config.depth,
-            functools.partial(load(config.shortcut["_target_"]), **_parameters(config.shortcut)),
-            in_channels=channels,
-            classes=classes,
-            unit=functools.partial(load(config.unit["_target_"]), **_parameters(config.unit)),
-            generator=torch.Generator().manual_seed(derive(config.seed, "net")),
-        )
-    except (Exception, SystemExit) as error:  # custom code may end the process
-        expected = isinstance(error, (TypeError, ValueError, ImportError, AttributeError)) and str(error)
-        reason = str(error).splitlines()[0] if expected else one_line(error)
-        raise ConfigError(f"shortcut {config.shortcut['name']} cannot be built: {reason}") from error
+    return ResNet(
+        config.depth,
+        _constructor("shortcut", config.shortcut),
+        in_channels=channels,
+        classes=classes,
+        unit=_constructor("unit", config.unit),
+        generator=torch.Generator().manual_seed(derive(config.seed, "net")),
+    )
 
 
 def check_buildable(config: Config) -> None:
@@ -44,5 +40,19 @@ def check_buildable(config: Config) -> None:
     build(replace(config, depth=DEPTHS.least), channels=1, classes=2)
 
 
-def _parameters(node: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in node.items() if key not in LABELS}
+def _constructor(group: str, node: dict[str, Any]) -> Callable[..., nn.Module]:
+    """The class of a shortcut or unit with its parameters. An error that it raises becomes a ConfigError."""
+    parameters = {key: value for key, value in node.items() if key not in LABELS}
+
+    def construct(*arguments: Any) -> nn.Module:
+        try:
+            module: nn.Module = load(node["_target_"])(*arguments, **parameters)
+        except ConfigError:  # a shortcut's, through its unit
+            raise
+        except (Exception, SystemExit) as error:  # custom code may end the process
+            expected = isinstance(error, (TypeError, ValueError, ImportError, AttributeError)) and str(error)
+            reason = str(error).splitlines()[0] if expected else one_line(error)
+            raise ConfigError(f"{group} {node['name']} cannot be built: {reason}") from error
+        return module
+
+    return construct

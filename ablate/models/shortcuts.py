@@ -1,9 +1,9 @@
-"""Every h(x) of the study: each class is one row of [B] Table 1, its `forward` that row's equation.
+"""Every h(x) of the study. Each class is one equation, and its `forward` that equation in code.
 
-A shortcut is built from `(in_channels, out_channels, stride)` plus its own parameters, and called as
-`shortcut(x, residual)` with `x: (N, in, H, W)` and `residual = F(x): (N, out, H/stride, W/stride)`. It returns
-`y = h(x) + F(x)`, the sum before the activation, of the shape of `residual`. It is given both because exclusive
-gating and frozen gating scale F too.
+A shortcut is built from `(in_channels, out_channels, stride)` and its own parameters, and called as
+`shortcut(x, residual)` with `x: (N, in, H, W)` and `residual = F(x): (N, out, H/stride, W/stride)`. It returns the sum
+before the activation, y, in the shape of `residual`. It is given F(x) because exclusive and frozen gating scale it too.
+In the equations below, x has been given the shape of F(x) by `match_shape`.
 
 [A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
 
@@ -16,35 +16,35 @@ from torch.nn import functional
 
 
 class Projection(nn.Sequential):
-    """1×1 convolution, batch-normalised or not, from the shape of x to the shape of F."""
+    """1×1 convolution from the shape of x to the shape of F, He-initialised by fan-out; with or without BN."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool) -> None:
-        # The normalisation carries the bias where there is one; [B]'s release has neither, and no bias.
+        # No bias: BN has one, and the release of [B] has neither.
         conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
         super().__init__(conv, *([nn.BatchNorm2d(out_channels)] if norm else []))
 
 
 class PadChannels(nn.Module):
-    """Option A of [A] §3.3: subsample by the stride, append zero channels; no parameters."""
+    """Option A of [A] §3.3: subsample by the stride, append zero channels. No parameters."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.stride, self.extra = stride, out_channels - in_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # Windows of one pixel: x[:, :, ::stride, ::stride], whose own gradient would lose the memory format.
+        # Pooling over one pixel is x[:, :, ::stride, ::stride], but keeps the gradient channels-last.
         return functional.pad(functional.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.extra))
 
 
 def match_shape(in_channels: int, out_channels: int, stride: int, option: str) -> nn.Module:
-    """The module that gives x the shape of F, before anything is scaled or gated ([A] §3.3).
+    """The module that gives x the shape of F before it is scaled or gated ([A] §3.3).
 
-    Option A pads with zero channels, B projects where the shape changes, C projects everywhere; A and B leave x
-    alone where the shape stays. Raises ValueError for another option, or for A where channels get fewer.
+    Option A pads with zero channels; B projects where the shape changes; C projects in every unit. Where the shape does
+    not change, A and B are the identity. Raises ValueError for another option, and for A if there are fewer channels.
     """
     if option not in ("A", "B", "C"):
-        raise ValueError(f"option {option!r} is not one of A, B, C")
+        raise ValueError(f"shortcut.option={option} is out of range: it must be A, B or C")
     if option == "C":
         return Projection(in_channels, out_channels, stride, norm=True)
     if in_channels == out_channels and stride == 1:
@@ -68,7 +68,7 @@ class Identity(nn.Module):
 
 
 class NoShortcut(nn.Module):
-    """y = F(x): the plain network, which is constant scaling by 0 ([B] Fig. 2b with λ = 0)."""
+    """y = F(x): the plain network ([A] §3.3; [B] Table 1, constant scaling by 0)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class NoShortcut(nn.Module):
 
 
 class Constant(nn.Module):
-    """y = scale · x + residual_scale · F(x) ([B] Fig. 2b); 0.5 and 0.5 is the paper's "frozen gating"."""
+    """y = scale · x + residual_scale · F(x), constant scaling ([B] Fig. 2b); by 0.5 and 0.5 it is "frozen gating"."""
 
     def __init__(
         self,
@@ -101,8 +101,9 @@ class Constant(nn.Module):
 class Gate(nn.Module):
     """y = (1 − g(x)) · x + F(x), shortcut-only gating ([B] Fig. 2d).
 
-    g(x) = σ(W_g x + b_g) is a 1×1 convolution of the matched x, per position and per channel; b_g starts at
-    `bias_init`, so at −6 the shortcut starts nearly open.
+    g(x) = σ(W_g x + b_g), a 1×1 convolution of x: one gate for each position and channel. W_g is He-initialised by
+    fan-out, on which the papers are silent; b_g starts at `bias_init`. Where W_g x is 0, bias_init = −6 makes
+    1 − g = 0.998.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Gate(nn.Module):
 
 
 class ExclusiveGate(Gate):
-    """y = (1 − g(x)) · x + g(x) · F(x), as in highway networks ([B] Fig. 2c)."""
+    """y = (1 − g(x)) · x + g(x) · F(x), exclusive gating as in highway networks ([B] Fig. 2c)."""
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         x = self.match(x)
@@ -129,10 +130,10 @@ class ExclusiveGate(Gate):
 
 
 class Conv1x1(nn.Module):
-    """y = conv(x) + F(x), in every unit ([B] Fig. 2e).
+    """y = W x + F(x), a 1×1 convolution in every unit ([B] Fig. 2e).
 
-    The papers leave open whether the convolution is normalised: the Torch release of [A] normalises its
-    projections, that of [B] does not, and [B] is where this row stands, so `norm` is false by default.
+    `norm` adds BN after the convolution. The papers do not say whether there is one: the Torch release of [A]
+    normalises its projections, that of [B] does not. The default follows [B], whose experiment this is.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool = False) -> None:
@@ -144,10 +145,17 @@ class Conv1x1(nn.Module):
 
 
 class Dropout(nn.Module):
-    """y = dropout(x) + F(x), inverted dropout of ratio p ([B] Fig. 2f): at p = 0.5 a λ of expectation 0.5."""
+    """y = d(x) + F(x), dropout on the shortcut ([B] Fig. 2f).
+
+    d is inverted dropout: in training, each element of x is 0 with probability p and else x / (1 − p), so that d(x) has
+    the expectation x; in evaluation d(x) = x. The λ of expectation 0.5 that [B] argues with is dropout at p = 0.5
+    without the factor 1 / (1 − p). Raises ValueError unless 0 ≤ p < 1.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, p: float = 0.5, option: str = "A") -> None:
         super().__init__()
+        if not 0 <= p < 1:  # nn.Dropout accepts 1, which drops everything
+            raise ValueError(f"shortcut.p={p} is out of range: it must be from 0 to below 1")
         self.match = match_shape(in_channels, out_channels, stride, option)
         self.dropout = nn.Dropout(p)
 

@@ -1,4 +1,7 @@
-"""Residual units: the one place that calls a shortcut."""
+"""Residual units, each one a figure of the papers. The only code that calls a shortcut.
+
+[A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
+"""
 
 from collections.abc import Callable
 
@@ -7,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Shortcut = Callable[[int, int, int], nn.Module]
-"""Builds h from (in_channels, out_channels, stride); what it builds is called as h(x, F(x))."""
+"""Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
 
 
 class Basic(nn.Module):
     """Two 3×3 convolutions in the original order ([A] Fig. 2, [B] Fig. 4a).
 
-    F = conv, BN, ReLU, conv, BN; then h(x) + F(x); then ReLU. Maps (N, in, H, W) to (N, out, H/stride, W/stride).
+    y = ReLU(h(x) + F(x)), F = conv, BN, ReLU, conv, BN. Maps (N, in, H, W) to (N, out, H/stride, W/stride).
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
@@ -32,19 +35,19 @@ class Basic(nn.Module):
 
 
 def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
-    """h(x) + F(x), in float32 where the rest of the network is computed in bfloat16.
+    """h(x) + F(x), in float32 even where F is computed in bfloat16.
 
-    bfloat16 has 8 bits: there 1 - g(x) of a gate at b_g = -7 is 1, and a sum over 54 units loses what each adds.
-    Raises ValueError where the sum has not F(x)'s shape.
+    bfloat16 has 8 significant bits: in it, 1 − g(x) of a gate at b_g = −7 rounds to 1, and a sum over 54 units loses
+    what each unit adds. Raises ValueError if the sum does not have the shape of F(x).
     """
     device = x.device.type
     if not torch.is_autocast_enabled(device):
-        return _of_the_shape(residual, shortcut(x, residual))
+        return _checked(shortcut(x, residual), residual)
     with torch.autocast(device, enabled=False):
-        return _of_the_shape(residual, shortcut(x.float(), residual.float()))
+        return _checked(shortcut(x.float(), residual.float()), residual)
 
 
-def _of_the_shape(residual: Tensor, y: Tensor) -> Tensor:
-    if y.shape != residual.shape:  # the next unit might broadcast it, or average it away
+def _checked(y: Tensor, residual: Tensor) -> Tensor:
+    if y.shape != residual.shape:  # the next unit might broadcast it, or the pooling average it away
         raise ValueError(f"it gives {tuple(y.shape)} where F(x) is {tuple(residual.shape)}")
     return y

@@ -1,16 +1,20 @@
 import functools
 
 import pytest
+import torch
+from torch import nn
 
+from ablate.config.compose import options
+from ablate.models.build import build
 from ablate.models.cost import multiply_adds, parameters
 from ablate.models.resnet import ResNet
-from ablate.models.shortcuts import Conv1x1, Identity
+from ablate.models.shortcuts import Conv1x1, Identity, match_shape
 
 TABLE_6 = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
 
 
 @pytest.mark.parametrize(("depth", "count"), TABLE_6.items())
-def test_parameters_are_those_of_table_6_to_the_digit(depth, count):
+def test_parameters_are_those_of_table_6(depth, count):
     assert parameters(ResNet(depth, Identity, in_channels=3, classes=10)) == count
 
 
@@ -22,11 +26,11 @@ def test_multiply_adds_of_depth_20_on_32x32x3():
     # stage 3   the first, stride 2          8·8·64 · 32·9 = 1,179,648
     #           five more             5 ·    8·8·64 · 64·9 = 11,796,480 = 12,976,128 together
     # linear                                     10 · 64               =        640
-    net = ResNet(20, Identity, in_channels=3, classes=10)
-    assert multiply_adds(net, (3, 32, 32)) == 40_551_040
+    network = ResNet(20, Identity, in_channels=3, classes=10)
+    assert multiply_adds(network, (3, 32, 32)) == 40_551_040
 
 
-def test_a_convolution_on_the_shortcut_is_counted():
+def test_convolution_on_the_shortcut_is_counted():
     plain, convolved = (ResNet(8, h, in_channels=1, classes=10) for h in (Identity, Conv1x1))
     # 1x1 weights: 16·16, 16·32 and 32·64; applied at 8x8, 4x4 and 2x2 positions.
     assert parameters(convolved) - parameters(plain) == 256 + 512 + 2048
@@ -34,18 +38,57 @@ def test_a_convolution_on_the_shortcut_is_counted():
     assert extra == 64 * 256 + 16 * 512 + 4 * 2048
 
 
-def test_normalisation_on_the_shortcut_adds_a_scale_and_a_shift_a_channel():
+def test_normalisation_on_the_shortcut_adds_two_parameters_a_channel():
     bare, normed = (
         ResNet(8, functools.partial(Conv1x1, norm=norm), in_channels=1, classes=10) for norm in (False, True)
     )
     assert parameters(normed) - parameters(bare) == 2 * (16 + 32 + 64)
 
 
+def by_modules(network, shape):
+    """Multiply-adds of convolutions and linear layers, from their outputs: each number is a sum over one filter."""
+    found = []
+    for layer in network.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            layer.register_forward_hook(
+                lambda layer, _, output: found.append(output[0].numel() * layer.weight[0].numel())
+            )
+    network.eval()(torch.zeros(1, *shape))
+    return sum(found)
+
+
+@pytest.mark.parametrize("name", options("shortcut"))
+def test_multiply_adds_are_those_of_its_layers(name, resolve):
+    network = build(resolve("depth=14", f"shortcut={name}"), channels=3, classes=10)
+    assert multiply_adds(network, (3, 16, 16)) == by_modules(network, (3, 16, 16))
+
+
+class Mixing(nn.Module):
+    """y = W x + F(x), with W x as an einsum or a matrix product."""
+
+    def __init__(self, in_channels, out_channels, stride, *, kind):
+        super().__init__()
+        self.match, self.kind = match_shape(in_channels, out_channels, stride, "A"), kind
+        self.weight = nn.Parameter(torch.eye(out_channels))
+
+    def forward(self, x, residual):
+        x = self.match(x)
+        if self.kind == "einsum":
+            return torch.einsum("oc,nchw->nohw", self.weight, x) + residual
+        return (self.weight @ x.flatten(2)).reshape(x.shape) + residual
+
+
+@pytest.mark.parametrize("kind", ["einsum", "matmul"])
+def test_matrix_products_of_a_custom_shortcut_are_counted(kind):
+    plain, mixing = (ResNet(8, h, in_channels=1, classes=10) for h in (Identity, functools.partial(Mixing, kind=kind)))
+    extra = multiply_adds(mixing, (1, 8, 8)) - multiply_adds(plain, (1, 8, 8))
+    assert extra == 64 * 16 * 16 + 16 * 32 * 32 + 4 * 64 * 64  # positions, channels squared
+
+
 @pytest.mark.parametrize("training", [True, False])
-def test_counting_leaves_the_net_as_it_was(training):
-    net = ResNet(8, Identity, in_channels=1, classes=10).train(training)
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    multiply_adds(net, (1, 8, 8))
-    assert net.training is training
-    assert all(value.equal(before[key]) for key, value in net.state_dict().items())
-    assert not any(module._forward_hooks for module in net.modules())
+def test_counting_does_not_change_the_network(training):
+    network = ResNet(8, Identity, in_channels=1, classes=10).train(training)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    multiply_adds(network, (1, 8, 8))
+    assert network.training is training
+    assert all(value.equal(before[key]) for key, value in network.state_dict().items())

@@ -1,12 +1,14 @@
-"""Every shortcut against its equation, written here a second time in einsum arithmetic, float64."""
+"""Every shortcut against its equation, written a second time with einsum, in float64."""
 
 import functools
+import inspect
 
 import pytest
 import torch
-from hydra.utils import get_object
 
+from ablate.config.compose import options
 from ablate.models import shortcuts
+from ablate.models.build import LABELS
 from ablate.models.shortcuts import match_shape
 
 EQUAL, CHANGE = (4, 4, 1), (3, 5, 2)
@@ -139,7 +141,7 @@ def test_gradients_agree_with_finite_differences(name, shape):
     assert torch.autograd.gradcheck(lambda x, residual, *_: h(x, 1 * residual), (x, residual, *h.parameters()))
 
 
-def test_none_gives_back_the_residual_itself_and_has_nothing_to_learn():
+def test_none_returns_the_residual_itself_and_has_no_parameters():
     h = shortcuts.NoShortcut(*CHANGE)
     x, residual, _ = sample(CHANGE)
     assert h(x, residual) is residual
@@ -147,37 +149,37 @@ def test_none_gives_back_the_residual_itself_and_has_nothing_to_learn():
     assert not list(h.buffers())
 
 
-def test_option_a_has_nothing_to_learn():
+def test_option_a_has_no_parameters():
     for shape in (EQUAL, CHANGE):
         assert not list(match_shape(*shape, "A").parameters())
 
 
 @pytest.mark.parametrize("option", ["A", "B"])
-def test_options_a_and_b_leave_an_equal_shape_alone(option):
+def test_options_a_and_b_return_x_itself_where_the_shape_stays(option):
     x, _, _ = sample(EQUAL)
     assert match_shape(*EQUAL, option)(x) is x
 
 
 @pytest.mark.parametrize(("option", "shape"), [("B", CHANGE), ("C", CHANGE), ("C", EQUAL)])
-def test_options_b_and_c_project_by_one_matrix_and_a_normalisation(option, shape):
+def test_options_b_and_c_have_one_matrix_and_a_normalisation(option, shape):
     in_channels, out_channels, _ = shape
     count = sum(p.numel() for p in match_shape(*shape, option).parameters())
     assert count == in_channels * out_channels + 2 * out_channels
 
 
-def test_a_stride_alone_is_a_change_of_shape():
+def test_stride_alone_is_a_change_of_shape():
     x, _, _ = sample(EQUAL)
     assert match_shape(4, 4, 2, "A")(x).equal(x[:, :, ::2, ::2])
 
 
-def test_an_option_that_is_none_and_fewer_channels_are_refused():
-    with pytest.raises(ValueError, match="'D' is not one of A, B, C"):
+def test_unknown_option_and_fewer_channels_are_refused():
+    with pytest.raises(ValueError, match=r"^shortcut\.option=D is out of range: it must be A, B or C$"):
         match_shape(4, 4, 1, "D")
     with pytest.raises(ValueError, match="from 4 to 2"):
         match_shape(4, 2, 1, "A")
 
 
-def test_dropout_is_the_identity_when_evaluating():
+def test_dropout_is_the_identity_in_evaluation():
     for shape in (EQUAL, CHANGE):
         x, residual, _ = sample(shape)
         y = shortcuts.Dropout(*shape, p=0.5).eval()(x, residual)
@@ -185,7 +187,7 @@ def test_dropout_is_the_identity_when_evaluating():
 
 
 @pytest.mark.parametrize("p", [0.2, 0.5])
-def test_dropout_zeroes_a_share_of_x_scales_the_rest_and_spares_the_residual(p):
+def test_dropout_zeroes_a_share_of_x_and_scales_the_rest(p):
     torch.manual_seed(0)
     x = torch.randint(1, 100, (4, 8, 64, 64)).double()
     residual = torch.randint(-100, 100, x.shape).double()  # whole numbers, so that y - F is exact at p = 0.5
@@ -197,31 +199,61 @@ def test_dropout_zeroes_a_share_of_x_scales_the_rest_and_spares_the_residual(p):
     assert ((zero.double().mean((2, 3)) - p).abs() < 5 * spread).all()
 
 
+def test_dropout_acts_on_x_in_the_shape_of_the_residual():
+    """Dropped before a projection, the zeros would be mixed with the rest."""
+    torch.manual_seed(0)
+    h = shortcuts.Dropout(4, 8, 2, p=0.5, option="B").train()
+    dropped = h(torch.randn(8, 4, 32, 32), torch.zeros(8, 8, 16, 16)) == 0
+    assert dropped.float().mean().item() == pytest.approx(0.5, abs=5 * (0.25 / dropped.numel()) ** 0.5)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, 1, 2.0, float("nan")])
+def test_dropout_of_everything_and_ratios_out_of_range_are_refused(p):
+    with pytest.raises(ValueError, match=rf"^shortcut\.p={p} is out of range: it must be from 0 to below 1$"):
+        shortcuts.Dropout(*EQUAL, p=p)
+
+
+SHIPPED = {
+    "identity": ("Identity", {"option": "A"}),
+    "none": ("NoShortcut", {}),
+    "constant": ("Constant", {"scale": 0.5, "residual_scale": 1.0, "option": "A"}),
+    "frozen_gate": ("Constant", {"scale": 0.5, "residual_scale": 0.5, "option": "A"}),
+    "gate": ("Gate", {"bias_init": -6.0, "option": "A"}),
+    "gate_b0": ("Gate", {"bias_init": 0.0, "option": "A"}),
+    "exclusive_gate": ("ExclusiveGate", {"bias_init": -6.0, "option": "A"}),
+    **{f"exclusive_gate_b{b}": ("ExclusiveGate", {"bias_init": -float(b), "option": "A"}) for b in (*range(6), 7)},
+    "conv1x1": ("Conv1x1", {"norm": False}),
+    "dropout": ("Dropout", {"p": 0.5, "option": "A"}),
+}
+
+
+def test_shipped_shortcuts_have_the_papers_parameters(resolve):
+    found = {}
+    for name in options("shortcut"):
+        node = resolve(f"shortcut={name}").shortcut
+        parameters = {key: value for key, value in node.items() if key not in LABELS}
+        found[name] = (node["_target_"].rpartition(".")[2], parameters)
+    assert found == SHIPPED
+
+
+@pytest.mark.parametrize("name", ["identity", "none", "constant", "gate", "exclusive_gate", "conv1x1", "dropout"])
+def test_constructors_have_the_defaults_of_their_files(name):
+    kind, parameters = SHIPPED[name]
+    declared = inspect.signature(getattr(shortcuts, kind)).parameters.values()
+    assert {one.name: one.default for one in declared if one.kind is one.KEYWORD_ONLY} == parameters
+
+
 @pytest.mark.parametrize(
-    ("name", "bias"),
-    [("gate", -6), ("gate_b0", 0), ("exclusive_gate", -6), ("exclusive_gate_b7", -7)]
-    + [(f"exclusive_gate_b{b}", -b) for b in range(6)],
+    ("kind", "convolution"), [("Gate", "gate"), ("ExclusiveGate", "gate"), ("Conv1x1", "projection")]
 )
-def test_a_gate_starts_at_the_bias_of_its_row(name, bias, resolve):
-    gate = from_conf(name, resolve)(16, 16, 1).gate
-    assert gate.kernel_size == (1, 1)
-    assert (gate.bias == bias).all()
-    assert gate.weight.std().item() == pytest.approx((2 / 16) ** 0.5, rel=0.2)
+def test_convolutions_of_shortcuts_are_he_initialised_by_fan_out(kind, convolution):
+    torch.manual_seed(0)
+    module = getattr(getattr(shortcuts, kind)(32, 128, 1), convolution)
+    weight = next(module.parameters())
+    assert weight.shape[2:] == (1, 1)
+    assert weight.std().item() == pytest.approx((2 / 128) ** 0.5, rel=5 / (2 * weight.numel()) ** 0.5)
 
 
-def test_frozen_gating_is_half_of_each(resolve):
-    x, residual, _ = sample(EQUAL)
-    h = from_conf("frozen_gate", resolve)(*EQUAL)
-    assert h(x, residual).equal(0.5 * x + 0.5 * residual)
-    assert not list(h.parameters())
-
-
-def test_constant_scaling_is_half_of_the_shortcut_alone(resolve):
-    x, residual, _ = sample(EQUAL)
-    assert from_conf("constant", resolve)(*EQUAL)(x, residual).equal(0.5 * x + residual)
-
-
-def from_conf(name, resolve):
-    node = resolve(f"shortcut={name}").shortcut
-    own = {key: value for key, value in node.items() if key not in ("name", "_target_")}
-    return functools.partial(get_object(node["_target_"]), **own)
+@pytest.mark.parametrize("bias", [-6.0, 0.0])
+def test_gate_starts_at_its_bias(bias):
+    assert (shortcuts.Gate(*CHANGE, bias_init=bias).gate.bias == bias).all()

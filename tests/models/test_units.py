@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,7 +9,7 @@ from ablate.models.units import Basic
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 1), (4, 6, 2)])
-def test_a_basic_unit_is_two_convolutions_then_the_shortcut_then_relu(shape):
+def test_basic_unit_is_two_convolutions_then_the_shortcut_then_relu(shape):
     seen = {}
 
     class Spy(torch.nn.Module):
@@ -39,13 +41,31 @@ def test_a_basic_unit_is_two_convolutions_then_the_shortcut_then_relu(shape):
     torch.testing.assert_close(y, (f - 1).clamp(min=0))
 
 
-def test_the_sum_is_in_float32_where_the_net_is_in_bfloat16():
-    unit = Basic(16, 16, 1, Gate)
+def test_shortcut_and_sum_are_in_float32_where_f_is_in_bfloat16():
+    seen = {}
+
+    class Spy(torch.nn.Module):
+        def forward(self, x, residual):
+            seen["x"], seen["residual"] = x.dtype, residual.dtype
+            return x @ x.transpose(2, 3) + residual  # a product, which autocast would compute in bfloat16
+
+    unit = Basic(16, 16, 1, lambda *_: Spy())
+    unit.residual.register_forward_hook(lambda _, __, f: seen.update(f=f.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = unit(torch.rand(2, 16, 8, 8))
-        inner = unit.residual(torch.rand(2, 16, 8, 8))
-    assert y.dtype == torch.float32
-    assert inner.dtype == torch.bfloat16  # and the work is still done in bfloat16
+    assert (seen["x"], seen["residual"], y.dtype) == (torch.float32,) * 3
+    assert seen["f"] == torch.bfloat16
+
+
+def test_gate_at_minus_7_is_not_rounded_in_bfloat16():
+    """In bfloat16 1 − g = 0.9991 would be 1."""
+    gate = Gate(4, 4, 1, bias_init=-7.0)
+    torch.nn.init.zeros_(gate.gate.weight)
+    unit = Basic(4, 4, 1, lambda *_: gate)
+    torch.nn.init.zeros_(unit.residual[-1].weight)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = unit(torch.ones(2, 4, 8, 8))
+    torch.testing.assert_close(y, torch.full_like(y, 1 - 1 / (1 + math.exp(7))))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +73,7 @@ def test_the_sum_is_in_float32_where_the_net_is_in_bfloat16():
     [lambda y: y[:, :1], lambda y: y.mean((2, 3), keepdim=True), lambda y: y[:1]],
     ids=["channels", "pixels", "images"],
 )
-def test_a_sum_of_another_shape_is_refused(wrong):
+def test_sum_of_another_shape_is_refused(wrong):
     class Wrong(torch.nn.Module):
         def forward(self, x, residual):
             return wrong(residual)
