@@ -92,7 +92,8 @@ class GridSweeper(Sweeper):
                 say(f"{record.name}: already {record.status()}")
             else:
                 waiting.append(record)
-        _check_buildable(waiting)
+        if waiting:
+            _check_buildable(waiting)
         _write_plans(records)
         say(f"{len(records)} runs in the grid, {len(waiting)} to train")
         if waiting:
@@ -129,7 +130,7 @@ class GridSweeper(Sweeper):
 
 def _check_buildable(records: Iterable[Record]) -> None:
     """Build each combination of shortcut and unit once, so that a mistake in the last cell costs no training."""
-    from ablate.models.build import check_buildable
+    from ablate.models.build import check_buildable  # torch
 
     built: dict[str, Config] = {}
     for record in records:

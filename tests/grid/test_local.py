@@ -1,25 +1,32 @@
-"""Runs side by side on one machine: what each process is given."""
+"""Several runs of a grid at once in processes of this machine: devices, kills, signals."""
 
 import json
 import os
 import queue
+import random
 import signal
-import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from ablate.base.machine import cores, gpus
-from ablate.grid import local as launch
-from ablate.grid.local import ProcessLauncher, shared_out
+from ablate.grid import local
+from ablate.grid.local import ProcessLauncher, assigned_devices
+from ablate.runs.attempt import Outcome
 from ablate.runs.stopping import Stopping
-from tests.waiting import LIMIT, until
+from tests.forked import Command
+from tests.waiting import LIMIT, held, until
+
+TINY = ("-m", "depth=8", "threads=1", "results=runs")
+CARRY_OUT = "ablate.grid.local._carry_out"
+PARALLEL = (*TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
 @pytest.mark.parametrize(
-    ("visible", "device", "shares"),
+    ("visible", "device", "assigned"),
     [
         ("0,1", "auto", ["0", "1", "0"]),
         ("3", "cuda", ["3", "3", "3"]),
@@ -29,94 +36,155 @@ from tests.waiting import LIMIT, until
         ("", "auto", [None, None, None]),
     ],
 )
-def test_slots_take_turns_at_the_devices(visible, device, shares, monkeypatch, resolve):
+def test_slots_are_assigned_devices_in_turn(visible, device, assigned, monkeypatch, record):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert shared_out([resolve(f"device={device}")], 3) == shares
+    assert assigned_devices([record(f"device={device}")], 3) == assigned
 
 
-def test_without_a_word_of_the_environment_the_devices_are_the_machines(monkeypatch):
+def test_gpus_are_the_machines_without_cuda_visible_devices(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert all(name.isdigit() for name in gpus())
 
 
-def test_cores_are_what_slurm_gave_the_task(monkeypatch):
+def test_cores_are_those_that_slurm_gives_the_task(monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert cores() == 3
     monkeypatch.delenv("SLURM_CPUS_PER_TASK")
     assert cores() >= 1
 
 
-SEEING = """
-import os
-from ablate.models.shortcuts import Identity
-
-class Seeing(Identity):
-    def __init__(self, in_channels, out_channels, stride):
-        super().__init__(in_channels, out_channels, stride, option="A")
-        with open("seen.txt", "a") as file:
-            file.write(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + " " + str(os.getpid()) + chr(10))
-"""
+def seen(record, label, workers):
+    """Takes the place of a run in a worker process: says what it would see."""
+    while len(list(Path(record.config.results).iterdir())) < 2:  # a run in each of two processes
+        Path(record.config.results, str(os.getpid())).touch()
+        time.sleep(0.02)
+    return Outcome(message=f"{os.environ['CUDA_VISIBLE_DEVICES']} {'torch' in sys.modules} {workers}")
 
 
-def test_each_process_sees_one_device(process, tmp_path):
-    (tmp_path / "seeing.py").write_text(SEEING)
-    words = ("depth=8", "iterations=2", "threads=1", "seed=0,1", "shortcut._target_=seeing.Seeing")
-    grid = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *words)
-    outcome = process("ablate", *grid, path=tmp_path, CUDA_VISIBLE_DEVICES="5,7")
-    assert outcome.status == 0, outcome
-    seen = {tuple(line.split()) for line in (tmp_path / "seen.txt").read_text().splitlines()}
-    assert len({pid for _, pid in seen}) == len(seen)  # one device a process
-    assert {device for device, _ in seen} == {"5", "7"}
-    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/runs/*/result.json")]
-    assert [record["status"] for record in records] == ["finished", "finished"]
+def test_each_worker_process_sees_one_device_before_torch_is_imported(record, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    monkeypatch.setattr(local, "_carry_out", seen)
+    outcomes = ProcessLauncher(2).carry_out([record(f"seed={seed}", f"results={tmp_path}") for seed in range(2)])
+    assert {outcome.message for outcome in outcomes} == {"5 False 2", "7 False 2"}
 
 
-def test_where_no_process_can_be_started_each_run_has_its_answer(resolve, monkeypatch):
+def test_runs_fail_if_no_process_can_be_started(record, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(launch, "ProcessPoolExecutor", refuse)
-    outcomes = ProcessLauncher(2).carry_out([resolve(f"seed={seed}") for seed in range(3)])
+    monkeypatch.setattr(local, "ProcessPoolExecutor", refuse)
+    outcomes = ProcessLauncher(2).carry_out([record(f"seed={seed}") for seed in range(3)])
     assert [(outcome.status, outcome.message) for outcome in outcomes] == [(1, "OSError: no more processes")] * 3
 
 
-def test_a_slot_that_has_ended_signals_nobody():
-    slot = launch._Slot(1, [], [], queue.SimpleQueue(), Stopping(), None)
+def test_slot_that_has_ended_sends_no_signal():
+    slot = local._Slot(1, [], [], queue.SimpleQueue(), Stopping(), None)
     slot.pid = os.getpid()
     slot.run()
     assert slot.pid is None
 
 
+def weights(folder):
+    """The hash of the weights of each finished run."""
+    found = ((path.parent.name, json.loads(path.read_text())) for path in folder.glob("digits-*/result.json"))
+    return {name: result["weights_sha256"] for name, result in found if result["status"] == "finished"}
+
+
+def test_killed_worker_fails_only_its_run_and_the_next_request_completes_the_grid(tmp_path):
+    grid = (held(tmp_path, "Dropout", step=30), "seed=0,1,2", "checkpoint.steps=5", "epochs=2")
+    process = Command(*PARALLEL, *grid, cwd=tmp_path)
+    until(lambda: list(tmp_path.glob("runs/*/checkpoint.pt")), process, "a checkpoint")
+    time.sleep(random.uniform(0, 0.5))  # any moment will do
+    lock = random.choice(list(tmp_path.glob("runs/*/lock-*.json")))
+    victim = lock.parent
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    (tmp_path / "hold").unlink()
+    _, err = process.communicate()
+    assert process.returncode == 1, err
+    assert f"{victim.name} failed: its process was killed" in err
+    assert f"{victim.relative_to(tmp_path)}/run.log" in err
+    assert len(weights(tmp_path / "runs")) == 2
+    out, err = Command(*TINY, *grid, cwd=tmp_path).communicate()
+    assert "3 runs in the grid, 1 to train" in out, err
+    assert len(weights(tmp_path / "runs")) == 3
+    # the bits of a grid that nothing happens to
+    Command(*TINY, *grid, "results=whole", cwd=tmp_path).communicate()
+    assert weights(tmp_path / "runs") == weights(tmp_path / "whole")
+
+
+def test_workers_of_a_killed_grid_write_checkpoints_and_end(tmp_path):
+    process = Command(*PARALLEL, "epochs=200", "seed=0,1", cwd=tmp_path)
+    until(lambda: list(tmp_path.glob("runs/*/metrics.jsonl")), process, "a run")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=LIMIT)
+    for worker in alive:
+        worker.kill()
+    process.communicate()
+    assert not alive
+    assert list(tmp_path.glob("runs/*/checkpoint.pt"))
+    assert not list(tmp_path.glob("runs/*/lock-*"))
+
+
+RUNS = """
+import time
+from pathlib import Path
+
+from ablate.runs.attempt import Outcome
+from ablate.runs.stopping import Stopping
+
+def stops(record, label, workers):
+    with Stopping() as stopping:
+        while stopping.signum is None:
+            time.sleep(0.02)
+        stopping.answered = True
+    return Outcome(128 + stopping.signum, interrupted=True)
+
+def stuck(record, label, workers):
+    Path(f"began-{record.config.seed}").touch()
+    time.sleep(600)
+"""
+
+
 @pytest.fixture
 def grid(tmp_path):
-    """A grid of three runs in two processes, in a process group of its own, with the workers it has begun."""
-    words = ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "depth=8", "seed=0,1,2", f"results={tmp_path}"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "ablate", *words, "iterations=100000"]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    family = psutil.Process(process.pid)
-    until(lambda: len(family.children()) >= 2, process, "workers")
-    yield process, family.children(recursive=True)
-    process.kill()
+    """Starts a grid of three endless runs in two processes: `grid("stops")` runs until a signal, "stuck" ignores it.
+
+    Returns its process and those of its workers.
+    """
+    (tmp_path / "endless.py").write_text(RUNS)
+    started = []
+
+    def start(run):
+        process = Command(*PARALLEL, "seed=0,1,2", cwd=tmp_path, replaced={CARRY_OUT: f"endless:{run}"})
+        started.append(process)
+        family = psutil.Process(process.pid)
+        until(lambda: len(family.children()) >= 2, process, "workers")
+        return process, family.children(recursive=True)
+
+    yield start
+    for process in started:
+        process.kill()
 
 
-def test_ctrl_c_while_processes_start_is_the_grids_alone(grid):
-    process, workers = grid
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=LIMIT)
+def test_ctrl_c_while_workers_start_is_handled_by_the_grid(grid):
+    process, workers = grid("stops")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    _, err = process.communicate()
     assert process.returncode == 130
-    assert said.splitlines()[-1].startswith("ablate: interrupted with 3 runs to go")
-    assert "Traceback" not in said
+    assert err.splitlines()[-1].startswith("ablate: interrupted with 3 runs to go")
+    assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=LIMIT)[1]
 
 
-def test_a_second_ctrl_c_waits_for_no_run(grid, tmp_path):
-    process, workers = grid
-    until(lambda: list(tmp_path.glob("digits-*/lock-*")), process, "a run")
-    for _ in range(2):  # to the grid alone: its runs hear of it from the grid, or not at all
+def test_second_ctrl_c_kills_the_runs(grid, tmp_path):
+    process, workers = grid("stuck")
+    until(lambda: list(tmp_path.glob("began-*")), process, "a run")
+    for _ in range(2):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-    _, said = process.communicate(timeout=LIMIT)
+        time.sleep(0.5)  # two signals at once would be one
+    _, err = process.communicate()
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=LIMIT)[1]

@@ -1,30 +1,35 @@
-"""A grid on the command line, in processes of its own."""
+"""Grids from the command line: which cells are trained, and what happens if some cannot be."""
 
 import json
 import shutil
+import sys
 
 import pytest
 
 from ablate.grid.sweeper import GridError, _report
+from ablate.models import build
+from ablate.runs import layout
 from ablate.runs.attempt import Outcome
-from ablate.runs.record import Record
+from tests.forked import Command
 
 
 def runs(folder):
-    return sorted(path.name.rsplit("-", 1)[0] for path in folder.iterdir() if not path.name.startswith(("_", ".")))
+    """The run folders, without their signatures."""
+    return sorted(path.name.rsplit("-", 1)[0] for path in folder.iterdir() if layout.is_run(path.name))
 
 
-def test_an_experiment_runs_in_parallel_is_reported_and_runs_what_is_left(process, tmp_path, no_torch):
-    # the command line's depth takes the place of the experiment's five
-    asked = ("-m", "+experiment=depth", "depth=8", "iterations=2", "threads=1", "hydra/launcher=joblib")
-    outcome = process("ablate", *asked)
-    assert outcome.status == 0, outcome
+def test_parallel_experiment_is_trained_reported_and_completed(process, tmp_path, no_torch):
+    # the command line's depth replaces the experiment's five
+    asked = ("-m", "+experiment=depth", "depth=8", "iterations=2", "threads=1")
+    command = Command(*asked, cwd=tmp_path)
+    out, err = command.communicate()
+    assert (command.returncode, err) == (0, ""), out
     folder = tmp_path / "results" / "runs"
     assert runs(folder) == ["digits-identity-d8-s0", "digits-none-d8-s0"]
     for run in folder.glob("digits-*"):
         assert json.loads((run / "result.json").read_text())["status"] == "finished"
 
-    # All are trained, so the same request needs no torch.
+    # All runs are finished, so the same request does not need torch.
     again = process("ablate", *asked, path=no_torch)
     assert (again.status, again.err) == (0, "")
 
@@ -34,26 +39,64 @@ def test_an_experiment_runs_in_parallel_is_reported_and_runs_what_is_left(proces
     assert report.status == 0, report
     (missing,) = (line for line in report.out.splitlines() if "none" in line)
     assert "missing 1 of 1" in missing
+    assert "0 of 1" in missing
     (trained,) = (line for line in report.out.splitlines() if "identity" in line)
     assert "missing" not in trained
-    assert "0 of 1" in missing
 
-    # What is left does need it; what is trained is not trained again.
+    # The missing run does need torch; the finished one is not trained again.
     (identity,) = folder.glob("digits-identity-*/result.json")
     before = identity.read_bytes()
     assert process("ablate", *asked, path=no_torch).status != 0
     assert identity.read_bytes() == before
 
 
-def test_a_grid_with_one_wrong_cell_trains_nothing(process, tmp_path, no_torch):
-    outcome = process("ablate", "-m", "depth=8,9", "iterations=2", path=no_torch)
+def test_grid_with_a_wrong_cell_trains_nothing(ask, tmp_path):
+    outcome = ask("-m", "depth=8,9", "iterations=2")
     assert outcome.status == 2
-    assert outcome.err == "ablate: depth 9 is not 6n+2; nearest: 8, 14 (in the cell depth=9 iterations=2)\n"
-    assert not (tmp_path / "results" / "runs").exists() or not runs(tmp_path / "results" / "runs")
+    assert outcome.err.startswith("ablate: depth 9 is not 6n+2; nearest: 8, 14 (in the cell depth=9 iterations=2 ")
+    assert len(outcome.err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+PICKY = """
+from ablate.models.shortcuts import Identity
+
+class Picky(Identity):
+    def __init__(self, in_channels, out_channels, stride, *, scale=1):
+        super().__init__(in_channels, out_channels, stride)
+        if scale > 2:
+            raise ValueError(f"scale={scale} is above 2")
+"""
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        (("shortcut=dropout", "shortcut.p=1,2"), "shortcut dropout cannot be built: dropout probability has to be "),
+        (("shortcut._target_=picky.Picky", "+shortcut.scale=1,3"), "shortcut Picky cannot be built: scale=3 is above"),
+    ],
+)
+def test_grid_with_a_shortcut_that_cannot_be_built_trains_nothing(cells, reason, ask, tmp_path, monkeypatch):
+    (tmp_path / "picky.py").write_text(PICKY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    outcome = ask("-m", "+experiment=depth", "depth=8", "seed=0,1", "iterations=2", *cells, "hydra/launcher=basic")
+    sys.modules.pop("picky", None)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"ablate: {reason}")
+    assert len(outcome.err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_grid_builds_each_shortcut_and_unit_once(ask, monkeypatch):
+    built = []
+    monkeypatch.setattr(build, "check_buildable", built.append)
+    monkeypatch.setattr("ablate.grid.launcher.SerialLauncher.carry_out", lambda self, records: None)
+    assert ask("-m", "shortcut=gate,gate_b0,none", "depth=8,14,20", "seed=0,1", "recipe.batch=32,64").status == 0
+    assert [config.shortcut.get("bias_init") for config in built] == [-6, 0, None]
 
 
 @pytest.mark.parametrize("name", ["..", "a/b"])
-def test_an_experiment_writes_nowhere_but_below_its_own_name(name, ask, tmp_path):
+def test_experiment_writes_only_to_a_folder_of_its_name(name, ask, tmp_path):
     (tmp_path / "my" / "experiment").mkdir(parents=True)
     (tmp_path / "my" / "experiment" / "own.yaml").write_text(f"# @package _global_\nexperiment: {name}\n")
     outcome = ask("-m", "--config-dir", str(tmp_path / "my"), "+experiment=own", "depth=8", "seed=0,1", "iterations=1")
@@ -63,37 +106,39 @@ def test_an_experiment_writes_nowhere_but_below_its_own_name(name, ask, tmp_path
     assert not (tmp_path / "runs").exists()
 
 
-def test_cells_that_ask_for_the_same_run_are_one_run_and_the_others_run_on_where_one_fails(ask, tmp_path, monkeypatch):
+def test_equal_cells_are_one_run_and_a_failed_run_does_not_stop_the_others(ask, tmp_path, monkeypatch):
     (tmp_path / "half_shortcut.py").write_text(
         "from ablate.models.shortcuts import Identity\n\n"
         "class Half(Identity):\n"
         "    def forward(self, x, residual):\n"
-        "        raise RuntimeError('no forward')\n"
+        "        if self.training:\n"
+        "            raise RuntimeError('no forward')\n"
+        "        return residual\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     targets = "half_shortcut.Half,ablate.models.shortcuts.Identity"
     outcome = ask("-m", f"shortcut._target_={targets}", "depth=8", "seed=1,1", "iterations=1")
+    sys.modules.pop("half_shortcut", None)
     assert outcome.status == 1
     assert "Traceback" not in outcome.err
-    assert "no forward" in outcome.err
+    assert "failed: RuntimeError: no forward; its log: " in outcome.err
+    assert outcome.err.splitlines()[-1] == "ablate: 1 of 2 runs failed; the same command again trains the rest"
     states = {
         path.parent.name.split("-")[1]: json.loads(path.read_text())["status"]
         for path in (tmp_path / "runs").glob("*/result.json")
     }
-    assert states.get("identity") == "finished"
-    assert states.get("Half", "failed") == "failed"
+    assert states == {"identity": "finished", "Half": "failed"}
 
 
-def test_the_experiments_that_are_to_run_in_parallel_do(process):
-    # a default named in config.yaml would beat the experiment's own override, without a word
-    for experiment in ("quickstart", "depth"):
-        shown = process("ablate", f"+experiment={experiment}", "-c", "hydra", "--package", "hydra.launcher")
-        assert "ProcessLauncher" in shown.out, shown
+@pytest.mark.parametrize("experiment", ["quickstart", "depth", "precision"])
+def test_experiment_chooses_parallel_processes(experiment, ask):
+    # a launcher chosen in config.yaml would silently replace the experiment's
+    shown = ask(f"+experiment={experiment}", "-c", "hydra", "--package", "hydra.launcher")
+    assert "ProcessLauncher" in shown.out, shown
 
 
-@pytest.mark.parametrize(("words", "promise"), [((), "command again"), (("rerun=all",), "command without rerun=all")])
-def test_no_grid_promises_that_rerun_all_goes_on(resolve, words, promise):
-    record = Record(resolve(*words))
-    for outcome, what in ((Outcome(130, interrupted=True), "goes on"), (Outcome(1, "broken"), "runs what is left")):
-        with pytest.raises(GridError, match=f"the same {promise} {what}$"):
-            _report([record], [outcome], 1.0)
+@pytest.mark.parametrize(("words", "again"), [((), "command again"), (("rerun=all",), "command without rerun=all")])
+def test_advice_after_a_stopped_grid_leaves_out_rerun_all(record, words, again):
+    for outcome, verb in ((Outcome(130, interrupted=True), "resumes"), (Outcome(1, "broken"), "trains the rest")):
+        with pytest.raises(GridError, match=f"the same {again} {verb}$"):
+            _report([record(*words)], [outcome], 1.0)
