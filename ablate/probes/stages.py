@@ -1,8 +1,8 @@
-"""What is measured inside a network while it trains, as (name, value) pairs; what is computed stays as it is.
+"""Measurements inside a network while it trains, as (name, value) pairs. They change no result.
 
-`gate_openness/stageK` is the mean of 1 − g(x) over the images of an evaluation and the gates of stage K: the λ of
-[B] eq. 8, whose product decides what reaches the first units. `gradient/stageK` is the L2 norm of the loss's gradient
-by the weights of stage K, at the last step of the epoch.
+`gate_openness/stageK` is the mean of 1 − g(x) over the images of an evaluation and over the gates of stage K.
+`gradient/stageK` is the L2 norm of the loss's gradient with respect to the weights of stage K, at the last step of the
+epoch.
 
     ablate shortcut=gate probes=true
 """
@@ -18,14 +18,14 @@ from ablate.models.shortcuts import Gate
 
 
 class Probes:
-    """The probes of one net."""
+    """The probes of one network."""
 
     def __init__(self, network: Network) -> None:
         self.network, self.stages = network, list(network.stages)
         self.norms = torch.zeros(len(self.stages))
 
     def gradients(self) -> None:
-        """Take the norms of the gradients that lie in the parameters now. Does not wait for the device."""
+        """Compute the norms of the parameters' current gradients, without waiting for the device."""
         norms = []
         for stage in self.stages:
             gradients = [p.grad for p in stage.parameters() if p.grad is not None]
@@ -34,17 +34,17 @@ class Probes:
 
     @contextmanager
     def watch(self) -> Iterator[dict[str, float]]:
-        """Inside, gates are watched; what was measured is in the dictionary after it."""
+        """Measure the forward passes in this context; the dictionary holds the values after it."""
         measured: dict[str, float] = {}
         sums: dict[int, Tensor] = {}
         counts: dict[int, int] = {}
 
-        def see(stage: int, logits: Tensor) -> None:  # 1 - sigmoid(a) is sigmoid(-a), and exact near 1
+        def add(stage: int, logits: Tensor) -> None:  # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
             sums[stage] = sums.get(stage, 0.0) + torch.sigmoid(-logits.float()).sum()
             counts[stage] = counts.get(stage, 0) + logits.numel()
 
         hooks = [
-            gate.gate.register_forward_hook(lambda _module, _inputs, logits, stage=stage: see(stage, logits))
+            gate.gate.register_forward_hook(lambda _module, _inputs, logits, stage=stage: add(stage, logits))
             for stage, gate in self._gates()
         ]
         try:

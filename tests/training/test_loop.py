@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -136,3 +137,33 @@ def test_speed_is_of_training_steps_alone(resolve, start, monkeypatch):
 
     training.evaluate = evaluate
     assert training.train(NullObserver()).images_per_second == training.step.batches.size / 0.5
+
+
+PROBED = ("depth=8", "shortcut=gate", "epochs=3", "device=cpu")
+
+
+def numbers(recorder):
+    """All that a run's evaluations say, without the clock."""
+    return [replace(one, seconds=0, images_per_second=0) for one in recorder.evaluations]
+
+
+@pytest.fixture(scope="module")
+def probed(resolve, train):
+    return train(resolve(*PROBED, "probes=true"))
+
+
+def test_probes_change_no_weight_and_no_other_number(probed, resolve, train):
+    plain = train(resolve(*PROBED))
+    assert all(plain.weights[name].equal(value) for name, value in probed.weights.items())
+    assert [len(one.probes) for one in probed.evaluations] == [6, 6, 6]
+    assert [replace(one, probes=None) for one in numbers(probed)] == numbers(plain)
+
+
+# In the middle of an epoch, and at the end of one: after its gradients were measured, before its evaluation.
+@pytest.mark.parametrize(("stop", "evaluated"), [(30, 1), (20, 0)])
+def test_probed_run_that_is_stopped_and_resumed_measures_the_same(stop, evaluated, probed, resolve, train):
+    stopped = train(resolve(*PROBED, "probes=true"), stop=stop)
+    assert numbers(stopped) == numbers(probed)[:evaluated]
+    resumed = train(resolve(*PROBED, "probes=true"), resume=stopped.state)
+    assert numbers(resumed) == numbers(probed)[evaluated:]
+    assert all(resumed.weights[name].equal(value) for name, value in probed.weights.items())
