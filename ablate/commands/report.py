@@ -9,12 +9,14 @@ from ablate.base.terminal import console
 from ablate.commands import runs_arguments, warn
 
 EXAMPLES = """examples:
-  ablate report                                        all runs in results/runs, as a table
-  ablate report --experiment quickstart                those of one experiment, with what is missing
-  ablate report --experiment table1 --out report       and write tables, figures and report.html there
-  ablate report --pivot shortcut depth                 any grid by two keys
-  ablate report --where recipe.batch=64 --where seed=0 some of the runs
-  ablate report --baseline unit=basic                  another baseline for the differences"""
+  ablate report                                        the table of all runs in results/runs
+  ablate report --experiment quickstart                one experiment, with what is missing
+  ablate report --experiment table1 --out report       write tables, figures and report.html into report
+  ablate report --pivot shortcut depth                 also the median error by two keys
+  ablate report --where recipe.batch=64 --where seed=0 only some of the runs
+  ablate report --baseline unit=basic                  differences from another baseline"""
+WIDE = 260
+"""Columns of a table that is not printed on a terminal."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         metavar="KEY=VALUE",
         default="shortcut=identity",
-        help="the rows that differences are taken from (%(default)s)",
+        help="the rows from which differences are taken (%(default)s)",
     )
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the median error by two keys")
 
@@ -35,6 +37,7 @@ def main(options: argparse.Namespace) -> None:
 
     from ablate.report import formats, records, tables
     from ablate.report.aggregate import cells
+    from ablate.report.pivot import pivot
 
     key, equals, value = options.baseline.partition("=")
     if not equals:
@@ -43,26 +46,27 @@ def main(options: argparse.Namespace) -> None:
     runs = records.where(read.runs, options.where)
     study = cells(runs, (key, value))
     if not study.is_baseline.any() and options.baseline != "shortcut=identity":
-        raise AblateError(f"--baseline {options.baseline}: no cell is that, so there is nothing to compare with")
-    # A pipe has no width: a table that is cut there would be a loss.
+        raise AblateError(f"--baseline {options.baseline}: no row has this value, so there is nothing to compare with")
+    pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
-    terminal.width = terminal.width if terminal.is_terminal else 260
+    terminal.width = terminal.width if terminal.is_terminal else WIDE
     drawn, spared = formats.terminal(tables.words(study), terminal.width)
     terminal.print(drawn)
     for line in tables.notes(study):
         terminal.print(Text(line))
     if spared:
-        terminal.print(f"Not shown, for want of width: {', '.join(spared)}; --out FOLDER writes all.", markup=False)
-    pivot = tables.pivot(study, *options.pivot) if options.pivot else None
-    if pivot is not None:
-        terminal.print(formats.terminal(pivot, sys.maxsize)[0])
-    for sentence in read.unread:
+        terminal.print(f"Omitted on this narrow terminal: {', '.join(spared)}; --out FOLDER has all.", markup=False)
+    if pivoted is not None:
+        terminal.print(formats.terminal(pivoted, sys.maxsize)[0])
+    failed = runs[runs.state == "failed"]
+    reasons = [(str(reason or "").splitlines() or ["no reason given"])[0] for reason in failed.reason]
+    for sentence in (*read.unread, *(f"{run} failed: {why}" for run, why in zip(failed.path, reasons, strict=True))):
         warn("report", sentence)
-    for run in records.every(runs[runs.state == "failed"]):
-        reason = (str(run.reason or "").splitlines() or ["no reason given"])[0]
-        warn("report", f"{run.folder} failed: {reason}")
     if options.out:
-        from ablate.report.files import write
+        from ablate.report.files import PAGE, write
 
-        page = write(options.out, runs, study, pivot=pivot, experiment=options.experiment, unread=read.unread)
-        terminal.print(Text(f"Written: {options.out}; open {page}"), soft_wrap=True)
+        for sentence in write(
+            options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=read.unread
+        ):
+            warn("report", sentence)
+        terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)

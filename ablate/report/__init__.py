@@ -1,18 +1,8 @@
-"""Statistics, tables, figures and a page from records. Reads records alone, and never imports torch.
+"""From records to tables, figures and a page; imports no torch.
 
->>> import ablate.report
->>> runs = ablate.report.load("results/runs")           # a pandas DataFrame, one row a run
->>> runs.groupby("label").test_error.median()
+records   one row for each run
+aggregate one row for each cell: its seeds together, compared with a baseline (comparison, stats, published)
+tables    the main table as text, and its notes; papers: beside the published tables; pivot: by two keys
+figures   drawings of cells and of learning curves (curves)
+page      all of it as one HTML file; formats: a table as Markdown, CSV, LaTeX and HTML; files: writes them
 """
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-def load(path: str, experiment: str | None = None) -> "DataFrame":
-    """One row a run; the columns are those of `ablate.report.records.load`."""
-    from ablate.report import records  # pandas is imported when a table is wanted
-
-    return records.load(path, experiment)

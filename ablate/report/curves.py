@@ -1,11 +1,14 @@
-"""Learning curves from metrics.jsonl: what was read of each run, and the band of a cell's runs."""
+"""Learning curves from metrics.jsonl: the evaluations of each run, and the band of a cell's runs."""
 
-import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas
+
+from ablate.runs import layout
+from ablate.runs.record import read_metrics
 
 ERRORS = ("train_error", "test_error")
 
@@ -13,43 +16,35 @@ ERRORS = ("train_error", "test_error")
 def read_curves(folders: Iterable[Path]) -> tuple[pandas.DataFrame, list[str]]:
     """Every evaluation of the runs in `folders`: columns folder, step, epoch, train_error, test_error in percent.
 
-    And a sentence for each file of which something is left out: a line cut short, a number that is none. A folder
-    without metrics gives no rows.
+    And a sentence for each file with lines that are not valid evaluations and left out.
     """
     rows, sentences = [], []
     for folder in folders:
         try:
-            lines = (folder / "metrics.jsonl").read_bytes().splitlines()
-        except FileNotFoundError:
-            continue
+            lines, bad = read_metrics(folder)
         except OSError as error:
-            sentences.append(f"{folder / 'metrics.jsonl'} cannot be read: {error.strerror}; its curve is not drawn")
+            sentences.append(f"{folder / layout.METRICS} cannot be read: {error.strerror}; its curve is not drawn")
             continue
-        left = []
-        for number, line in enumerate(lines, 1):
-            try:
-                rows.append({"folder": folder.name, **_evaluation(line)})
-            except (ValueError, KeyError, TypeError, AttributeError):
-                left.append(number)
-        if left:
-            which = f"line {left[0]} is" if len(left) == 1 else f"{len(left)} lines, the first {left[0]}, are"
-            sentences.append(f"{folder / 'metrics.jsonl'}: {which} cut or not a number, and left out of its curve")
+        found = [evaluation for line in lines if (evaluation := _evaluation(line))]
+        rows += [{"folder": folder.name, **evaluation} for evaluation in found]
+        if left := len(bad) + len(lines) - len(found):
+            sentences.append(f"{folder / layout.METRICS}: {left} invalid line{'s' * (left > 1)} left out of its curve")
     return pandas.DataFrame(rows, columns=["folder", "step", "epoch", *ERRORS]), sentences
 
 
-def _evaluation(line: bytes) -> dict[str, float]:
-    read = json.loads(line)
-    found = {"step": int(read["step"]), "epoch": int(read["epoch"]), **{key: float(read[key]) for key in ERRORS}}
-    if not all(math.isfinite(value) and 0 <= value <= 100 for key, value in found.items() if key in ERRORS):
-        raise ValueError(line)
-    return found
+def _evaluation(line: dict[str, Any]) -> dict[str, float] | None:
+    try:
+        found = {"step": line["step"], "epoch": int(line["epoch"]), **{key: float(line[key]) for key in ERRORS}}
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if all(math.isfinite(found[key]) and 0 <= found[key] <= 100 for key in ERRORS) else None
 
 
 def band(curves: pandas.DataFrame, folders: Iterable[str]) -> pandas.DataFrame:
-    """Of the runs in `folders`, step by step: median, low and high (the extremes) of each error, and n.
+    """Of the runs in `folders`, at each step: median, low and high (the extremes) of each error, and n.
 
-    Columns step, n, then train_error, train_error_low, train_error_high and so on. It ends where the first run ended:
-    beyond it would be the median of the runs that went well.
+    Columns step, n, then train_error, train_error_low, train_error_high and so on. The band ends where the first run
+    ended: after that the median would be of the runs that went well.
     """
     names = set(folders)
     grouped = curves[curves.folder.isin(names)].groupby("step")
@@ -59,8 +54,7 @@ def band(curves: pandas.DataFrame, folders: Iterable[str]) -> pandas.DataFrame:
     return out[out.n == len(names)].reset_index()
 
 
-def thin(frame: pandas.DataFrame, most: int) -> Iterator[int]:
-    """Positions of at most `most` rows, evenly spread, the last among them."""
-    count = len(frame)
-    step = max(1, math.ceil(count / most))
-    return reversed(range(count - 1, -1, -step))
+def thin(frame: pandas.DataFrame, most: int) -> list[int]:
+    """Positions of at most `most` rows, evenly spread, the last row among them."""
+    step = max(1, math.ceil(len(frame) / most))
+    return list(range(len(frame) - 1, -1, -step))[::-1]

@@ -1,8 +1,6 @@
-"""The report as files: tables in each form, figures, the page. Each is replaced whole or not at all."""
+"""The report as files: tables in each form, figures, the page."""
 
-import hashlib
 import io
-import json
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,14 +11,20 @@ import pandas
 
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
-from ablate.base.terminal import is_terminal, say
-from ablate.report import figures, formats, svg, tables
+from ablate.base.terminal import is_terminal
+from ablate.report import figures, formats, pivot, published, tables
 from ablate.report.curves import read_curves
-from ablate.report.drawing import STYLE, Drawing
+from ablate.report.figures.drawing import STYLE, Drawing
+from ablate.report.figures.svg import inline
 from ablate.report.page import page
+from ablate.report.papers import papers
 
+PAGE = "report.html"
+GENERATOR = b'<meta name="generator" content="ablate">'
+"""Marks a page of this command; see templates/page.html."""
+FORMS, IMAGES = ("md", "tex", "html", "csv"), ("pdf", "svg", "png")
 MOST_COMPARISONS = 40
-"""Curves are drawn of so many cells: beyond that nobody looks, and the page is to open fast."""
+"""Comparisons whose curves are drawn, so that the page stays small."""
 
 
 def write(
@@ -31,119 +35,80 @@ def write(
     pivot: pandas.DataFrame | None,
     experiment: str | None,
     unread: list[str],
-) -> Path:
-    """Write all that `out` is to hold and give the page's path.
+) -> list[str]:
+    """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations.
 
-    Raises AblateError where it cannot be written, and, once all else is, where a file of these names is not this
-    command's own.
+    `out` is a new or empty folder, or one with an earlier report, which is replaced; other files in it stay. Raises
+    AblateError, with nothing changed, if it holds anything else, and if it cannot be written.
     """
     try:
-        folder = _Folder(out)
-        for name, content in _tables(runs, cells, pivot):
-            folder.write(name, content)
-        shown, said = _figures(folder, runs, cells)
-        for sentence in said:
-            say(f"ablate.report: {sentence}", error=True)
-        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *said])
-        folder.write("report.html", text.encode())
-        folder.settle()
-    except OSError as error:
-        raise AblateError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
-    return out / "report.html"
-
-
-class _Folder:
-    """What this command has written into a folder, and that alone is replaced or removed by it.
-
-    `written.json` has the names and hashes, so that a file of the same name that somebody else made, or has edited
-    since, is never lost.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self.out, self.memory = out, out / "written.json"
+        _check(out)
         (out / "figures").mkdir(parents=True, exist_ok=True)
-        self.now: dict[str, str] = {}
-        self.foreign: list[str] = []
-        try:
-            self.before: dict[str, str] = dict(json.loads(self.memory.read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
-            self.before = {}
-
-    def write(self, name: str, content: bytes) -> None:
-        path = self.out / name
-        if path.exists() and not self._own(name):
-            self.foreign.append(name)
-            return
-        write_whole(path, content)
-        self.now[name] = _hash(content)
-        write_whole(self.memory, json.dumps({**self.before, **self.now}, indent=1).encode(), durable=False)
-
-    def settle(self) -> None:
-        """Remove what an earlier report of another study left, so that nothing stands beside what it is not of.
-
-        Raises AblateError where something was left as it is.
-        """
-        for name in self.before.keys() - self.now.keys():
-            if self._own(name):
-                (self.out / name).unlink(missing_ok=True)
-        edited = {name: self.before[name] for name in self.foreign if name in self.before}
-        write_whole(self.memory, json.dumps({**edited, **self.now}, indent=1).encode())
-        if self.foreign:
-            names = ", ".join(str(self.out / name) for name in self.foreign)
-            raise AblateError(
-                f"not as this command left it, and so not touched: {names}; all else is written; move it away, or name "
-                "another folder with --out"
-            )
-
-    def _own(self, name: str) -> bool:
-        try:
-            return self.before.get(name) == _hash((self.out / name).read_bytes())
-        except FileNotFoundError:
-            return True
-        except IsADirectoryError:
-            return False
+        drawn, shown, left_out = _figures(runs, cells)
+        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *left_out])
+        # The page comes first: it marks the folder, should this process be killed.
+        files = {PAGE: text.encode(), **dict(_tables(runs, cells, pivot)), **drawn}
+        for name, content in files.items():
+            write_whole(out / name, content, durable=False)
+        for path in _former(out):
+            if str(path.relative_to(out)) not in files:
+                path.unlink()
+    except OSError as error:
+        raise AblateError(f"--out {out} cannot be written: {error.strerror}; use another folder") from error
+    return left_out
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+def _check(out: Path) -> None:
+    """Raise AblateError if `out` is a folder with files, and none of them is a page of this command."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not (out / PAGE).is_file() or GENERATOR not in (out / PAGE).read_bytes()[:1000]:
+        raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
+
+
+def _former(out: Path) -> Iterator[Path]:
+    """All files in `out` with a name that this command writes."""
+    names = ["table", "pivot", *(table.name for table in published.TABLES)]
+    for pattern in [f"{name}.{form}" for name in names for form in FORMS]:
+        yield from out.glob(pattern)
+    for pattern in [f"figures/{name}.{form}" for name in figures.NAMES for form in IMAGES]:
+        yield from out.glob(pattern)
 
 
 def _figures(
-    folder: _Folder, runs: pandas.DataFrame, cells: pandas.DataFrame
-) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """Write every figure; gives those of the page, and a sentence for each thing that is not drawn."""
+    runs: pandas.DataFrame, cells: pandas.DataFrame
+) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
+    """Every figure as files, those of the page, and a sentence for each thing that is not drawn."""
     pairs = list(figures.comparisons(cells))
-    left = len(pairs) - MOST_COMPARISONS
     wanted = {which for cell, base in pairs[:MOST_COMPARISONS] for which in (cell.cell, base.cell)}
-    curves, said = read_curves(runs[runs.cell.isin(wanted)].path)
-    if left > 0:
-        said.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {left} more are not drawn")
+    curves, left_out = read_curves(runs[runs.cell.isin(wanted)].path)
+    if more := len(pairs[MOST_COMPARISONS:]):
+        left_out.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {more} more are not drawn")
+    drawn: dict[str, bytes] = {}
     shown = []
-    with warnings.catch_warnings():  # a letter that the font lacks is a box, and no reason to alarm
+    with warnings.catch_warnings():  # matplotlib warns of each letter that the font lacks, and draws a box
         warnings.simplefilter("ignore", UserWarning)
         for name, drawing in figures.draw(cells, runs, curves):
             _progress(f"drawing {name}: {drawing.title}")
-            for kind in ("pdf", "svg", "png"):
-                folder.write(f"figures/{name}.{kind}", _saved(drawing, kind))
-            shown.append((svg.inline(drawing, name), drawing.title, drawing.caption))
+            drawn |= {f"figures/{name}.{kind}": _saved(drawing, kind) for kind in IMAGES}
+            shown.append((inline(drawing, name), drawing.title, drawing.caption))
     _progress("")
-    return shown, said
+    return drawn, shown, left_out
 
 
 def _tables(
-    runs: pandas.DataFrame, cells: pandas.DataFrame, pivot: pandas.DataFrame | None
+    runs: pandas.DataFrame, cells: pandas.DataFrame, pivoted: pandas.DataFrame | None
 ) -> Iterator[tuple[str, bytes]]:
-    notes = tables.notes(cells)
-    every = {"table": (tables.words(cells), "Error over seeds, by row.", notes)}
-    every |= {name: (table, caption, []) for name, (table, caption) in tables.papers(cells).items()}
-    if pivot is not None:
-        every["pivot"] = (pivot, tables.PIVOT, [])
-    for name, (table, caption, lines) in every.items():
-        below = "\n\n".join(formats.markdown_text(line) for line in lines or [caption])
+    made = {"table": (tables.words(cells), "Error over seeds, by row."), **papers(cells)}
+    if pivoted is not None:
+        made["pivot"] = (pivoted, pivot.CAPTION)
+    for name, (table, caption) in made.items():
+        notes = tables.notes(cells) if name == "table" else []
+        below = "\n\n".join(formats.markdown_text(line) for line in notes or [caption])
         yield f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode()
-        yield f"{name}.tex", formats.latex(table, " ".join([caption, *lines])).encode()
-        yield f"{name}.html", formats.html(table, caption, lines).encode()
-        yield f"{name}.csv", (formats.csv(cells) if name == "table" else table.to_csv(index=False)).encode()
+        yield f"{name}.tex", formats.latex(table, " ".join([caption, *notes])).encode()
+        yield f"{name}.html", formats.html(table, caption, notes).encode()
+        yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else table.to_csv(index=False)).encode()
     yield "runs.csv", formats.runs_csv(runs).encode()
 
 

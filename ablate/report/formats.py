@@ -1,4 +1,4 @@
-"""One table in many forms: terminal, Markdown, CSV, LaTeX, HTML. Names from outside are escaped in each."""
+"""A table as text for a terminal, Markdown, CSV, LaTeX and HTML. Names from outside are escaped in each."""
 
 import math
 import re
@@ -9,25 +9,15 @@ from jinja2 import Environment, PackageLoader
 from rich.table import Table
 from rich.text import Text
 
-from ablate.report.tables import BEST
+from ablate.report.tables import BEST, FROM_PUBLISHED
 
 LEFT = (
-    "shortcut",
-    "state",
-    "data",
-    "recipe",
-    "unit",
-    "verdict",
-    "case",
-    "remark",
-    "net",
-    "on shortcut",
-    "on F",
-    "Fig.",
+    *("shortcut", "state", "data", "recipe", "unit", "verdict", "evaluated on"),
+    *("case", "remark", "net", "on shortcut", "on F", "Fig.", "run as"),
 )
-SPARED = ("seconds", "parameters", BEST, "mean ± std", "p (Holm)", "less published", "state")
-"""What a narrow terminal does without, first to go first."""
-
+"""Columns of words, which are aligned to the left."""
+SPARED = ("seconds", "parameters", BEST, "mean ± std", "p (Holm)", FROM_PUBLISHED, "state")
+"""Columns that a narrow terminal omits, the first ones first."""
 PAGEFUL = 40
 """Rows that fit on a page of LaTeX."""
 
@@ -37,7 +27,7 @@ PAGES = Environment(
 
 
 def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:
-    """The table for a terminal of `width` columns, and the columns that it has no room for."""
+    """The table for a terminal of `width` columns, and the headings for which there is no space."""
     spared: list[str] = []
     for name in SPARED:
         if _width(table) <= width:
@@ -54,7 +44,7 @@ def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:
 
 
 def _width(table: pandas.DataFrame) -> int:
-    """Columns that the table takes where headings may wrap between words and cells may not."""
+    """The width of the table if headings are wrapped between words and cells are not."""
     wide = [
         max([*map(len, str(name).split()), *(len(str(value)) for value in table.iloc[:, at])])
         for at, name in enumerate(table.columns)
@@ -63,35 +53,44 @@ def _width(table: pandas.DataFrame) -> int:
 
 
 def markdown(table: pandas.DataFrame) -> str:
-    """A pipe table; what Markdown would take for structure is escaped."""
+    """A pipe table; characters with a meaning in Markdown are escaped."""
     rules = ["---" if name in LEFT else "--:" for name in table.columns]
     body = [[markdown_text(str(value)) for value in line] for line in [list(table.columns), *table.to_numpy().tolist()]]
     return "\n".join("| " + " | ".join(line) + " |" for line in [body[0], rules, *body[1:]]) + "\n"
 
 
-def csv(cells: pandas.DataFrame) -> str:
-    """The cells' numbers in full. A published 'fail' and an error that diverged are words: CSV has no infinity."""
+def markdown_text(text: str) -> str:
+    """Text without a meaning in Markdown."""
+    for mark in "\\|`*_<>[]&":
+        text = text.replace(mark, "\\" + mark)
+    return " ".join(text.split())
+
+
+def cells_csv(cells: pandas.DataFrame) -> str:
+    """The cells' numbers in full. CSV has no infinity: a published 'fail' and a diverged error are words."""
     frame = cells.drop(columns=["place", "config", "is_baseline", "baseline_cell"])
-    for column in ("parameters", "multiply_adds"):
-        frame[column] = frame[column].round().astype("Int64")
     for column in ("median", "minimum", "maximum", "published"):
         word = "fail" if column == "published" else "diverged"
         frame[column] = frame[column].astype(object).where(frame[column] != math.inf, word)
-    return frame.to_csv(index=False)
+    return _counts(frame, "parameters", "multiply_adds").to_csv(index=False)
 
 
 def runs_csv(runs: pandas.DataFrame) -> str:
-    """Every run, without the configurations, which config.yaml has."""
+    """Every run, without its configuration, which is in config.yaml."""
     frame = runs.drop(columns=["path", "config", "versions"])
-    for column in ("parameters", "multiply_adds", "steps"):
+    return _counts(frame, "parameters", "multiply_adds", "steps").to_csv(index=False)
+
+
+def _counts(frame: pandas.DataFrame, *columns: str) -> pandas.DataFrame:
+    for column in columns:
         frame[column] = frame[column].round().astype("Int64")
-    return frame.to_csv(index=False)
+    return frame
 
 
 def latex(table: pandas.DataFrame, caption: str) -> str:
-    """A whole document that compiles as it is; the table within it, booktabs, is what goes into a paper."""
+    """A document that compiles; the booktabs table in it is for a paper."""
     head = " & ".join(_latex(str(name)) for name in table.columns)
-    # {}, because a row that begins with [ or * would be taken for an argument of the \\ before it.
+    # {}, because LaTeX takes a [ or * at the start of a row as an argument of the \\ before it.
     rows = ["{}" + " & ".join(_latex(str(value)) for value in line) + r" \\" for line in table.to_numpy().tolist()]
     columns = "".join("l" if name in LEFT else "r" for name in table.columns)
     title = rf"\caption{{{_latex(caption)}}}"
@@ -105,33 +104,16 @@ def latex(table: pandas.DataFrame, caption: str) -> str:
             *(rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}}", r"\end{table}"),
         ]
     packages = "booktabs,longtable" if len(rows) > PAGEFUL else "booktabs,graphicx"
-    return "\n".join(
-        [
-            r"\documentclass{article}",
-            r"\usepackage[utf8]{inputenc}",
-            rf"\usepackage{{{packages}}}",
-            r"\begin{document}",
-            f"% From here to the end of the table: for your paper, which needs {packages.replace(',', ' and ')}.",
-            *table_lines,
-            r"\end{document}",
-            "",
-        ]
-    )
-
-
-def html(table: pandas.DataFrame, caption: str, notes: list[str]) -> str:
-    """A whole page with the table alone."""
-    columns = [(name, name in LEFT) for name in table.columns]
-    return PAGES.get_template("table.html").render(
-        columns=columns, rows=table.to_numpy().tolist(), caption=caption, notes=notes
-    )
-
-
-def markdown_text(text: str) -> str:
-    """Text of which Markdown takes nothing for structure."""
-    for mark in "\\|`*_<>[]&":
-        text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+    lines = [
+        r"\documentclass{article}",
+        r"\usepackage[utf8]{inputenc}",
+        rf"\usepackage{{{packages}}}",
+        r"\begin{document}",
+        f"% From here to the end of the table: for your paper, which needs {packages.replace(',', ' and ')}.",
+        *table_lines,
+        r"\end{document}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 LATEX = {
@@ -147,12 +129,13 @@ LATEX = {
     "−": "$-$",
     "–": "--",
     "σ": r"$\sigma$",
+    "Δ": r"$\Delta$",
     **{mark: "\\" + mark for mark in "&%$#_{}"},
 }
 
 
 def _latex(text: str) -> str:
-    """What LaTeX takes for structure is escaped; letters that its usual fonts lack are named by their code."""
+    """Characters with a meaning in LaTeX are escaped; letters that its usual fonts lack are given by their code."""
     text = " ".join(text.split())
     text = "".join(LATEX.get(c, c if _in_fonts(c) else f"[U+{ord(c):04X}]") for c in text)
     text = re.sub(r"(?<![\w.])-(?=\d)", "$-$", text)  # a minus, not a hyphen
@@ -160,7 +143,18 @@ def _latex(text: str) -> str:
 
 
 def _in_fonts(letter: str) -> bool:
-    """ASCII, and the letters of western Europe: a plain letter and its accent."""
+    """Whether it is ASCII or a letter of western Europe, that is a plain letter with an accent."""
     if letter.isascii():
         return letter.isprintable()
     return ord(letter) < 256 and letter.isalpha() and unicodedata.normalize("NFD", letter)[0].isascii()
+
+
+def html(table: pandas.DataFrame, caption: str, notes: list[str]) -> str:
+    """A page with only the table."""
+    return PAGES.get_template("table.html").render(table=html_table(table, caption), notes=notes)
+
+
+def html_table(table: pandas.DataFrame, caption: str) -> dict[str, object]:
+    """What the templates show of a table."""
+    columns = [(name, name in LEFT or at == 0) for at, name in enumerate(table.columns)]
+    return {"columns": columns, "rows": table.to_numpy().tolist(), "caption": caption}

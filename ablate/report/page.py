@@ -1,7 +1,8 @@
-"""One page that shows a study: a single HTML file that opens from disk and asks nobody for anything."""
+"""A study on one page: a single HTML file that opens from disk and loads nothing else."""
 
 import math
 import shlex
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +10,22 @@ import pandas
 from markupsafe import Markup
 
 from ablate.base.version import __version__
-from ablate.report import tables
-from ablate.report.aggregate import how
-from ablate.report.formats import LEFT, PAGES
-from ablate.report.records import every, flatten
+from ablate.report import tables, wording
+from ablate.report.aggregate import computed_on
+from ablate.report.formats import LEFT, PAGES, html_table
+from ablate.report.papers import papers
+from ablate.report.pivot import CAPTION
+from ablate.report.records import rows_of
+from ablate.runs.identity import EXCLUDED
+from ablate.runs.naming import flatten, within
 
-MOST_COMMANDS = 20
-TOLD = ("failed", "diverged", "interrupted", "stale", "running", "missing")
+MOST_COMMANDS, MOST_VALUES = 20, 12
+TROUBLES = ("failed", "diverged", "interrupted", "stale", "running", "missing")
+REASONS = {
+    "missing": "requested, but not started",
+    "stale": "no process trains it; run the same command again to resume",
+    "running": "in training",
+}
 
 
 def page(
@@ -27,25 +37,24 @@ def page(
     experiment: str | None,
     unread: list[str],
 ) -> str:
-    """The page's HTML. `figures`: the <svg>, the title and the caption of each; `unread`: a sentence for each record
-    that could not be read."""
-    table = tables.words(cells)
+    """The page's HTML. `figures`: the <svg>, title and caption of each; `unread`: a sentence for each unread record."""
+    columns = tables.columns(cells)
     return PAGES.get_template("page.html").render(
         title=experiment or "residual shortcuts",
         question=_question(cells),
-        counts=_counts(runs),
+        counts=[(count, state) for state in ("finished", *TROUBLES) if (count := int((runs.state == state).sum()))],
         setup=_setup(runs, cells),
-        columns=[(name, name in LEFT) for name in table.columns],
+        columns=[(column.heading, column.heading in LEFT) for column in columns],
         rows=[
             {
-                "words": list(zip(table.columns, line, _keys(cell, table.columns), strict=True)),
+                "cells": [(column.text(cell), _sort_key(column, cell)) for column in columns],
                 "runs": _runs(runs[runs.cell == cell.cell]),
             }
-            for line, cell in zip(table.to_numpy().tolist(), every(cells), strict=True)
+            for cell in rows_of(cells)
         ],
         notes=tables.notes(cells),
-        papers=[_plain(made, caption) for made, caption in tables.papers(cells).values()],
-        pivot=None if pivot is None else _plain(pivot, tables.PIVOT),
+        papers=[html_table(table, caption) for table, caption in papers(cells).values()],
+        pivot=None if pivot is None else html_table(pivot, CAPTION),
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
         troubles=_troubles(runs),
         unread=unread,
@@ -55,78 +64,41 @@ def page(
     )
 
 
-def _plain(table: pandas.DataFrame, caption: str) -> dict[str, Any]:
-    columns = [(name, name in LEFT or at == 0) for at, name in enumerate(table.columns)]
-    return {"columns": columns, "rows": table.to_numpy().tolist(), "caption": caption}
-
-
 def _question(cells: pandas.DataFrame) -> str:
     if cells.depth.nunique() > 1 and cells.shortcut.nunique() <= 3:
-        return (
-            "How does the test error of a network change with its depth, by what stands on the shortcut of each unit?"
-        )
+        return "How does the test error change with depth, for each shortcut?"
     if cells.unit.nunique() > 1 and cells.shortcut.nunique() == 1:
         return "What does the order of activations in the residual unit do to training?"
     return "What does h(x), the shortcut of every residual unit, do to training?"
 
 
-def _counts(runs: pandas.DataFrame) -> list[tuple[int, str]]:
-    counts = runs.state.value_counts()
-    return [(int(counts[state]), state) for state in ("finished", *TOLD) if counts.get(state)]
+def _sort_key(column: tables.Column, cell: Any) -> str:
+    """What a column sorts by; empty for its text. A diverged row comes last, a row without a number after it.
+
+    Keys are finite numbers: with a word such as inf among them the page would sort the whole column as text.
+    """
+    if column.key is None:
+        return ""
+    value = column.key(cell)
+    return "1e9" if math.isnan(value) else f"{min(value, 1e8):.12g}"
 
 
 def _setup(runs: pandas.DataFrame, cells: pandas.DataFrame) -> list[tuple[str, str]]:
-    """What all runs share, key by key, and what differs, with its values."""
+    """The settings of all runs, key by key, with the values of those that differ."""
     flat = [flatten(config) for config in cells.config]
-    left_out = {
-        "seed",
-        "results",
-        "experiment",
-        "rerun",
-        "dry_run",
-        "data.root",
-        "data.download",
-        "iterations",
-        "epochs",
-    }
-    keys = [
-        key
-        for key in dict.fromkeys(key for tree in flat for key in tree)
-        if key not in left_out and not key.startswith(("shortcut.", "checkpoint.")) and not key.endswith("_target_")
-    ]
+    hidden = ("shortcut", "seed", "iterations", "epochs", *EXCLUDED)
     out = [("shortcuts", ", ".join(dict.fromkeys(cells.shortcut)))]
-    for key in keys:
-        values = list(dict.fromkeys(str(tree.get(key)) for tree in flat))
-        if values != ["None"]:
-            out.append((key, ", ".join(values[:12]) + (", …" if len(values) > 12 else "")))
-    seeds = sorted(set(runs.seed))
-    return [*out, ("seeds", ", ".join(map(str, seeds[:12])) + (f", … ({len(seeds)})" if len(seeds) > 12 else ""))]
+    for key in dict.fromkeys(key for tree in flat for key in tree):
+        values = [str(tree.get(key)) for tree in flat]
+        if not within(key, hidden) and not key.endswith("_target_") and set(values) != {"None"}:
+            out.append((key, _listed(values)))
+    return [*out, ("seeds", _listed(map(str, sorted(runs.seed))))]
 
 
-def _keys(cell: Any, columns: Any) -> list[str]:
-    """By what each column sorts: numbers as such, a diverged row last, a row without the number after that.
-
-    All are finite: a word among them, as -inf, and the page sorts the whole column as text.
-    """
-    less = cell.median - cell.published
-    numbers = {
-        "n": cell.n,
-        "mean ± std": cell.mean,
-        tables.INTERVAL: cell.low,
-        "p (Holm)": cell.p_holm,
-        tables.BEST: cell.best_epoch,
-        "published": cell.published,
-        "less published": less if cell.same_setting and math.isfinite(less) else math.nan,
-        "depth": cell.depth,
-        "parameters": cell.parameters,
-        "seconds": cell.seconds,
-    }
-    keys = []
-    for name in columns:
-        value = cell.difference if name.startswith("less ") else cell.median if tables.LAST in name else None
-        value = numbers.get(name, value)
-        keys.append("" if value is None else "1e9" if math.isnan(value) else f"{min(value, 1e8):.12g}")
-    return keys
+def _listed(values: Iterable[str]) -> str:
+    unique = list(dict.fromkeys(values))
+    more = f", … ({len(unique)})" if len(unique) > MOST_VALUES else ""
+    return ", ".join(unique[:MOST_VALUES]) + more
 
 
 def _runs(group: pandas.DataFrame) -> list[dict[str, str]]:
@@ -134,50 +106,42 @@ def _runs(group: pandas.DataFrame) -> list[dict[str, str]]:
         {
             "seed": str(run.seed),
             "state": run.state,
-            "error": tables.number(run.test_error),
-            "best": tables.number(run.best_test_error),
-            "training": tables.number(run.train_error),
-            "seconds": tables.whole(run.seconds),
-            "computed": ", ".join(str(word) for word in (run.device, run.precision) if word),
+            "error": wording.number(run.test_error),
+            "best": wording.number(run.best_test_error),
+            "training": wording.number(run.train_error),
+            "seconds": wording.whole(run.seconds),
+            "computed": computed_on(run) if run.device else "",
             "folder": run.folder,
         }
-        for run in every(group.sort_values("seed"))
+        for run in rows_of(group.sort_values("seed"))
     ]
 
 
 def _troubles(runs: pandas.DataFrame) -> list[tuple[str, str, str]]:
-    """Runs that are not there or did not finish: what is wrong, the run, and the reason."""
-    told = []
-    for state in TOLD:
-        for run in every(runs[runs.state == state]):
-            reason = {
-                "missing": "it was asked for and has not begun",
-                "stale": "it began and nobody is at it; the same command again goes on",
-                "running": "it is being trained",
-            }.get(state) or (str(run.reason or "no reason given").splitlines()[0])
-            told.append((state, run.folder, reason))
-    return told
+    """State, folder and reason of each run that is missing or did not finish."""
+    return [
+        (state, run.folder, REASONS.get(state) or str(run.reason or "no reason given").splitlines()[0])
+        for state in TROUBLES
+        for run in rows_of(runs[runs.state == state])
+    ]
 
 
 def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
-    ended = runs[runs.started.notna()]
+    ended = runs[runs.started.notna() & runs.ended.notna()]
     out = []
     if len(ended):
-        commits = [f"{c[:12]}{' with changes' if changed else ''}" for c, changed in
-                   dict.fromkeys(zip(ended.commit.fillna("no checkout"), ended.changed, strict=True))]  # fmt: skip
-        out.append(("source", ", ".join(commits)))
-        names = dict.fromkeys(name for versions in ended.versions for name in versions)
-        for name in names:
-            out.append((name, ", ".join(dict.fromkeys(str(v[name]) for v in ended.versions if name in v))))
-        out.append(("computed on", "; ".join(dict.fromkeys(how(run) for run in every(ended)))))
-        out.append(("trained", f"{ended.started.min()} to {ended.ended.dropna().max()} (UTC)"))
+        commits = zip(ended.commit.fillna("no checkout"), ended.changed, strict=True)
+        out.append(("source", _listed(f"{commit[:12]}{' with changes' * changed}" for commit, changed in commits)))
+        for name in dict.fromkeys(name for versions in ended.versions for name in versions):
+            out.append((name, _listed(versions[name] for versions in ended.versions if name in versions)))
+        out.append(("computed on", "; ".join(dict.fromkeys(computed_on(run) for run in rows_of(ended)))))
+        out.append(("trained", f"{ended.started.min()} to {ended.ended.max()} (UTC)"))
         out.append(("time in runs", f"{ended.seconds.sum() / 3600:.2f} hours"))
-    out.append(("this page", f"ablate {__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}"))
-    return out
+    return [*out, ("this page", f"ablate {__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}")]
 
 
 def _commands(runs: pandas.DataFrame) -> list[str]:
-    """What was typed, each once; the rest are said to be more."""
+    """The command lines of the runs, each once."""
     commands = list(dict.fromkeys(command for command in runs.command if command))
     more = len(commands) - MOST_COMMANDS
-    return commands[:MOST_COMMANDS] + ([f"# and {more} more: the column command of runs.csv"] if more > 0 else [])
+    return commands[:MOST_COMMANDS] + ([f"# and {more} more: see the column command of runs.csv"] if more > 0 else [])

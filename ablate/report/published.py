@@ -1,4 +1,4 @@
-"""The published tables, row by row as they are printed, and which run of ours each row is.
+"""The published tables, row by row as printed, and which of our runs each row corresponds to.
 
 [A] He et al. 2016, arXiv:1512.03385, Table 6. [B] He et al. 2016, arXiv:1603.05027, Table 1 (median of 5 runs) and
 Table 2. Errors in percent on the CIFAR-10 test set.
@@ -14,10 +14,10 @@ FAIL = 20.0
 
 @dataclass(frozen=True)
 class Published:
-    """One published row: `error` in percent, infinite for 'fail'. `parameters` are those that the row fixes,
-    `option` what it does where the shape changes.
+    """One published row: `error` in percent, infinite for 'fail'.
 
-    `printed` is what the paper's table says before the error, column by column.
+    `parameters` are the shortcut's that the row fixes, `option` is the shortcut where the shape changes, and `printed`
+    are the columns of the paper's table before the error.
     """
 
     shortcut: str
@@ -31,15 +31,15 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A published table: its name for files, what it shows, its first columns and its rows in the paper's order."""
+class Table:
+    """A published table: its name in file names, its title, its first columns and its rows in the paper's order."""
 
     name: str
     title: str
     headings: tuple[str, ...]
     rows: list[Published]
     varies: tuple[str, ...]
-    """The keys in which its rows differ; all else is alike within a table."""
+    """The keys in which its rows differ; all others are equal within a table."""
 
 
 def _row(shortcut: str, error: float, *printed: str, **parameters: float | bool) -> Published:
@@ -71,7 +71,7 @@ ORDERS = {
     "relu_only_preactivation": ("ReLU-only pre-activation", "Fig. 4d", 6.71, 5.91),
     "full_preactivation": ("full pre-activation", "Fig. 4e", 6.37, 5.46),
 }
-"""By unit, in the paper's order: case, figure, error of ResNet-110, and of ResNet-164, which has bottleneck units."""
+"""By unit, in the paper's order: case, figure, errors of ResNet-110 and of ResNet-164, which has bottleneck units."""
 
 
 def _order(unit: str, case: str, figure: str, depth: int, error: float) -> Published:
@@ -97,28 +97,28 @@ TABLE_6 = [
         (1202, 7.93, "19.4 M"),
     )
 ]
-EVERY = [*TABLE_1, *TABLE_2, *TABLE_6]
-LAYOUTS = [
-    Layout(
+ROWS = [*TABLE_1, *TABLE_2, *TABLE_6]
+TABLES = [
+    Table(
         "table1",
         "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs",
         ("case", "on shortcut", "on F", "remark"),
         TABLE_1,
         ("shortcut",),
     ),
-    Layout(
+    Table(
         "table2",
         "[B] Table 2: activation orders, CIFAR-10",
         ("case", "Fig.", "depth"),
         TABLE_2,
         ("unit", "depth", "shortcut.option"),
     ),
-    Layout("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6, ("depth",)),
+    Table("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6, ("depth",)),
 ]
 
 
 def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -> bool:
-    """Whether a run's network is that of a published row, whatever it was trained on."""
+    """Whether a run's network is that of a published row, on any data and by any recipe."""
     shortcut, unit = config["shortcut"], config["unit"]
     return (
         all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
@@ -129,30 +129,30 @@ def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -
     )
 
 
-def own_depth(configs: list[dict[str, Any]]) -> bool:
-    """Whether each run of a study stands beside the published network of its own depth, or all beside [B] Table 1.
+def by_own_depth(configs: list[dict[str, Any]]) -> bool:
+    """Whether each run is compared with the published network of its own depth, or all runs with [B] Table 1.
 
-    One rule for a whole study: beside 6.97 of 56 layers, 6.91 of 110 would look like the better one.
+    A study uses one rule for all its runs: the 6.97 of 56 layers next to the 6.91 of 110 would mislead.
     """
-    candidates = [config for config in configs if any(is_row(config, row, any_depth=True) for row in EVERY)]
+    candidates = [config for config in configs if any(is_row(config, row, any_depth=True) for row in ROWS)]
     depths = {config["depth"] for config in configs}
-    return len(depths) > 1 or all(any(is_row(config, row) for row in EVERY) for config in candidates)
+    return len(depths) > 1 or all(any(is_row(config, row) for row in ROWS) for config in candidates)
 
 
 def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
     """The published row of a run's network, of its own depth or else the first, and its place in the papers' order.
 
-    Whether the two settings are the same, `same_setting` says.
+    `same_setting` checks whether the run was also trained as in the paper.
     """
-    rows = [row for row in EVERY if is_row(config, row, any_depth=True)]
+    rows = [row for row in ROWS if is_row(config, row, any_depth=True)]
     if not rows:
-        return None, len(EVERY)
+        return None, len(ROWS)
     exact = next((row for row in rows if row.depth == config["depth"]), None)
-    return exact if own_depth else rows[0], EVERY.index(rows[0])
+    return exact if own_depth else rows[0], ROWS.index(rows[0])
 
 
 def same_setting(config: dict[str, Any], row: Published) -> bool:
-    """Whether a run is what the paper ran: its depth, data, unit and whole recipe."""
+    """Whether a run has the setting of the paper: depth, data, unit and the whole recipe."""
     recipe = config["recipe"]
     return (
         is_row(config, row)

@@ -1,8 +1,8 @@
-"""Statistics over seeds: intervals, paired differences, and what can be told apart with how many seeds.
+"""Statistics over seeds: intervals, paired differences, correction for several rows, and power.
 
-Pure functions on arrays whose last axis is the seeds; randomness comes in as a Generator. A quantity that would not
-keep its promise is NaN: fewer seeds than `STUDENT_FROM` or `BOOTSTRAP_FROM`, or seeds that all gave the same number
-and so show no spread. results/statistics.md has what the promises are worth, by simulation.
+Pure functions on arrays whose last axis is the seeds. A quantity that cannot be given is NaN: there are fewer seeds
+than `STUDENT_FROM`, or all seeds gave the same number and show no spread. `make simulate` measures the coverage of the
+intervals and the error rates of the tests (results/statistics.md).
 """
 
 import numpy
@@ -13,12 +13,9 @@ Array = NDArray[numpy.float64]
 
 CONFIDENCE = 0.95
 STUDENT_FROM = 3
-"""Seeds for Student's t. At 2 its interval is 12.7 standard errors either way: true, and of no use."""
-BOOTSTRAP_FROM = 5
-"""Seeds for the bootstrap: with fewer, too few different resamples exist for a 95 % interval."""
-RESAMPLES = 2000
+"""Seeds for Student's t. With 2 its interval is 12.7 standard errors either way: correct, but of no use."""
 GRAIN = 1e-9
-"""Percent: errors are counts, so what differs by less differs by rounding alone."""
+"""Percent. Errors are counts, so a smaller difference is rounding."""
 
 
 def student_interval(values: Array) -> tuple[Array, Array]:
@@ -31,36 +28,11 @@ def student_interval(values: Array) -> tuple[Array, Array]:
     return mean - half, mean + half
 
 
-def bootstrap_interval(values: Array, rng: numpy.random.Generator) -> tuple[Array, Array]:
-    """The bootstrap-t 95 % interval of the mean of values (..., n), resampling seeds alone: low and high, each (...).
-
-    The studentised bootstrap (Efron 1979; Hall 1988) and not the percentile or BCa interval, which at 5 seeds cover
-    the truth 84 times in 100 and need 50 to come near 95 (results/statistics.md).
-    """
-    n, mean = values.shape[-1], values.mean(-1)
-    low, high = _none(mean), _none(mean)
-    if n < BOOTSTRAP_FROM:
-        return low, high
-    error = _standard_error(values)
-    for at in numpy.ndindex(mean.shape):  # one study at a time: each has resamples of its own
-        drawn = values[at][rng.integers(0, n, (RESAMPLES, n))]
-        centred = drawn.mean(-1) - mean[at]
-        centred = numpy.where(numpy.abs(centred) > GRAIN, centred, 0.0)
-        with numpy.errstate(divide="ignore", invalid="ignore"):  # one value n times shows no spread: t is infinite
-            t = centred / numpy.nan_to_num(_standard_error(drawn))
-        t = numpy.sort(numpy.where(numpy.isnan(t), 0.0, t))
-        tail = int(RESAMPLES * (1 - CONFIDENCE) / 2)
-        ends = mean[at] - t[RESAMPLES - 1 - tail] * error[at], mean[at] - t[tail] * error[at]
-        if numpy.isfinite(ends).all():
-            low[at], high[at] = ends
-    return low, high
-
-
 def paired_difference(values: Array, baseline: Array) -> tuple[Array, Array, Array, Array]:
-    """Of values (..., n) less baseline (..., n), seed by seed: mean difference, its 95 % interval, two-sided p.
+    """Of values (..., n) minus baseline (..., n), paired by seed: mean, its 95 % interval, two-sided p.
 
-    Student's paired t-test. Differences that are all zero have p = 1; all alike and not zero, they show no spread
-    and have no p.
+    Student's paired t-test. If all differences are zero, p is 1; if they are all equal but not zero, they show no
+    spread and there is no p.
     """
     difference = values - baseline
     low, high = student_interval(difference)
@@ -74,7 +46,7 @@ def paired_difference(values: Array, baseline: Array) -> tuple[Array, Array, Arr
 
 
 def holm(p: Array) -> Array:
-    """p-values (..., m) corrected for being m of them (Holm 1979); NaN stays NaN and does not count."""
+    """p-values (..., m) corrected for m tests (Holm 1979); NaN stays NaN and is not counted."""
     order = numpy.argsort(p, -1)  # NaN last
     counted = (~numpy.isnan(p)).sum(-1, keepdims=True)
     factor = counted - numpy.arange(p.shape[-1])
@@ -86,23 +58,23 @@ def holm(p: Array) -> Array:
 
 
 def power(difference: float, spread: float, seeds: int, rows: int = 1) -> float:
-    """The chance that a paired t-test over `seeds` seeds, at 5 % corrected for `rows` rows, tells a true difference.
+    """The power of a paired t-test over `seeds` seeds, at 5 % corrected for `rows` rows, for a true difference.
 
-    `spread` is the standard deviation over seeds of each of the two rows, which are taken to be independent: their
-    difference has sqrt(2) times it. Noncentral t. Of `rows` rows Holm's most demanding step is taken, so the chance
-    is that or better.
+    `spread` is the standard deviation over seeds of each of the two rows, which are taken as independent: their
+    difference has sqrt(2) times it. Noncentral t. The level is that of Holm's first step, so the power is this or
+    higher.
     """
     df = seeds - 1
     shift = abs(difference) / (spread * numpy.sqrt(2)) * numpy.sqrt(seeds)
     critical = stats.t.ppf(1 - (1 - CONFIDENCE) / rows / 2, df)
-    told = stats.nct.sf(critical, df, shift)
-    # scipy's noncentral t gives NaN far out alone, where the chance is 0 or 1; the other side's tail underflows to it.
-    told = float(shift > critical) if numpy.isnan(told) else told
-    return float(told + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
+    upper = stats.nct.sf(critical, df, shift)
+    # scipy's noncentral t is NaN only far out, where the probability is 0 or 1; the lower tail underflows to NaN.
+    upper = float(shift > critical) if numpy.isnan(upper) else upper
+    return float(upper + numpy.nan_to_num(stats.nct.cdf(-critical, df, shift)))
 
 
 def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: int = 1, most: int = 100_000) -> int:
-    """The fewest seeds, `STUDENT_FROM` or more, with which `power` is `chance` or more; `most` + 1 if beyond it."""
+    """The fewest seeds, at least `STUDENT_FROM`, whose `power` is at least `chance`; `most` + 1 if more than `most`."""
     low, high = STUDENT_FROM - 1, STUDENT_FROM
     while power(difference, spread, high, rows) < chance:
         low, high = high, 2 * high
@@ -115,7 +87,7 @@ def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: in
 
 
 def _standard_error(values: Array) -> Array:
-    """Of the mean, (...); NaN where all seeds gave the same."""
+    """Of the mean, (...); NaN if all seeds gave the same."""
     n = values.shape[-1]
     error = values.std(-1, ddof=1) / numpy.sqrt(n)
     return numpy.where(numpy.ptp(values, -1) > GRAIN, error, numpy.nan)

@@ -1,270 +1,151 @@
-"""The tables of a study, as text that a person reads: data frames of words whose columns are the headings."""
+"""The main table of a study as text, one row for each cell, and the notes under it."""
 
 import json
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pandas
 
-from ablate.base.errors import AblateError
-from ablate.report import stats
-from ablate.report.aggregate import NOT_OF_A_CELL, SETTINGS, labels, without
-from ablate.report.published import LAYOUTS, Layout, Published, is_row, same_setting
-from ablate.report.records import every, said
+from ablate.report import stats, wording
+from ablate.report.keys import SETTINGS
+from ablate.report.records import rows_of
+from ablate.report.wording import NONE
 from ablate.runs.identity import identity
 
-NONE = "–"
-PIVOT = "Median error over seeds, percent, last epoch."
 LAST = "error, last epoch (median)"
-BEST = "best epoch (flatters)"
+BEST = "best epoch (optimistic)"
 INTERVAL = "95 % interval of the mean"
+FROM_PUBLISHED = "Δ vs published"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, the text of a row, and the number that the row sorts by, if it has one."""
+
+    heading: str
+    text: Callable[[Any], str]
+    key: Callable[[Any], float] | None = None
+    optional: bool = False
+    """Left out if no row has a text."""
+
+
+def columns(cells: pandas.DataFrame) -> list[Column]:
+    """The columns of the main table: only settings that differ, and optional ones that have something to show."""
+    last, optional = LAST, []
+    if cells.evaluated_on.nunique() > 1:
+        optional = [Column("evaluated on", lambda cell: cell.evaluated_on)]
+    else:
+        last = f"{cells.evaluated_on.iloc[0]} {LAST}"
+    found = [
+        Column("shortcut", lambda cell: cell.label),
+        *(_setting(key) for key in SETTINGS if cells[key].nunique() > 1),
+        *optional,
+        Column("n", lambda cell: str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}", lambda c: c.n),
+        Column(last, wording.error, lambda cell: cell.median),
+        Column("verdict", lambda cell: cell.verdict, optional=True),
+        Column("mean ± std", wording.mean, lambda cell: cell.mean),
+        Column(INTERVAL, lambda cell: wording.interval(cell.low, cell.high), lambda cell: cell.low, optional=True),
+        Column(_from_baseline(cells), wording.difference, lambda cell: cell.difference, optional=True),
+        Column("p (Holm)", lambda cell: wording.p_value(cell.p_holm), lambda cell: cell.p_holm, optional=True),
+        Column(BEST, lambda cell: wording.number(cell.best_epoch), lambda cell: cell.best_epoch),
+        Column("published", lambda c: wording.published(c.published), lambda cell: cell.published, optional=True),
+        Column(FROM_PUBLISHED, lambda cell: wording.signed(from_published(cell)), from_published, optional=True),
+        Column("parameters", lambda cell: wording.whole(cell.parameters), lambda cell: cell.parameters),
+        Column("seconds", lambda cell: wording.whole(cell.seconds), lambda cell: cell.seconds),
+        Column("state", lambda cell: cell.state, optional=True),
+    ]
+    if (cells.common <= 1).all():
+        found = [column for column in found if column.heading not in ("verdict", _from_baseline(cells))]
+    rows = rows_of(cells)
+    return [col for col in found if not col.optional or any(col.text(row) not in ("", NONE) for row in rows)]
 
 
 def words(cells: pandas.DataFrame) -> pandas.DataFrame:
-    """The main table, one row a cell: only the settings that differ, only the columns that say something."""
-    vary = [key for key in SETTINGS if cells[key].nunique() > 1]
-    against = cells.attrs["baseline"]
-    mixed = cells.evaluated_on.nunique() > 1
-    last = LAST if mixed else f"{cells.evaluated_on.iloc[0]} {LAST}"
-    rows = []
-    for row in every(cells):
-        compared = not row.is_baseline and row.common > 0
-        rows.append(
-            {
-                "shortcut": row.label,
-                **{key: str(getattr(row, key)) for key in vary},
-                **({"evaluated on": row.evaluated_on} if mixed else {}),
-                "n": str(row.n) if row.n == row.seeds else f"{row.n} of {row.seeds}",
-                last: error(row),
-                "verdict": row.verdict,
-                "mean ± std": _mean(row),
-                INTERVAL: between(row.low, row.high),
-                f"less {against}": _difference(row) if compared else NONE,
-                "p (Holm)": _p(row.p_holm),
-                BEST: number(row.best_epoch),
-                "published": published(row.published),
-                "less published": signed(row.median - row.published) if row.same_setting else NONE,
-                "parameters": whole(row.parameters),
-                "seconds": whole(row.seconds),
-                "state": row.state,
-            }
-        )
-    table = pandas.DataFrame(rows)
-    if (cells.common <= 1).all():
-        table = table.drop(columns=["verdict", f"less {against}"])
-    optional = (INTERVAL, "p (Holm)", f"less {against}", "verdict", "published", "less published", "state")
-    empty = [key for key in optional if key in table and not table[key].str.strip(NONE).any()]
-    return table.drop(columns=empty)
+    """The main table as text; its columns are the headings."""
+    found = columns(cells)
+    rows = [[column.text(cell) for column in found] for cell in rows_of(cells)]
+    return pandas.DataFrame(rows, columns=[column.heading for column in found])
+
+
+def _setting(key: str) -> Column:
+    number = (lambda cell: float(cell.depth)) if key == "depth" else None
+    return Column(key, lambda cell: str(getattr(cell, key)), number)
+
+
+def _from_baseline(cells: pandas.DataFrame) -> str:
+    key, value = cells.attrs["key"], cells.attrs["baseline"]
+    return f"Δ vs {value}" if key == "shortcut" else f"Δ vs {key}={value}"
+
+
+def from_published(cell: Any) -> float:
+    """The median minus the published error; NaN in another setting than the published one, or if either failed."""
+    difference = cell.median - cell.published if cell.same_setting else math.nan
+    return difference if math.isfinite(difference) else math.nan
 
 
 def notes(cells: pandas.DataFrame) -> list[str]:
-    """What must stand under the table for its numbers to be read rightly."""
+    """What a reader has to know to read the table correctly."""
     shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
     lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
     if cells.low.notna().any():
         lines.append(
-            f"Interval: Student's t over seeds, from {stats.STUDENT_FROM} seeds; fewer are too few. It holds the mean "
-            "95 times in 100 where errors are near normal over seeds; where now and then a run goes badly, 93 times or "
-            f"less. The bootstrap's (bootstrap-t, from {stats.BOOTSTRAP_FROM} seeds) stands in the CSV."
+            f"Interval of the mean: Student's t over seeds, from {stats.STUDENT_FROM} seeds. Its coverage is 95 % if "
+            "errors are nearly normal over seeds, and 93 % or less if they are skewed, as when some runs go badly."
         )
     if tested := int(cells.p_holm.notna().sum()):
         lines.append(
-            f"Differences and verdicts: paired t-test over common seeds, p corrected for {tested} rows (Holm); "
-            "'not separable' says that these seeds do not tell the two apart, not that they are the same. "
-            "A difference's interval is at 95 % for its row alone, so it may leave out 0 where the verdict, which "
-            "answers for all rows at once, does not tell them apart."
+            f"Verdict and Δ: paired t-test over common seeds, p corrected for {tested} row{'s' * (tested > 1)} (Holm). "
+            "'Not separable' means that these seeds do not separate the row from its baseline, not that the two are "
+            "equal. The interval of Δ has 95 % coverage for its row alone, so it can exclude 0 although the corrected "
+            "test does not separate the row."
         )
+    return [*lines, *_baseline_notes(cells), *_published_notes(cells), *_run_notes(cells)]
+
+
+def _shared(cells: pandas.DataFrame, key: str) -> str:
+    """A setting with the same name in all rows, and whether all that it contains is the same too."""
+    contents = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
+    return f"{key} {cells[key].iloc[0]}" + (" (except as a row's name says)" if len(contents) > 1 else "")
+
+
+def _baseline_notes(cells: pandas.DataFrame) -> list[str]:
+    lines = []
     if len(several := sorted(set(cells.baseline) - {""})) > 1:
         lines.append(
-            f"Rows have different baselines, all else being alike: {', '.join(several)}; the CSV has each row's."
+            f"Rows have different baselines, with all other settings equal: {', '.join(several)}; see the CSV."
         )
-    if len(cells) > 1 and (alone := cells[cells.baseline == ""].label.tolist()):
-        key, value = cells.attrs["key"], cells.attrs["baseline"]
-        which = "No row is" if len(alone) == len(cells) else f"For {len(alone)} of {len(cells)} rows no row is"
+    if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
+        which = "any row" if alone == len(cells) else f"{alone} of {len(cells)} rows"
         lines.append(
-            f"{which} {key}={value} with all else alike: nothing to compare with; --baseline KEY=VALUE names another."
+            f"No baseline for {which}: no row has {cells.attrs['key']}={cells.attrs['baseline']} with all other "
+            "settings equal; --baseline KEY=VALUE chooses another."
         )
-    if cells.published.notna().any():
-        sources = " and ".join(sorted(set(cells.source) - {""}))
-        lines.append(f"Published: {sources}, CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016).")
-        if not cells.same_setting[cells.published.notna()].all():
-            lines.append(
-                "Not every row was measured in the published setting (its depth, CIFAR-10, 64,000 iterations): "
-                "there compare the order of the rows, not the values."
-            )
+    return lines
+
+
+def _published_notes(cells: pandas.DataFrame) -> list[str]:
+    if not cells.published.notna().any():
+        return []
+    sources = " and ".join(sorted(set(cells.source) - {""}))
+    lines = [f"Published: {sources}, CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016)."]
+    if not cells.same_setting[cells.published.notna()].all():
+        lines.append(
+            "Not every row has the published setting (its depth, CIFAR-10, 64,000 iterations): compare the order of "
+            "the rows, not the values."
+        )
+    return lines
+
+
+def _run_notes(cells: pandas.DataFrame) -> list[str]:
+    lines = []
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")
     if cells.mixed.any():
         lines.append("Seeds of one row were computed on different devices, in different precisions or thread counts.")
     if (cells.n <= 1).all():
-        lines.append("One seed a row: single runs swing, so small differences say nothing.")
+        lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
         lines.append("Some rows were evaluated on images held out of the training set, not on the test set.")
     return lines
-
-
-def _shared(cells: pandas.DataFrame, key: str) -> str:
-    """A setting that has one name in all rows, and whether it is the same below that name."""
-    whole = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
-    return f"{key} {cells[key].iloc[0]}" + (" but for what their names say" if len(whole) > 1 else "")
-
-
-def paper(cells: pandas.DataFrame, layout: Layout) -> tuple[pandas.DataFrame, str] | None:
-    """A published table with what was measured beside it, and its caption; None where fewer than two rows were.
-
-    Every row of the paper stands in it, in the paper's order; one that was not run says so, and one that was run in
-    two ways stands there twice. Its rows are alike in all that they are not about; of several such sets the one in
-    the published setting is taken, then the one of the paper's depth, then the one with most rows. The difference is
-    given in the published setting alone.
-    """
-    any_depth = "depth" not in layout.varies
-    sets: dict[str, dict[int, list[Any]]] = {}
-    for cell in every(cells):
-        for at, row in enumerate(layout.rows):
-            if is_row(cell.config, row, any_depth=any_depth):
-                sets.setdefault(without(cell.config, *layout.varies), {}).setdefault(at, []).append(cell)
-    rank = {
-        key: (
-            sum(same_setting(cell.config, layout.rows[at]) for at, row in found.items() for cell in row),
-            sum(cell.depth == layout.rows[at].depth for at, row in found.items() for cell in row),
-            len(found),
-        )
-        for key, found in sets.items()
-        if len(found) > 1
-    }
-    if not rank:
-        return None
-    found = sets[max(rank, key=lambda key: rank[key])]
-    lines = [(row, cell) for at, row in enumerate(layout.rows) for cell in found.get(at, [None])]
-    rows = [
-        {
-            **dict(zip(layout.headings, row.printed, strict=True)),
-            "published": published(row.error),
-            "ours (median)": error(cell) if cell else "not run",
-            "run as": cell.label if cell else NONE,
-            "n": str(cell.n) if cell else NONE,
-            INTERVAL: between(cell.low, cell.high) if cell else NONE,
-            "less published": _less(cell, row) if cell else NONE,
-        }
-        for row, cell in lines
-    ]
-    table = pandas.DataFrame(rows)
-    empty = [key for key in (INTERVAL, "less published") if not table[key].str.strip(NONE).any()]
-    if all(len(row) == 1 for row in found.values()):
-        empty.append("run as")
-    return table.drop(columns=empty), f"{layout.title}. Ours: {_setting(next(iter(found.values()))[0], layout)}."
-
-
-def _less(cell: Any, row: Published) -> str:
-    return signed(cell.median - row.error) if same_setting(cell.config, row) else NONE
-
-
-def _setting(cell: Any, layout: Layout) -> str:
-    recipe = cell.config["recipe"]
-    length = f"{recipe['iterations']:,} iterations" if recipe["iterations"] else f"{recipe['epochs']} epochs"
-    words = [f"data {cell.data}", f"recipe {cell.recipe} of {length}, batch {recipe['batch']}"]
-    if "depth" not in layout.varies:
-        words.append(f"depth {cell.depth}")
-    if cell.evaluated_on != "test":
-        words.append(f"evaluated on {cell.evaluated_on} images")
-    return ", ".join(words)
-
-
-def papers(cells: pandas.DataFrame) -> dict[str, tuple[pandas.DataFrame, str]]:
-    """The published tables that the study has two rows or more of, by name."""
-    return {layout.name: made for layout in LAYOUTS if (made := paper(cells, layout))}
-
-
-def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
-    """The median error by two keys of the configuration, say 'shortcut' and 'depth'.
-
-    Raises AblateError where a key is unknown or where two cells would fall on one place of the table.
-    """
-    for key in (rows, columns):
-        if key.split(".")[0] in NOT_OF_A_CELL:
-            raise AblateError(
-                f"--pivot: {key} is not what tells rows apart: name another key, as shortcut or recipe.batch"
-            )
-    found: dict[tuple[Any, ...], Any] = {}
-    for label, cell in zip(labels(cells, rows, columns), every(cells), strict=True):
-        at = tuple(label if key == "shortcut" else said(cell.config, key) for key in (rows, columns))
-        for key, value in zip((rows, columns), at, strict=True):
-            if value is None:
-                raise AblateError(
-                    f"--pivot: the cell {cell.label} has no key {key!r}; keys are dotted, as recipe.batch"
-                )
-        if at in found:
-            other = found[at].config
-            differ = [
-                key
-                for key in (*cell.config, "shortcut")
-                if key != "seed" and said(cell.config, key) != said(other, key)
-            ]
-            raise AblateError(
-                f"--pivot {rows} {columns}: two cells are {at[0]} and {at[1]}; choose among them with --where KEY=VALUE"
-                + (f", KEY being one of {', '.join(sorted(set(differ) - {rows, columns}))}" if differ else "")
-            )
-        found[at] = cell
-    table: dict[str, list[str]] = {rows: _order(at[0] for at in found)}
-    for column in _order(at[1] for at in found):
-        cells_there = [found.get((row, column)) for row in table[rows]]
-        table[column if column != rows else f"{column} "] = [
-            "not run"
-            if cell is None
-            else error(cell) + ("" if cell.n == cell.seeds else f" ({cell.n} of {cell.seeds})")
-            for cell in cells_there
-        ]
-    return pandas.DataFrame(table)
-
-
-def _order(values: Any) -> list[str]:
-    """Each once: numbers by size, words as they come."""
-    each = list(dict.fromkeys(values))
-    try:
-        return sorted(each, key=float)
-    except ValueError:
-        return each
-
-
-def error(row: Any) -> str:
-    """A cell's headline: its median error, or that there is none and why."""
-    if math.isnan(row.median):
-        return row.state.split()[0] if row.state else NONE
-    if row.outcome == "diverged":
-        return "diverged"
-    return f"fail ({row.median:.2f})" if row.outcome else f"{row.median:.2f}"
-
-
-def published(value: float) -> str:
-    return NONE if math.isnan(value) else "fail" if value == math.inf else f"{value:.2f}"
-
-
-def number(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else NONE
-
-
-def whole(value: float) -> str:
-    return f"{value:,.0f}" if math.isfinite(value) else NONE
-
-
-def between(low: float, high: float) -> str:
-    return NONE if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
-
-
-def _mean(row: Any) -> str:
-    return number(row.mean) + (f" ± {row.std:.2f}" if math.isfinite(row.std) else "")
-
-
-def _difference(row: Any) -> str:
-    if math.isnan(row.difference):
-        return NONE
-    within = "" if math.isnan(row.difference_low) else f" [{row.difference_low:+z.2f}, {row.difference_high:+z.2f}]"
-    return signed(row.difference) + within
-
-
-def signed(value: float) -> str:
-    return f"{value:+z.2f}" if math.isfinite(value) else NONE
-
-
-def _p(value: float) -> str:
-    return NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3g}"

@@ -1,35 +1,33 @@
-"""The planner's command."""
+"""`ablate power`: how many seeds separate two errors."""
 
 import pytest
 
-from ablate.commands.power import main
+
+def test_seeds_that_separate_6_61_from_6_91(ask):
+    outcome = ask("power", "6.61", "6.91", "--spread", "0.16")
+    assert outcome.status == 0
+    assert outcome.out.startswith("7 seeds per row separate 6.61 from 6.91 in 80 of 100 studies")
+    assert next(line for line in outcome.out.splitlines() if line.endswith("<- requested")).split()[0] == "7"
 
 
-def test_it_says_how_many_seeds_tell_6_61_from_6_91(capsys):
-    assert main(["6.61", "6.91", "--spread", "0.16"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("7 seeds a row tell 6.61 from 6.91 in 80 of 100 studies")
-    assert next(line for line in said.splitlines() if line.endswith("<- asked for")).split()[0] == "7"
-
-
-def test_the_spread_seen_is_pooled_over_the_rows_that_train(write, capsys, tmp_path):
+def test_spread_is_pooled_over_the_rows_that_train(write, ask, tmp_path):
     for seed, error in enumerate([5.0, 7.0]):  # variance 2, one degree of freedom
         write(f"seed={seed}", test_error=error)
     for seed, error in enumerate([4.0, 6.0, 8.0]):  # variance 4, two
         write("shortcut=gate", f"seed={seed}", test_error=error)
     for seed, error in enumerate([40.0, 90.0]):  # fails, and is left out
         write("shortcut=none", f"seed={seed}", test_error=error)
-    assert main(["6", "7", "--runs", str(tmp_path / "runs")]) == 0
-    said = capsys.readouterr().out
-    assert f"spread over seeds {(10 / 3) ** 0.5:.2f} (pooled over identity at depth 20 1.41, gate" in said
-    assert "bias_init=-6 at depth 20 2.00, in" in said
+    outcome = ask("power", "6", "7", "--runs", str(tmp_path / "runs"))
+    assert outcome.status == 0
+    assert f"spread over seeds {(10 / 3) ** 0.5:.2f} (pooled over identity at depth 20 1.41, gate" in outcome.out
+    assert "bias_init=-6 at depth 20 2.00, in" in outcome.out
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
         (["6.6", "6.6", "--spread", "1"], 2, "no number of seeds"),
-        (["6.6", "660", "--spread", "1"], 2, "percents from 0 to 100"),
+        (["6.6", "660", "--spread", "1"], 2, "percent, from 0 to 100"),
         (["6", "7", "--spread", "0"], 2, "above 0"),
         (["6", "7", "--spread", "nan"], 2, "above 0"),
         (["6", "7", "--spread", "1", "--chance", "80"], 2, "between 0 and 1"),
@@ -37,14 +35,17 @@ def test_the_spread_seen_is_pooled_over_the_rows_that_train(write, capsys, tmp_p
         (["6", "7", "--runs", "nowhere"], 1, "nowhere"),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, status, words, capsys):
-    assert main(arguments) == status
-    said = capsys.readouterr().err
-    assert words in said
-    assert len(said.splitlines()) == 1
+def test_wrong_request_is_one_sentence(arguments, status, words, ask):
+    outcome = ask("power", *arguments)
+    assert outcome.status == status
+    assert words in outcome.err
+    assert len(outcome.err.splitlines()) == 1
 
 
-def test_one_seed_a_row_shows_no_spread(write, capsys, tmp_path):
-    write("seed=0", test_error=5.0)
-    assert main(["6", "7", "--runs", str(tmp_path / "runs")]) == 1
-    assert "give --spread" in capsys.readouterr().err
+@pytest.mark.parametrize("errors", [[5.0], [5.0, 5.0]])
+def test_rows_without_spread_are_one_sentence(errors, write, ask, tmp_path):
+    for seed, error in enumerate(errors):
+        write(f"seed={seed}", test_error=error)
+    outcome = ask("power", "6", "7", "--runs", str(tmp_path / "runs"))
+    assert outcome.status == 1
+    assert "give --spread" in outcome.err

@@ -1,4 +1,4 @@
-"""Learning curves from files as runs, kills and editors leave them."""
+"""Learning curves from metrics.jsonl, whole or damaged."""
 
 import json
 
@@ -15,18 +15,18 @@ def line(step, test, train=1.0):
 
 @pytest.fixture
 def folder(tmp_path):
-    def make(name, text):
+    def make(name, *lines):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "metrics.jsonl").write_text(text)
+        (tmp_path / name / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
         return tmp_path / name
 
     return make
 
 
-def test_a_whole_file_is_read_and_nothing_is_said(folder):
-    curves, said = read_curves([folder("a", line(10, 50.0) + "\n" + line(20, 40.0) + "\n")])
+def test_whole_file_is_read_without_a_warning(folder):
+    curves, warnings = read_curves([folder("a", line(10, 50.0), line(20, 40.0))])
     assert list(curves.test_error) == [50.0, 40.0]
-    assert said == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize(
@@ -43,26 +43,36 @@ def test_a_whole_file_is_read_and_nothing_is_said(folder):
         line(20, 40.0).replace("40.0", "null"),
     ],
 )
-def test_what_is_cut_or_no_number_is_left_out_and_said(bad, folder):
-    curves, said = read_curves([folder("a", line(10, 50.0) + "\n" + bad + "\n" + line(30, 30.0) + "\n")])
+def test_invalid_line_is_left_out_with_a_warning(bad, folder):
+    curves, (warning,) = read_curves([folder("a", line(10, 50.0), bad, line(30, 30.0))])
     assert list(curves.step) == [10, 30]
-    assert len(said) == 1
-    assert "line 2" in said[0]
+    assert "1 invalid line left out" in warning
 
 
-def test_a_folder_without_metrics_is_no_curve(tmp_path):
-    curves, said = read_curves([tmp_path])
+def test_invalid_lines_are_counted(folder):
+    _, (warning,) = read_curves([folder("a", "", line(20, 140.0), line(30, 30.0))])
+    assert "2 invalid lines left out" in warning
+
+
+def test_line_that_is_still_being_written_is_ignored(folder):
+    path = folder("a", line(10, 50.0))
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write(line(20, 40.0)[:30])
+    curves, warnings = read_curves([path])
+    assert list(curves.step) == [10]
+    assert warnings == []
+
+
+def test_folder_without_metrics_has_no_curve(tmp_path):
+    curves, warnings = read_curves([tmp_path])
     assert len(curves) == 0
-    assert said == []
+    assert warnings == []
     assert list(band(curves, ["a"]).columns)[:2] == ["step", "n"]
 
 
-def test_the_band_is_the_median_and_the_extremes_of_each_step(folder):
+def test_band_is_the_median_and_the_extremes_at_each_step(folder):
     tests = {"a": [50.0, 30.0], "b": [60.0, 20.0], "c": [40.0, 10.0]}
-    folders = [
-        folder(name, "".join(line(10 * at, t) + "\n" for at, t in enumerate(values, 1)))
-        for name, values in tests.items()
-    ]
+    folders = [folder(name, *(line(10 * at, t) for at, t in enumerate(values, 1))) for name, values in tests.items()]
     found = band(read_curves(folders)[0], tests)
     assert found[["step", "n", "test_error", "test_error_low", "test_error_high"]].to_numpy().tolist() == [
         [10, 3, 50.0, 40.0, 60.0],
@@ -70,17 +80,17 @@ def test_the_band_is_the_median_and_the_extremes_of_each_step(folder):
     ]
 
 
-def test_the_band_ends_where_the_first_run_ended(folder):
+def test_band_ends_where_the_first_run_ended(folder):
     ends = {"a": 3, "b": 2, "c": 3}
-    folders = [folder(name, "".join(line(10 * at, 50.0) + "\n" for at in range(1, n + 1))) for name, n in ends.items()]
+    folders = [folder(name, *(line(10 * at, 50.0) for at in range(1, n + 1))) for name, n in ends.items()]
     read, _ = read_curves(folders)
     assert list(band(read, ends).step) == [10, 20]
     assert len(band(read, [*ends, "diverged before it was evaluated"])) == 0
 
 
-def test_thinning_keeps_the_end():
+def test_thinning_keeps_the_last_row():
     frame = pandas.DataFrame({"x": range(101)})
-    kept = list(thin(frame, 10))
+    kept = thin(frame, 10)
     assert kept[-1] == 100
     assert len(kept) <= 10
-    assert list(thin(frame.head(3), 10)) == [0, 1, 2]
+    assert thin(frame.head(3), 10) == [0, 1, 2]

@@ -1,5 +1,6 @@
-"""One table in many forms: what a name may hold, and what each form must escape."""
+"""A table as Markdown, CSV, LaTeX, HTML and for a terminal: what each form escapes and omits."""
 
+import csv
 import html.parser
 import io
 import re
@@ -10,9 +11,10 @@ import pandas
 import pytest
 from rich.console import Console
 
-from ablate.report import formats
+from ablate.report import formats, records
 
-NASTY = r"a&b_c$d%e#f{g}h~i^j\k<script>alert(1)</script>|l'm\"n é 中 −1 ±2"
+needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
+NASTY = r"a&b_c$d%e#f{g}h~i^j\k<script>alert(1)</script>|l'm\"n é 中 −1 ±2 Δ"
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def table():
     )
 
 
-# What a LaTeX manual says of each mark that means something to it.
+# How LaTeX writes the characters that have a meaning in it.
 WRITTEN = {
     **{mark: rf"\{mark}" for mark in "&%$#_{}"},
     "~": r"\textasciitilde{}",
@@ -36,7 +38,7 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("mark", WRITTEN)
-def test_every_mark_of_latex_is_written_as_itself_in_heading_cell_and_caption(mark):
+def test_latex_escapes_heading_cell_and_caption(mark):
     text = formats.latex(pandas.DataFrame({f"h{mark}h": [f"a{mark}b"]}), f"c{mark}d")
     written = WRITTEN[mark]
     lines = text.splitlines()
@@ -45,7 +47,7 @@ def test_every_mark_of_latex_is_written_as_itself_in_heading_cell_and_caption(ma
     assert rf"\caption{{c{written}d}}" in lines
 
 
-def test_latex_has_the_structure_of_a_booktabs_table(table):
+def test_latex_is_a_booktabs_table(table):
     text = formats.latex(table, "5 % & more")
     for rule in (
         r"\toprule",
@@ -62,6 +64,7 @@ def test_latex_has_the_structure_of_a_booktabs_table(table):
     assert r"\caption{5 \% \& more}" in text
     assert r"\textless{}script\textgreater{}" in body[0]
     assert "[U+4E2D]" in body[0]
+    assert r"$\Delta$" in body[0]
     assert "$-$1.50" in body[1]
     depth = 0
     for mark in re.findall(r"(?<!\\)[{}]", text.replace(r"\\", "")):
@@ -70,20 +73,33 @@ def test_latex_has_the_structure_of_a_booktabs_table(table):
     assert depth == 0
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: the structure alone is checked")
-def test_latex_compiles_as_it_is(table, tmp_path):
-    (tmp_path / "table.tex").write_text(formats.latex(table, NASTY))
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "table.pdf").stat().st_size > 1000
+@pytest.fixture
+def compile_latex(tmp_path):
+    def make(table, caption):
+        (tmp_path / "table.tex").write_text(formats.latex(table, caption))
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert (tmp_path / "table.pdf").stat().st_size > 1000
+        return done.stdout
+
+    return make
 
 
-def test_html_shows_the_name_and_runs_nothing_of_it(table):
+@needs_latex
+def test_latex_compiles(table, compile_latex):
+    compile_latex(table, NASTY)
+
+
+@needs_latex
+@pytest.mark.parametrize("rows", [4, 90])
+def test_latex_of_odd_names_and_of_many_rows_compiles(rows, compile_latex):
+    names = ["a", "[x]", "*", "[2pt]"] + [f"row {number}" for number in range(rows - 4)]
+    log = compile_latex(pandas.DataFrame({"shortcut": names, "n": ["5"] * rows}), "c")
+    assert "too large" not in log
+
+
+def test_html_escapes_names(table):
     text = formats.html(table, NASTY, [NASTY])
 
     class Reader(html.parser.HTMLParser):
@@ -102,14 +118,14 @@ def test_html_shows_the_name_and_runs_nothing_of_it(table):
     assert reader.tags.count("td") == 6
 
 
-def test_markdown_keeps_its_columns(table):
+def test_markdown_has_one_column_per_heading(table):
     lines = formats.markdown(table).splitlines()
     assert len(lines) == 4
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
     assert lines[1] == "| --- | --: | --: |"
 
 
-def test_a_narrow_terminal_loses_whole_columns_and_says_which():
+def test_narrow_terminal_omits_whole_columns():
     table = pandas.DataFrame(
         {"shortcut": ["identity"], "test error": ["5.00"], "seconds": ["30"], "parameters": ["852,730"]}
     )
@@ -121,22 +137,25 @@ def test_a_narrow_terminal_loses_whole_columns_and_says_which():
 
 
 @pytest.mark.parametrize("name", [r"a\[/b]", ":x: y", "[red]a[/red]", "[/]", "a\\"])
-def test_a_terminal_takes_no_name_for_markup_or_a_picture(name):
+def test_terminal_shows_markup_and_emoji_codes_as_text(name):
     console = Console(file=io.StringIO(), width=80)
     console.print(formats.terminal(pandas.DataFrame({name: [name]}), 80)[0])
     assert console.file.getvalue().count(name) == 2
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here: the structure alone is checked")
-@pytest.mark.parametrize("rows", [4, 90])
-def test_latex_of_odd_names_and_of_many_rows_compiles_without_a_word(rows, tmp_path):
-    names = ["a", "[x]", "*", "[2pt]"] + [f"row {number}" for number in range(rows - 4)]
-    (tmp_path / "table.tex").write_text(formats.latex(pandas.DataFrame({"shortcut": names, "n": ["5"] * rows}), "c"))
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "too large" not in done.stdout
+def test_csv_has_full_numbers_and_words_for_infinity(study):
+    cells = study({"seed=0": [1 / 3], "shortcut=none": [None]})
+    trained, diverged = csv.DictReader(io.StringIO(formats.cells_csv(cells)))
+    assert float(trained["median"]) == pytest.approx(1 / 3, rel=1e-12)
+    assert trained["parameters"] == "75002"
+    assert (diverged["median"], diverged["published"]) == ("diverged", "fail")
+    assert not {"inf", "nan"} & {value.lower() for row in (trained, diverged) for value in row.values()}
+
+
+def test_runs_csv_has_one_row_per_run(seeds, tmp_path):
+    seeds("", [5.0, None], steps=460)
+    rows = list(csv.DictReader(io.StringIO(formats.runs_csv(records.load(tmp_path / "runs")))))
+    assert sorted((row["seed"], row["state"], row["test_error"], row["steps"]) for row in rows) == [
+        ("0", "finished", "5.0", "460"),
+        ("1", "diverged", "", "460"),
+    ]

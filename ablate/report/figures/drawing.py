@@ -1,18 +1,18 @@
-"""What every figure is drawn with: its style, its palette, its axes, and marks that know their words."""
+"""What all figures share: style, palette, axes, and marks that carry a text for the page."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
+import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-# Okabe and Ito's palette, which the colour-blind can tell apart; black first, for the baseline.
+# Okabe and Ito's palette, which is safe for colour-blind readers; black first, for the baseline.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)), (0, (8, 3)))
-TRAINING = ("--", ":")
 GREY = "#767676"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LONGEST = 44
@@ -30,14 +30,13 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ablate",
     "savefig.bbox": "tight",
-    # A dollar sign in somebody's own name is a dollar sign, and not the start of a formula.
-    "text.parse_math": False,
+    "text.parse_math": False,  # a dollar sign in a name does not start a formula
 }
 
 
 @dataclass
 class Drawing:
-    """A figure, what it says in words, and `tips`: for each of its groups of marks, the words of each mark."""
+    """A figure with its title and caption, and `tips`: for each group of marks, the text of each mark."""
 
     figure: Figure
     title: str
@@ -45,7 +44,7 @@ class Drawing:
     tips: dict[str, list[str]] = field(default_factory=dict)
 
     def points(self, axes: Axes, x: Any, y: Any, words: list[str], **style: Any) -> None:
-        """Marks that the page shows `words` for; with no style they are there for that alone."""
+        """Marks for which the page shows `words`; without a style they are invisible."""
         style = style or {"s": 60, "alpha": 0.0}
         name = f"tip{len(self.tips)}"
         axes.scatter(x, y, gid=name, **style)
@@ -53,12 +52,12 @@ class Drawing:
 
 
 def short(text: str) -> str:
-    """A name that leaves a figure its room; the words of its marks have it whole."""
+    """A name cut to the space that a figure has; the texts of its marks have it in full."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]:
-    """Make axis x or y a logarithmic one of percents that holds all of `values`, with round ticks; gives its ends."""
+    """Make axis x or y a logarithmic axis of percent that holds all `values`, with round ticks; returns its limits."""
     finite = [value for value in values if numpy.isfinite(value)] or [1.0, 100.0]
     bottom = max(TICKS[0], min(finite) / 1.4)
     top = min(115.0, max(1.4 * max(finite), 4 * bottom))
@@ -76,7 +75,12 @@ def blank(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def legend_above(axes: Axes, columns: int) -> None:
-    """Where it hides no data."""
+    """A legend outside the axes, where it covers no data."""
     axes.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, handletextpad=0.4, columnspacing=1.2
     )
+
+
+def error_label(cells: pandas.DataFrame) -> str:
+    """The label of an axis of errors."""
+    return f"{'test' if (cells.evaluated_on == 'test').all() else 'validation'} error, last epoch (%)"

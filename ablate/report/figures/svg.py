@@ -1,10 +1,12 @@
-"""A figure as SVG that stands inside a page: it takes the page's colours, and each mark knows its words."""
+"""A figure as an SVG element of the page: it follows the page's colours, and its marks carry their texts."""
 
 import io
 import re
 from xml.etree import ElementTree
 
-from ablate.report.drawing import COLOURS, STYLE, Drawing
+import matplotlib
+
+from ablate.report.figures.drawing import COLOURS, STYLE, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)
@@ -12,9 +14,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 
 def inline(drawing: Drawing, name: str) -> str:
-    """One <svg> element. Its ids begin with `name`, so that several stand on one page."""
-    import matplotlib
-
+    """One <svg> element. Its ids begin with `name`, so that the ids of several figures on a page differ."""
     file = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         drawing.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -22,7 +22,7 @@ def inline(drawing: Drawing, name: str) -> str:
     for metadata in root.findall(f"{{{SVG}}}metadata"):
         root.remove(metadata)
     for tip, words in drawing.tips.items():
-        _tell(root, tip, words)
+        _add_tips(root, tip, words)
     for element in root.iter():
         for key, value in element.attrib.items():
             if key == "id":
@@ -38,10 +38,10 @@ def inline(drawing: Drawing, name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _tell(root: ElementTree.Element, tip: str, words: list[str]) -> None:
-    """Give each mark of the group `tip` its words, in the order of its points.
+def _add_tips(root: ElementTree.Element, tip: str, words: list[str]) -> None:
+    """Give each mark of the group `tip` its text, in the order of its points.
 
-    matplotlib writes one <use> a mark, or where that is shorter, its <path>.
+    matplotlib writes a mark as <use>, or as <path> where that is shorter.
     """
     group = root.find(f".//*[@id='{tip}']")
     if group is None:
@@ -55,7 +55,7 @@ def _tell(root: ElementTree.Element, tip: str, words: list[str]) -> None:
 
 
 def _themed(value: str) -> str:
-    """Colours by name, so that a dark page can lighten them; black is the page's own ink."""
+    """Colours as CSS variables, which a dark page makes lighter; black is the colour of the page's text."""
     value = value.replace("#000000", "currentColor")
     for number, colour in enumerate(COLOURS[1:], 1):
         value = re.sub(rf"(?<=[: ]){colour}", f"var(--c{number}, {colour})", value)

@@ -1,0 +1,85 @@
+"""The published tables with our measurements beside them."""
+
+from typing import Any
+
+import pandas
+
+from ablate.report import wording
+from ablate.report.keys import without
+from ablate.report.published import TABLES, Published, Table, is_row, same_setting
+from ablate.report.records import rows_of
+from ablate.report.tables import FROM_PUBLISHED, INTERVAL
+from ablate.report.wording import NONE
+
+OURS = "ours (median)"
+
+
+def papers(cells: pandas.DataFrame) -> dict[str, tuple[pandas.DataFrame, str]]:
+    """The published tables of which the study has at least two rows, by name, each with its caption."""
+    return {table.name: made for table in TABLES if (made := paper(cells, table))}
+
+
+def paper(cells: pandas.DataFrame, table: Table) -> tuple[pandas.DataFrame, str] | None:
+    """A published table with our errors, and its caption; None if fewer than two of its rows were run.
+
+    All rows of the paper are in it, in the paper's order: one that was not run says so, one that was run in two ways
+    is there twice. Our cells are equal in all keys in which the paper's rows do not differ. If there are several such
+    sets of cells, one is chosen: by its number of cells in the published setting, then at the paper's depth, then by
+    its number of rows.
+    """
+    found = _best_set(cells, table)
+    if found is None:
+        return None
+    rows = [
+        {
+            **dict(zip(table.headings, row.printed, strict=True)),
+            "published": wording.published(row.error),
+            **_ours(cell, row),
+        }
+        for at, row in enumerate(table.rows)
+        for cell in found.get(at, [None])
+    ]
+    frame = pandas.DataFrame(rows)
+    empty = [key for key in (INTERVAL, FROM_PUBLISHED) if (frame[key] == NONE).all()]
+    if all(len(row) == 1 for row in found.values()):
+        empty.append("run as")
+    return frame.drop(columns=empty), f"{table.title}. Ours: {_setting(next(iter(found.values()))[0], table)}."
+
+
+def _best_set(cells: pandas.DataFrame, table: Table) -> dict[int, list[Any]] | None:
+    """Our cells by the number of the table's row."""
+    sets: dict[str, dict[int, list[Any]]] = {}
+    for cell in rows_of(cells):
+        for at, row in enumerate(table.rows):
+            if is_row(cell.config, row, any_depth="depth" not in table.varies):
+                sets.setdefault(without(cell.config, *table.varies), {}).setdefault(at, []).append(cell)
+
+    def rank(found: dict[int, list[Any]]) -> tuple[int, int, int]:
+        pairs = [(cell, table.rows[at]) for at, row in found.items() for cell in row]
+        published = sum(same_setting(cell.config, row) for cell, row in pairs)
+        return published, sum(cell.depth == row.depth for cell, row in pairs), len(found)
+
+    return max((found for found in sets.values() if len(found) > 1), key=rank, default=None)
+
+
+def _ours(cell: Any | None, row: Published) -> dict[str, str]:
+    if cell is None:
+        return {OURS: "not run", **dict.fromkeys(("run as", "n", INTERVAL, FROM_PUBLISHED), NONE)}
+    return {
+        OURS: wording.error(cell),
+        "run as": cell.label,
+        "n": str(cell.n),
+        INTERVAL: wording.interval(cell.low, cell.high),
+        FROM_PUBLISHED: wording.signed(cell.median - row.error) if same_setting(cell.config, row) else NONE,
+    }
+
+
+def _setting(cell: Any, table: Table) -> str:
+    recipe = cell.config["recipe"]
+    length = f"{recipe['iterations']:,} iterations" if recipe["iterations"] else f"{recipe['epochs']} epochs"
+    words = [f"data {cell.data}", f"recipe {cell.recipe} of {length}, batch {recipe['batch']}"]
+    if "depth" not in table.varies:
+        words.append(f"depth {cell.depth}")
+    if cell.evaluated_on != "test":
+        words.append(f"evaluated on {cell.evaluated_on} images")
+    return ", ".join(words)

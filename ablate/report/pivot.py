@@ -1,0 +1,61 @@
+"""The median error by two keys of the configuration, such as shortcut and depth."""
+
+from typing import Any
+
+import pandas
+
+from ablate.base.errors import AblateError
+from ablate.report import wording
+from ablate.report.keys import check_key, labels, typed
+from ablate.report.records import rows_of
+
+CAPTION = "Median error over seeds, percent, last epoch."
+
+
+def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
+    """A table of text with one row for each value of `rows` and one column for each value of `columns`.
+
+    Raises AblateError if a cell lacks a key, or if two cells have the same place in the table.
+    """
+    for key in (rows, columns):
+        check_key("--pivot", key)
+    found: dict[tuple[str | None, ...], Any] = {}
+    for label, cell in zip(labels(cells, rows, columns), rows_of(cells), strict=True):
+        place = tuple(label if key == "shortcut" else typed(cell.config, key) for key in (rows, columns))
+        if None in place:
+            key = (rows, columns)[place.index(None)]
+            raise AblateError(f"--pivot: {cell.label} has no key {key!r}; keys are dotted, as in recipe.batch")
+        if place in found:
+            raise _collision((rows, columns), place, cell.config, found[place].config)
+        found[place] = cell
+    across = {column: column if column != rows else f"{column} " for column in _order(at[1] for at in found)}
+    return pandas.DataFrame(
+        [
+            {rows: row, **{heading: _text(found.get((row, column))) for column, heading in across.items()}}
+            for row in _order(at[0] for at in found)
+        ]
+    )
+
+
+def _collision(keys: tuple[str, str], place: Any, config: dict[str, Any], other: dict[str, Any]) -> AblateError:
+    differing = sorted(key for key in {*config} - {"seed", *keys} if typed(config, key) != typed(other, key))
+    where = f", where KEY is one of {', '.join(differing)}" if differing else ""
+    return AblateError(
+        f"--pivot {' '.join(keys)}: two cells have the values {place[0]} and {place[1]}; select one with "
+        f"--where KEY=VALUE{where}"
+    )
+
+
+def _text(cell: Any | None) -> str:
+    if cell is None:
+        return "not run"
+    return wording.error(cell) + ("" if cell.n == cell.seeds else f" ({cell.n} of {cell.seeds})")
+
+
+def _order(values: Any) -> list[str]:
+    """Each value once: numbers by size, words in the order of the rows."""
+    unique = list(dict.fromkeys(values))
+    try:
+        return sorted(unique, key=float)
+    except ValueError:
+        return unique

@@ -1,0 +1,85 @@
+"""The report's command line: what it prints, and what a wrong request gets."""
+
+from dataclasses import asdict
+
+import pytest
+
+
+@pytest.fixture
+def report(ask, tmp_path):
+    """Runs `ablate report` on what was written."""
+    return lambda *arguments: ask("report", str(tmp_path / "runs"), *arguments)
+
+
+def refused(outcome, status, *words):
+    assert outcome.status == status, outcome
+    assert len(outcome.err.splitlines()) == 1, outcome.err
+    for word in words:
+        assert word in outcome.err
+
+
+def test_report_imports_no_torch_and_writes_nothing_by_default(write, process, no_torch, tmp_path):
+    write("seed=0", test_error=5.0)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = process("ablate", "report", "runs", path=no_torch)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "identity" in outcome.out
+    assert "5.00" in outcome.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_table_notes_and_pivot_are_printed_and_files_written(write, report, tmp_path):
+    write("seed=0", test_error=5.0)
+    outcome = report("--pivot", "shortcut", "depth", "--out", str(tmp_path / "out"))
+    assert (outcome.status, outcome.err) == (0, "")
+    for words in ("test error, last epoch (median)", "Errors in percent. All rows: data digits", "│ identity │ 5.00 │"):
+        assert words in outcome.out
+    assert f"Written: {tmp_path / 'out' / 'report.html'}" in outcome.out.replace("\n", "")
+    assert (tmp_path / "out" / "pivot.csv").read_text() == "shortcut,20\nidentity,5.00\n"
+
+
+def test_failed_and_unreadable_runs_are_named_with_their_reasons(write, report):
+    failed = write(status="failed", reason="OSError: disk full\nTraceback")
+    spoilt = write("shortcut=gate", test_error=6.0)
+    (spoilt / "result.json").write_text("{")
+    outcome = report()
+    assert outcome.status == 0
+    unread, reason = outcome.err.splitlines()
+    assert str(spoilt) in unread
+    assert reason == f"ablate report: {failed} failed: OSError: disk full"
+
+
+def test_names_with_markup_are_text(write, report, resolve):
+    for seed, name in enumerate((r"a\[/b]", ":x: y")):
+        tree = asdict(resolve(f"seed={seed}")) | {"shortcut": {"name": name, "_target_": "mine.H"}}
+        tree["data"] = tree["data"] | {"name": "a:x:"}
+        write(tree=tree, test_error=5.0)
+    outcome = report()
+    assert outcome.status == 0
+    for words in (r"a\[/b]", ":x: y", "All rows: data a:x:"):
+        assert words in outcome.out
+
+
+def test_missing_and_empty_folders_are_refused(report, tmp_path):
+    refused(report(), 1, str(tmp_path / "runs"))
+    (tmp_path / "runs").mkdir()
+    refused(report(), 1, "holds no runs")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--experiment", "quickstrat"], 1, "'quickstrat'"),
+        (["--where", "depth=9"], 1, "leaves no run"),
+        (["--where", "depth"], 2, "KEY=VALUE"),
+        (["--baseline", "unit"], 2, "KEY=VALUE"),
+        (["--baseline", "unit=mine"], 1, "no row has this value"),
+        (["--baseline", "seed=0"], 2, "rows do not differ in seed"),
+        (["--pivot", "shortcut", "colour"], 1, "no key 'colour'"),
+        (["--pivot", "seed", "shortcut"], 2, "rows do not differ in seed"),
+        (["--out", "/dev/null/out"], 1, "cannot be written"),
+    ],
+)
+def test_wrong_option_is_one_sentence(arguments, status, words, write, report):
+    write(test_error=5.0)
+    refused(report(*arguments), status, words)
