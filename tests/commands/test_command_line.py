@@ -1,4 +1,4 @@
-"""What a wrong request gets: an exit status and one line, and no folder that looks like a run."""
+"""Wrong requests: their exit status, their one line of error, and that they leave no folder of a run."""
 
 import os
 import re
@@ -14,6 +14,9 @@ import torch
 from PIL import Image
 
 import ablate
+from ablate.runs import layout
+from tests.conftest import Outcome
+from tests.forked import Command
 from tests.waiting import LIMIT
 
 SHORT = ("depth=8", "iterations=2")
@@ -30,16 +33,16 @@ def refused(outcome, status, *words):
 
 @pytest.fixture
 def no_run(tmp_path):
-    """After the test nothing below tmp_path is, or looks like, a run."""
+    """Checks after the test that there is no run in tmp_path, nor anything that looks like one."""
     yield
     assert not [path for name in ("config.yaml", "result.json", "metrics.jsonl") for path in tmp_path.rglob(name)]
     runs = tmp_path / "runs"
-    assert not runs.exists() or all(path.name.startswith(("_", ".")) for path in runs.iterdir())
+    assert not runs.exists() or not any(layout.is_run(path.name) for path in runs.iterdir())
 
 
 @pytest.fixture
 def dataset(tmp_path, monkeypatch):
-    """A whole data set of two classes, to be spoilt; the override that names it."""
+    """An image folder of two classes, and the overrides for a run on it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for path in ("train/ant", "train/bee", "test/ant", "test/bee"):
         (tmp_path / "set" / path).mkdir(parents=True)
@@ -57,7 +60,7 @@ WRONG = {
     ("shortcut=gat",): ["'gat' is unknown", "did you mean 'gate'", "exclusive_gate", "dropout"],
     ("shortcut=zzz",): ["'zzz' is unknown. Known: ", "identity"],
     ("data=digit",): ["'digit' is unknown", "did you mean 'digits'"],
-    ("shortcut=dropout", "shortcut.p=1.5"): ["shortcut.p=1.5"],
+    ("shortcut=dropout", "shortcut.p=1.5"): ["shortcut dropout cannot be built", "shortcut.p=1.5"],
     ("shortcut=dropout", "shortcut.p=half"): ["shortcut.p=half", "a number"],
     ("shortcut=conv1x1", "shortcut.norm=maybe"): ["shortcut.norm=maybe", "true or false"],
     ("shortcut=gate", "shortcut.bias_init=nan"): ["shortcut.bias_init=nan"],
@@ -93,35 +96,46 @@ WRONG = {
     ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
     ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
     ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],
-    ("-m", "shortcut=gate,dropout", "+shortcut.p=0.5,2"): ["shortcut.p=2"],
+    ("-m", "shortcut=dropout", "shortcut.p=0.5,2"): ["shortcut dropout cannot be built", "shortcut.p=2"],
 }
 
 
 @pytest.mark.usefixtures("no_run")
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
-def test_a_wrong_request_ends_with_2_and_one_line(arguments, ask):
+def test_wrong_request_exits_with_2_and_one_line(arguments, ask):
     refused(ask(*arguments), 2, *WRONG[arguments])
 
 
+QUICK = """
+import os, sys
+from ablate.__main__ import main
+
+for words in sys.argv[1:]:
+    sys.argv = ["ablate", *words.split()]
+    os.environ.pop("HYDRA_FULL_ERROR", None)  # which main sets
+    try:
+        status = main()
+    except SystemExit as end:
+        status = end.code
+    print(f"{words} exits with {status}")
+"""
+
+
 @pytest.mark.usefixtures("no_run")
-@pytest.mark.parametrize(
-    "arguments",
-    [("depth=111",), ("shortcut=gat",), ("dpeth=20",), ("shortcut=dropout", "shortcut.p=1.5"), ("-m", "depth=8,9")],
-    ids=" ".join,
-)
-def test_a_wrong_request_never_waits_for_torch(arguments, process, no_torch):
-    refused(process("ablate", *arguments, path=no_torch), 2)
-
-
-def test_help_never_waits_for_torch_and_names_groups_and_keys(process, no_torch):
-    outcome = process("ablate", "--help", path=no_torch)
-    assert (outcome.status, outcome.err) == (0, "")
-    for word in ("shortcut: ", "exclusive_gate", "experiment: ", "quickstart", "depth: 20", "seed: 0", "-m"):
-        assert word in outcome.out
+def test_wrong_requests_and_help_do_not_import_torch(process, tmp_path, no_torch):
+    wrong = ["depth=111", "shortcut=gat", "dpeth=20", "shortcut=dropout shortcut.p=half", "-m depth=8,9", "statsu"]
+    (tmp_path / "quick.py").write_text(QUICK)
+    outcome = process("quick", *wrong, "--help", path=no_torch)
+    assert outcome.status == 0, outcome
+    assert len(outcome.err.splitlines()) == len(wrong)
+    for words in wrong:
+        assert f"{words} exits with 2" in outcome.out
+    assert "--help exits with 0" in outcome.out
+    assert process("quick", "depth=8", path=no_torch).status == 99  # a right one does
 
 
 @pytest.mark.parametrize("module", ["hydra", "torch"])
-def test_ctrl_c_while_modules_are_imported_is_one_line(module, tmp_path):
+def test_ctrl_c_while_a_module_is_imported_is_one_line(module, tmp_path):
     (tmp_path / f"{module}.py").write_text(
         "import time\n"
         "try:\n    print('here', flush=True)\n    time.sleep(60)\n"
@@ -142,32 +156,29 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(module, tmp_path):
     assert (process.returncode, err) == (130, "ablate: interrupted\n")
 
 
-def test_the_poison_works(process, no_torch):
-    assert process("ablate", *SHORT, path=no_torch).status == 99
-
-
-def test_the_traceback_is_to_be_had(process):
-    outcome = process("ablate", "depth=111", HYDRA_FULL_ERROR="1")
-    assert outcome.status != 0
-    assert "Traceback" in outcome.err
-    assert "depth 111 is not 6n+2" in outcome.err.splitlines()[-1]
+def test_hydra_full_error_shows_the_traceback(tmp_path):
+    command = Command("depth=111", cwd=tmp_path, environment={"HYDRA_FULL_ERROR": "1"})
+    _, err = command.communicate()
+    assert command.returncode == 1
+    assert "Traceback" in err
+    assert "depth 111 is not 6n+2" in err.splitlines()[-1]
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_folder_without_train_is_refused(ask, tmp_path):
+def test_image_folder_without_train_is_refused(ask, tmp_path):
     (tmp_path / "set" / "test").mkdir(parents=True)
     refused(ask("data=folder", f"data.root={tmp_path / 'set'}"), 2, str(tmp_path / "set"), "train/")
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_file_that_is_no_picture_is_named(ask, dataset):
+def test_file_that_is_not_an_image_is_named(ask, dataset):
     root, overrides = dataset
     (root / "train" / "bee" / "notes.txt").write_text("no image")
     refused(ask(*overrides), 1, str(root / "train" / "bee" / "notes.txt"))
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_truncated_picture_is_named(ask, dataset):
+def test_truncated_image_is_named(ask, dataset):
     root, overrides = dataset
     file = root / "test" / "ant" / "1.png"
     file.write_bytes(file.read_bytes()[:40])
@@ -176,7 +187,7 @@ def test_a_truncated_picture_is_named(ask, dataset):
 
 @pytest.mark.usefixtures("no_run")
 @pytest.mark.parametrize(("lacking", "other"), [("test", "train"), ("train", "test")])
-def test_a_class_missing_from_one_part_is_named(lacking, other, ask, dataset):
+def test_class_missing_from_a_split_is_named(lacking, other, ask, dataset):
     root, overrides = dataset
     for file in (root / lacking / "bee").iterdir():
         file.unlink()
@@ -186,19 +197,19 @@ def test_a_class_missing_from_one_part_is_named(lacking, other, ask, dataset):
 @pytest.mark.usefixtures("no_run")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is here")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_a_device_that_is_not_here_is_refused(device, ask):
+def test_absent_device_is_refused(device, ask):
     refused(ask(f"device={device}", *SHORT), 2, f"device={device}", "device=cpu")
 
 
 @pytest.mark.usefixtures("no_run")
-def test_results_that_cannot_be_written_are_refused(ask, tmp_path):
+def test_unwritable_results_are_refused(ask, tmp_path):
     (tmp_path / "file").write_text("")
     results = tmp_path / "file" / "runs"  # below a file, where not even root may write
     refused(ask(f"results={results}", *SHORT), 1, str(results), "cannot be written")
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeypatch):
+def test_error_of_a_shortcuts_constructor_is_one_line(ask, tmp_path, monkeypatch):
     (tmp_path / "picky_shortcut.py").write_text(
         "class Picky:\n    def __init__(self, *_, **__):\n        raise ValueError('odd stages\\nand more')\n"
     )
@@ -207,7 +218,7 @@ def test_a_shortcut_whose_constructor_refuses_is_one_line(ask, tmp_path, monkeyp
     sys.modules.pop("picky_shortcut")
 
 
-OWN = """
+CUSTOM = """
 import sys
 from ablate.models.shortcuts import Identity
 
@@ -226,58 +237,58 @@ class Narrow(Identity):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
-    (tmp_path / "own_shortcuts.py").write_text(OWN)
+def custom(tmp_path, monkeypatch):
+    (tmp_path / "custom_shortcuts.py").write_text(CUSTOM)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    sys.modules.pop("own_shortcuts", None)
+    sys.modules.pop("custom_shortcuts", None)
 
 
-@pytest.mark.usefixtures("no_run", "own")
+@pytest.mark.usefixtures("no_run", "custom")
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [
         ("Gone", 2, ["has no attribute 'Gone'"]),
         ("Box.Gone", 2, ["has no attribute 'Gone'"]),
-        ("", 2, ["shortcut._target_=own_shortcuts. names no class", "MODULE.CLASS"]),
+        ("", 2, ["shortcut._target_=custom_shortcuts. names no class", "MODULE.CLASS"]),
         ("Ends", 2, ["shortcut Ends cannot be built: SystemExit"]),
         ("Narrow", 1, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
     ],
 )
 @pytest.mark.parametrize("grid", [(), ("-m",)], ids=["run", "grid"])
-def test_own_code_that_does_not_serve_is_one_line(name, status, words, grid, ask):
-    outcome = ask(*grid, f"shortcut._target_=own_shortcuts.{name}", *SHORT)
+def test_error_of_a_custom_shortcut_is_one_line(name, status, words, grid, ask):
+    outcome = ask(*grid, f"shortcut._target_=custom_shortcuts.{name}", *SHORT)
     assert outcome.status == status
-    assert len(outcome.err.splitlines()) == (2 if grid and name else 1), outcome.err  # a grid says how many failed
+    assert len(outcome.err.splitlines()) == (2 if grid and status == 1 else 1), outcome.err  # and how many runs failed
     for word in words:
         assert word in outcome.err
 
 
-@pytest.mark.usefixtures("own")
-def test_a_class_within_a_class_is_trained(ask, tmp_path):
-    assert ask("shortcut._target_=own_shortcuts.Box.Inner", *SHORT).status == 0
+@pytest.mark.usefixtures("custom")
+def test_nested_class_is_trained(ask, tmp_path):
+    assert ask("shortcut._target_=custom_shortcuts.Box.Inner", *SHORT).status == 0
     assert list((tmp_path / "runs").glob("digits-Inner-*/result.json"))
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_class_that_its_module_lacks_is_one_line(ask):
+def test_absent_class_is_one_line(ask):
     refused(ask("shortcut._target_=ablate.models.shortcuts.Gat", *SHORT), 2, "Gat")
 
 
 @pytest.mark.usefixtures("no_run")
 @pytest.mark.parametrize(("name", "file"), [("cifar10", "data_batch_1"), ("cifar100", "train")])
-def test_absent_cifar_names_the_folder_the_files_and_a_way_out(name, file, ask, tmp_path):
+def test_absent_cifar_names_folder_file_and_alternatives(name, file, ask, tmp_path):
     outcome = ask(f"data={name}", f"data.root={tmp_path / 'empty'}", *SHORT)
     refused(outcome, 1, str(tmp_path / "empty"), file, "data.download=true", "data=digits")
 
 
 @pytest.mark.usefixtures("no_run")
-def test_a_batch_larger_than_the_data_is_refused(ask):
+def test_batch_larger_than_the_data_is_refused(ask):
     refused(ask("recipe.batch=1298", *SHORT), 2, "recipe.batch=1298", "1297")
 
 
 @pytest.mark.usefixtures("no_run")
-def test_holding_out_everything_is_refused(ask):
+def test_validation_of_all_images_is_refused(ask):
     refused(ask("data.validation=1297", *SHORT), 2, "data.validation=1297")
 
 
@@ -292,33 +303,36 @@ class Crash(Identity):
 """
 
 
-def test_a_run_that_crashes_is_one_line_that_names_its_log(process, tmp_path):
+def test_error_of_a_run_is_one_line_that_names_its_log(tmp_path):
     (tmp_path / "crash.py").write_text(CRASH)
-    asked = ("shortcut._target_=crash.Crash", *SHORT, "threads=1")
-    outcome = process("ablate", *asked, path=tmp_path)
-    refused(outcome, 1, "ablate: KeyError: ", "no such thing")
-    log = tmp_path / outcome.err.rstrip().rpartition("its log: ")[2]
+    words = ("shortcut._target_=crash.Crash", *SHORT, "threads=1")
+    command = Command(*words, cwd=tmp_path)
+    out, err = command.communicate()
+    refused(Outcome(command.returncode, out, err), 1, "ablate: KeyError: ", "no such thing")
+    log = tmp_path / err.rstrip().rpartition("its log: ")[2]
     assert "Traceback" in log.read_text()
-    whole = process("ablate", *asked, path=tmp_path, HYDRA_FULL_ERROR="1")
-    assert whole.status == 1
-    assert "Traceback" in whole.err
-    assert "crash.py" in whole.err
+    command = Command(*words, cwd=tmp_path, environment={"HYDRA_FULL_ERROR": "1"})
+    _, err = command.communicate()
+    assert command.returncode == 1
+    assert "Traceback" in err
+    assert "crash.py" in err
 
 
-GUIDE = (Path(__file__).parents[1] / "slurm" / "README.md").read_text()
-
-
-def test_options_may_stand_between_overrides(ask):
+def test_options_may_follow_overrides(ask):
     outcome = ask("depth=8", "-m", "seed=0,1", "dry_run=true")
     assert outcome.status == 0, outcome.err
     assert outcome.out.splitlines()[-1].startswith("2 runs")
 
 
 @pytest.mark.parametrize("words", [("depth=8", "--info", "defaults"), ("depth=8", "--info"), ("--info", "depth=8")])
-def test_info_may_stand_anywhere_with_its_kind_or_without(words, process):
-    outcome = process("ablate", *words)
-    assert outcome.status == 0, outcome.err
-    assert "Defaults" in outcome.out
+def test_info_option_may_be_anywhere_with_or_without_a_value(words, tmp_path):
+    command = Command(*words, cwd=tmp_path)  # a process of its own, because Hydra changes how it logs
+    out, err = command.communicate()
+    assert command.returncode == 0, err
+    assert "Defaults" in out
+
+
+GUIDE = (Path(__file__).parents[2] / "slurm" / "README.md").read_text()
 
 
 def test_the_clusters_guide_works_as_it_is_printed(ask, tmp_path):

@@ -1,15 +1,15 @@
-"""A record that is run again comes out the same, and a difference is found and explained."""
+"""`ablate replay`: a record that is run again is identical, and a difference is found and explained."""
 
 import json
 
 import pytest
 
-from ablate.commands import replay
 from ablate.runs.identity import signature
 
 
 @pytest.fixture
-def record(ask, tmp_path):
+def run(ask, tmp_path):
+    """The folder of a finished run."""
     assert ask("depth=8", "iterations=2", "device=cpu", "threads=1").status == 0
     return next((tmp_path / "runs").glob("digits-*"))
 
@@ -19,39 +19,43 @@ def edit(folder, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_it_comes_out_the_same(record, capsys):
-    assert replay.main([str(record)]) == 0
-    assert "the same, in every bit" in capsys.readouterr().out
+def test_replay_is_identical(run, ask, tmp_path):
+    replayed = ask("replay", str(run), "--out", str(tmp_path / "again"))
+    assert replayed.status == 0
+    assert "the replay is identical in every bit" in replayed.out
+    assert (tmp_path / "again" / run.name / "result.json").exists()
 
 
-def test_a_difference_is_named(record, capsys):
-    edit(record, test_error=1.0, weights_sha256="0", versions={"torch": "1.0"})
-    assert replay.main([str(record)]) == 1
-    out = capsys.readouterr().out
-    assert "test_error was 1.0, is" in out
-    assert "weights_sha256 was 0" in out
-    assert "which may be why: versions was {'torch': '1.0'}" in out
+def test_differences_and_their_possible_causes_are_named(run, ask):
+    edit(run, test_error=1.0, weights_sha256="0", versions={"torch": "1.0"})
+    replayed = ask("replay", str(run))
+    assert replayed.status == 1
+    assert "test_error was 1.0, is" in replayed.out
+    assert "weights_sha256 was 0" in replayed.out
+    assert "possible cause: versions was {'torch': '1.0'}" in replayed.out
 
 
-def test_a_metric_that_differs_is_found_at_its_step(record, capsys):
-    line = json.loads((record / "metrics.jsonl").read_text())
-    (record / "metrics.jsonl").write_text(json.dumps({**line, "train_loss": 9.0}) + "\n")
-    assert replay.main([str(record)]) == 1
-    assert "from step 2 on: train_loss was 9.0" in capsys.readouterr().out
+def test_first_evaluation_that_differs_is_named(run, ask):
+    line = json.loads((run / "metrics.jsonl").read_text())
+    (run / "metrics.jsonl").write_text(json.dumps({**line, "train_loss": 9.0}) + "\n")
+    replayed = ask("replay", str(run))
+    assert replayed.status == 1
+    assert "from step 2 on: train_loss was 9.0" in replayed.out
 
 
-def test_code_that_a_record_brings_is_not_run_unasked(record, capsys, tmp_path):
-    config = json.loads((record / "result.json").read_text())["config"]
+def test_custom_code_in_a_record_is_not_run_without_trust(run, ask):
+    config = json.loads((run / "result.json").read_text())["config"]
     config["shortcut"] = {"name": "x", "_target_": "os.system"}
-    edit(record, config=config, signature=signature(config))
-    record = record.rename(record.parent / f"handed-in-{signature(config)}")
-    assert replay.main([str(record)]) == 2
-    assert "--trust" in capsys.readouterr().err
+    edit(run, config=config, signature=signature(config))
+    run = run.rename(run.parent / f"handed-in-{signature(config)}")
+    replayed = ask("replay", str(run))
+    assert replayed.status == 2
+    assert "--trust" in replayed.err
 
 
-@pytest.mark.parametrize("what", ["absent", "interrupted"])
-def test_what_cannot_be_replayed_is_one_sentence(record, capsys, what):
-    edit(record, status="interrupted")
-    folder = record if what == "interrupted" else record.parent
-    assert replay.main([str(folder)]) == 1
-    assert len(capsys.readouterr().err.splitlines()) == 1
+@pytest.mark.parametrize("state", ["absent", "interrupted"])
+def test_run_that_cannot_be_replayed_is_an_error_of_one_line(run, ask, state):
+    edit(run, status="interrupted")
+    replayed = ask("replay", str(run if state == "interrupted" else run.parent))
+    assert replayed.status == 1
+    assert len(replayed.err.splitlines()) == 1

@@ -72,8 +72,8 @@ class Picky(Identity):
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        (("shortcut=dropout", "shortcut.p=1,2"), "shortcut dropout cannot be built: dropout probability has to be "),
-        (("shortcut._target_=picky.Picky", "+shortcut.scale=1,3"), "shortcut Picky cannot be built: scale=3 is above"),
+        (("shortcut=dropout", "shortcut.p=1,2"), "shortcut dropout cannot be built: "),
+        (("shortcut._target_=picky.Picky", "+shortcut.scale=1,3"), "shortcut Picky cannot be built: scale=3"),
     ],
 )
 def test_grid_with_a_shortcut_that_cannot_be_built_trains_nothing(cells, reason, ask, tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_grid_builds_each_shortcut_and_unit_once(ask, monkeypatch):
     built = []
     monkeypatch.setattr(build, "check_buildable", built.append)
     monkeypatch.setattr("ablate.grid.launcher.SerialLauncher.carry_out", lambda self, records: None)
-    assert ask("-m", "shortcut=gate,gate_b0,none", "depth=8,14,20", "seed=0,1", "recipe.batch=32,64").status == 0
+    assert ask("-m", "shortcut=gate,gate_b0,none", "depth=8,14,20", "seed=0,1").status == 0
     assert [config.shortcut.get("bias_init") for config in built] == [-6, 0, None]
 
 
