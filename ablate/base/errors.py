@@ -1,18 +1,18 @@
-"""What goes wrong for a reason the user can mend. The message is one sentence: what, where, what to do."""
+"""Errors that a user can fix. Their message is one sentence: what is wrong, where, and what to do."""
 
 
 class AblateError(Exception):
-    """Something outside the configuration: a missing file, a full disk. Exit status 1."""
+    """An error outside the configuration: a missing file, a full disk. Exit status 1."""
 
     exit_status = 1
 
 
 class ConfigError(AblateError):
-    """A request that cannot be carried out as written. Exit status 2."""
+    """A wrong configuration or command line. Exit status 2."""
 
     exit_status = 2
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of an error and the first line of what it says."""
+    """The class of an error and the first line of its message."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Atomic file writes, strict JSON, and the cache folder."""
 
 import contextlib
 import json
@@ -13,16 +13,16 @@ from typing import Any
 import platformdirs
 
 TEMPORARY = ".writing-"
-UMASK = os.umask(0)  # the one way to read it is to set it; done here, before there are threads
+UMASK = os.umask(0)  # it can be read only by setting it; done here, before there are threads
 os.umask(UMASK)
 
 
 def write_whole(
     path: Path, content: bytes, *, durable: bool = True, before_rename: Callable[[], None] | None = None
 ) -> None:
-    """Write under another name beside `path`, flush to disk, rename: a reader sees the old file or the new one.
+    """Write a temporary file beside `path`, flush it to disk, rename it: a reader sees the old content or the new.
 
-    Raises OSError, with `path` as it was. `durable=False` leaves the flushing to the system, for what may be lost.
+    Raises OSError and leaves `path` as it was. `durable=False` skips the flushing, for files that may be lost.
     """
     handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
     try:
@@ -43,7 +43,7 @@ def write_whole(
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file, or None if there is no such file or it holds none. Raises other OSErrors."""
+    """The JSON object in a file; None if the file is missing or holds no object. Raises other OSErrors."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -52,12 +52,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def cache_folder() -> Path:
-    """A folder for data derived from other files; losing it costs only time."""
+    """The folder for data derived from other files. It can be deleted at any time."""
     return platformdirs.user_cache_path("ablate")
 
 
 def sweep_temporaries(folder: Path) -> None:
-    """Remove what a writer that was killed has left in `folder`, but nothing that another may be writing now."""
+    """Remove temporary files that killed writers left in `folder`, but none that another process may be writing."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(FileNotFoundError):
             if "lock-" not in path.name or time.time() - path.stat().st_mtime > 3600:
@@ -65,7 +65,7 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Strict JSON: a number that is not finite, which JSON does not have, is written as null."""
+    """Strict JSON: numbers that are not finite, which JSON lacks, become null."""
     return json.dumps(_finite(value), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
@@ -80,7 +80,7 @@ def _finite(value: Any) -> Any:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can open a folder."""
+    """Flush a rename to disk, on systems that can open a folder."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

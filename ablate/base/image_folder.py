@@ -1,4 +1,4 @@
-"""What lies in a folder of images. Needs no torch: a signature is made from it."""
+"""The files of an image folder, and a fingerprint of them for signatures. Imports no torch."""
 
 import contextlib
 import hashlib
@@ -12,11 +12,13 @@ from ablate.base.files import cache_folder, write_whole
 
 SPLITS = ("train", "test")
 LITTER = {"Thumbs.db", "desktop.ini"}
+"""Files that desktops add."""
 LENGTH = 16
+"""Characters of a fingerprint."""
 
 
 def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
-    """(class, file, bytes, mtime in ns) in a fixed order; hidden files and a desktop's litter are passed over."""
+    """(class, file, bytes, mtime in ns) of each image, in order of names, without hidden files and LITTER."""
     for folder in sorted((entry for entry in os.scandir(root / split) if entry.is_dir()), key=lambda entry: entry.name):
         if folder.name.startswith("."):
             continue
@@ -27,7 +29,7 @@ def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
 
 
 def listing_key(root: Path) -> str:
-    """A hash of where the folder lies and of every file's class, name, size and time: changed files have another."""
+    """A hash of the folder's path and of every file's class, name, size and time. It changes with any file."""
     digest = hashlib.sha256(os.fsencode(root.resolve()))
     for split in SPLITS:
         for name, path, size, changed in listing(root, split):
@@ -37,13 +39,13 @@ def listing_key(root: Path) -> str:
 
 @lru_cache(maxsize=8)
 def fingerprint(root: Path) -> str:
-    """What is in the folder, wherever it lies: a hash of every image's class, name and bytes.
+    """A hash of every image's split, class, name and bytes; the folder's own path is not in it.
 
-    Read once; as long as no file's size or time changes it is remembered.
+    Cached until the `listing_key` changes. Raises OSError if a file cannot be read.
     """
-    memory = cache_folder() / f"fingerprint-{listing_key(root)}"
+    cached = cache_folder() / f"fingerprint-{listing_key(root)}"
     with contextlib.suppress(OSError):
-        known = memory.read_text()
+        known = cached.read_text()
         if len(known) == LENGTH:
             return known
     digest = hashlib.sha256()
@@ -55,6 +57,6 @@ def fingerprint(root: Path) -> str:
                 digest.update(os.fsencode(f"{split}/{name}/{path.name}\0") + content)
     result = digest.hexdigest()[:LENGTH]
     with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(memory, result.encode())
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(cached, result.encode())
     return result

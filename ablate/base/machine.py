@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; asks no driver and imports no torch."""
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them. Calls no driver and imports no torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip()]
@@ -14,7 +14,7 @@ def gpus() -> list[str]:
 
 def cores() -> int:
     """The processor cores that this process may use."""
-    # Without cgroups a cluster's task sees every core of its node.
+    # On a cluster without cgroups a task sees every core of its node.
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if given.isdigit():
         return int(given)
@@ -24,13 +24,13 @@ def cores() -> int:
 
 
 def describe() -> dict[str, str]:
-    """This machine, for readers of measurements. Imports torch."""
+    """This machine, for the readers of a benchmark. Imports torch."""
     import platform
 
     import psutil
     import torch
 
-    what = {
+    found = {
         "processor": _processor(),
         "cores": str(cores()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
@@ -40,8 +40,8 @@ def describe() -> dict[str, str]:
         "torch": torch.__version__.partition("+")[0],
     }
     if torch.cuda.is_available():
-        what["GPU"] = torch.cuda.get_device_name()
-    return what
+        found["GPU"] = torch.cuda.get_device_name()
+    return found
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""Code of the user's own, named by `_target_`: where it is and what it says, looked at without being run."""
+"""Custom classes named by `_target_`: finding them, and hashing their source without importing it."""
 
 import ast
 import functools
@@ -13,9 +13,9 @@ LENGTH = 16
 
 
 def find(target: str) -> tuple[ModuleSpec, list[str]]:
-    """The module in MODULE.CLASS or MODULE.CLASS.INNER, and the names that follow it.
+    """The module in MODULE.CLASS or MODULE.CLASS.INNER, and the names after it.
 
-    Raises ImportError where there is no such module, and whatever a package's own __init__ raises.
+    Raises ImportError if there is no such module, and whatever a package's __init__ raises: parents are imported.
     """
     first, *rest = target.split(".")
     module = importlib.util.find_spec(first)
@@ -26,28 +26,28 @@ def find(target: str) -> tuple[ModuleSpec, list[str]]:
         if inner is None:
             break
         module, rest = inner, rest[1:]
-    if module.origin is None and rest:  # a folder without __init__ has no names of its own
+    if module.origin is None and rest:  # a folder without __init__ defines no names
         raise ModuleNotFoundError(f"there is no module {rest[0]!r} in {module.name}")
     return module, rest
 
 
 def load(target: str) -> Any:
-    """What `target` names, its module imported. Raises ImportError or AttributeError where there is no such."""
+    """Import what `target` names. Raises ImportError or AttributeError if it does not exist."""
     module, names = find(target)
     return functools.reduce(getattr, names, importlib.import_module(module.name))
 
 
 def digest(module: ModuleSpec) -> str | None:
-    """A hash of what decides how `module` behaves, or None where it has no source.
+    """A hash of the sources that decide what `module` computes, or None if it has no source.
 
-    In a package that is the whole package; a module by itself, and the modules beside it that it imports.
+    These are all files of its package, or, without a package, the module and what it imports from its own folder.
     """
     if not module.origin or not module.origin.endswith(".py"):
         return None
     file, (top, *inner) = Path(module.origin), module.name.split(".")
     package = importlib.util.find_spec(top)
     folders = package.submodule_search_locations if package else None
-    if top == __package__ or not folders:  # this package's own version is in the record
+    if top == __name__.partition(".")[0] or not folders:  # of this package, one module
         return _hash({path.name: path for path in (_with_siblings(file) if not inner else [file])})
     return _hash(
         {
@@ -68,7 +68,7 @@ def _hash(files: dict[str, Path]) -> str:
 
 
 def _with_siblings(file: Path) -> list[Path]:
-    """`file` and what it imports from its own folder, and what those import from there."""
+    """`file` and the modules that it imports from its own folder, directly or not."""
     found, waiting = {file}, [file]
     while waiting:
         for name in _imports(waiting.pop()):
@@ -80,11 +80,11 @@ def _with_siblings(file: Path) -> list[Path]:
 
 
 def _imports(file: Path) -> set[str]:
-    """The first names of all that `file` imports, in functions too."""
+    """The top-level names of the modules that `file` imports, in functions too."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
-        return set()  # its import will say so
+        return set()  # importing it will report the error
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

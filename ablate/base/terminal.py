@@ -57,7 +57,7 @@ class Quiet:
             self._discard()
 
     def _discard(self) -> None:
-        """Redirect the stream to nothing; otherwise Python would retry its buffer at exit and complain."""
+        """Redirect the stream to /dev/null; otherwise Python flushes its buffer at exit and prints an error."""
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())

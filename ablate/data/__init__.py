@@ -1,1 +1,1 @@
-"""Data sets as uint8 tensors, and augmentations as functions on a batch. Knows nothing of models."""
+"""Datasets as uint8 tensors, and augmentation as functions on a batch. Knows nothing of models."""

@@ -1,7 +1,6 @@
 """Random crop and flip of [A] §4.2, as functions on a whole batch.
 
-An epoch's augmentation depends on the seed and the epoch's number alone: not on the device, the precision or the
-network.
+The augmentation of an epoch depends only on the seed and the epoch: not on the device, the precision or the network.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class Augmentation:
 
 
 def augmentation(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -> Augmentation:
-    """Order, crops and flips of one epoch over `count` images."""
+    """Order, crops and flips of one epoch over `count` images. Offsets are from 0 to 2 · shift pixels."""
     generator = torch.Generator().manual_seed(derive(seed, "augment", epoch))
     order = torch.randperm(count, generator=generator)
     offsets = torch.randint(0, 2 * shift + 1, (count, 2), generator=generator)
@@ -36,7 +35,10 @@ def augmentation(seed: int, epoch: int, count: int, *, shift: int, flip: bool) -
 
 
 def crop_and_flip(batch: Tensor, offsets: Tensor, flips: Tensor, *, shift: int) -> Tensor:
-    """Pad by `shift` zeros, crop (H, W) at each image's offset, mirror the images in `flips`. Batch: (B, C, H, W)."""
+    """Pad a batch (B, C, H, W) by `shift` zeros, crop (H, W) at each offset, mirror the images in `flips`.
+
+    After normalisation a zero is the mean image.
+    """
     if shift:
         height, width = batch.shape[2:]
         padded = functional.pad(batch, (shift,) * 4)
@@ -44,6 +46,6 @@ def crop_and_flip(batch: Tensor, offsets: Tensor, flips: Tensor, *, shift: int) 
         columns = offsets[:, 1:] + torch.arange(width, device=batch.device)
         columns = torch.where(flips[:, None], columns.flip(1), columns)
         image = torch.arange(len(batch), device=batch.device)[:, None, None]
-        # Advanced indices around a slice come first: (B, H, W, C), which permuted is channels-last already.
+        # Indexing puts the indexed axes first: (B, H, W, C), which is channels-last once it is permuted.
         return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     return torch.where(flips[:, None, None, None], batch.flip(3), batch)

@@ -1,4 +1,4 @@
-"""Where training batches come from: the interface, and the dataset that is kept on the device."""
+"""Training batches: their interface, and batches of a dataset that is on the device as a whole."""
 
 from typing import Protocol
 
@@ -11,10 +11,10 @@ from ablate.data.dataset import Dataset, normalise, per_pixel_mean
 
 
 class Batches(Protocol):
-    """The augmented training batches of a run, epoch by epoch; all of one size.
+    """The augmented training batches of a run, epoch by epoch, all of `size` images.
 
-    `index`: int64 (1,) on the device, the position of the next batch in its epoch. It is a tensor so that reading a
-    batch never waits for the device.
+    `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a batch
+    does not wait for the device.
     """
 
     size: int
@@ -22,17 +22,17 @@ class Batches(Protocol):
     index: Tensor
 
     def begin_epoch(self, epoch: int, index: int = 0) -> None:
-        """Go to batch `index` of an epoch, whose order and augmentation depend on seed and epoch alone."""
+        """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Normalised images (B, C, H, W), augmented, and labels (B,). The caller advances `index`."""
 
 
 class ResidentBatches:
-    """Batches of a dataset that is on the device: one gather each. An epoch's last, smaller batch is dropped, so that
-    every step normalises over as many images.
+    """Batches of a dataset that is on the device, one gather each.
 
-    Raises ConfigError if the dataset is smaller than a batch.
+    The last, smaller batch of an epoch is dropped, so that batch normalisation sees the same number of images in every
+    step. Raises ConfigError if the dataset is smaller than a batch.
     """
 
     def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool) -> None:
@@ -48,7 +48,7 @@ class ResidentBatches:
         batches = Augmentation(*(self._cut(part) for part in (whole.order, whole.offsets, whole.flips)))
         if self.augmentation is None:
             self.augmentation = batches
-        else:  # into the same memory, which a CUDA graph reads
+        else:  # in place: a CUDA graph reads this memory
             self.augmentation.order.copy_(batches.order)
             self.augmentation.offsets.copy_(batches.offsets)
             self.augmentation.flips.copy_(batches.flips)
@@ -56,7 +56,7 @@ class ResidentBatches:
 
     def next(self) -> tuple[Tensor, Tensor]:
         assert self.augmentation is not None
-        # Not order[self.index]: that would wait for the device to read the index.
+        # order[self.index] would wait for the device.
         chosen, offsets, flips = (
             part.index_select(0, self.index)[0]
             for part in (self.augmentation.order, self.augmentation.offsets, self.augmentation.flips)

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from torchvision's own readers, which check the files' MD5 before they open them."""
+"""CIFAR-10 and CIFAR-100 by torchvision's readers, which check the MD5 of each file."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ MEGABYTES = {"cifar10": 170, "cifar100": 169}
 
 
 def load_cifar(name: str, root: Path, *, download: bool) -> Dataset:
-    """The set under `root`, fetched into it first if `download`. Raises AblateError where it is not to be had."""
+    """The dataset in `root`, fetched first if `download`. Raises AblateError if it is missing or cannot be fetched."""
     reader = SETS[name]
     parts = {}
     for train in (True, False):
@@ -32,8 +32,8 @@ def _missing(name: str, root: Path, error: Exception | None) -> str:
     expected = f"{(root / reader.base_folder).absolute()} (expected there: {files})"
     if error is None:
         return (
-            f"{name} is not whole in {expected}: add data.download=true to fetch {MEGABYTES[name]} MB from its "
-            "authors, name another folder with data.root=FOLDER, or use data=digits, which needs no download"
+            f"{name} is missing or incomplete in {expected}: add data.download=true to fetch {MEGABYTES[name]} MB, "
+            "name another folder with data.root=FOLDER, or use data=digits, which needs no download"
         )
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{name} could not be fetched into {expected}: {reason}; put the files there by hand, or use data=digits"
+    return f"{name} could not be fetched into {expected}: {reason}; put the files there yourself, or use data=digits"

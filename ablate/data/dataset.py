@@ -1,4 +1,4 @@
-"""A dataset as uint8 tensors, small enough to be kept on the training device as a whole."""
+"""A dataset as uint8 tensors, small enough to be on the training device as a whole."""
 
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,8 @@ from ablate.base.errors import ConfigError
 class Dataset:
     """Images and labels to train on, and to evaluate on.
 
-    `train_x`: uint8 (N, C, H, W); `train_y`: int64 (N,); `test_x`, `test_y` likewise. `evaluated_on` says whether
-    the second pair is the 'test' set or 'validation' images held out of the training set.
+    `train_x`: uint8 (N, C, H, W); `train_y`: int64 (N,); `test_x`, `test_y` likewise. `classes` are the names of the
+    labels. `evaluated_on` is 'test', or 'validation' if the second pair was held out of the training set.
     """
 
     train_x: Tensor
@@ -35,15 +35,15 @@ class Dataset:
 
 
 def hold_out(dataset: Dataset, count: int) -> Dataset:
-    """`count` training images, the same for every seed, replace the test set.
+    """Replace the test set by `count` training images, the same ones for every seed.
 
-    [A] §4.2 chooses on 5,000 of CIFAR-10's 50,000 in this way. Raises ConfigError if too few remain.
+    [A] §4.2 holds out 5,000 of CIFAR-10's 50,000. Raises ConfigError if no training image would remain.
     """
     if count == 0:
         return dataset
     total = len(dataset.train_y)
     if count >= total:
-        raise ConfigError(f"data.validation={count} leaves nothing to train on: there are {total} training images")
+        raise ConfigError(f"data.validation={count} leaves no image to train on: there are {total}")
     order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
     held, kept = order[:count], order[count:]
     x, y = dataset.train_x, dataset.train_y
@@ -51,10 +51,10 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
 
 
 def per_pixel_mean(x: Tensor) -> Tensor:
-    """Mean (1, C, H, W) in [0, 1] of images x, uint8 (N, C, H, W); subtracted from every image ([A] §4.2)."""
+    """Mean image (1, C, H, W) in [0, 1] of x, uint8 (N, C, H, W), which is subtracted from every image ([A] §4.2)."""
     total = torch.zeros(x.shape[1:], dtype=torch.int64, device=x.device)
     for part in x.split(5000):
-        total += part.sum(0, dtype=torch.int64)  # integers: the same mean on every device
+        total += part.sum(0, dtype=torch.int64)  # in integers, the mean is the same on every device
     return (total.to(torch.float32) / (255 * len(x)))[None]
 
 

@@ -1,11 +1,11 @@
-"""What is known of the named sets before they are read, to tell what a run would cost."""
+"""Shape and size of the named datasets, to estimate the cost of a run without reading them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`shape` is (channels, height, width) of one image; `train` is how many there are to train on."""
+    """`shape` is (C, H, W) of one image; `train` is the number of training images."""
 
     shape: tuple[int, int, int]
     classes: int

@@ -1,4 +1,4 @@
-"""`load` gives the data set that a configuration names."""
+"""From a configuration to its dataset."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from ablate.config.schema import Data
 from ablate.data.dataset import Dataset, hold_out
 
 SMALLEST = 8
-"""Pixels a side: three stages halve the resolution twice and must leave something to convolve."""
+"""Pixels a side of the smallest images: the network halves their resolution twice."""
 
 
 def load(data: Data) -> Dataset:
-    """The data set as uint8 tensors on the CPU. Raises AblateError where it cannot be read."""
+    """The dataset, on the CPU. Raises ConfigError or AblateError if it is missing, unreadable or too small."""
     if data.name == "digits":
         from ablate.data.digits import load_digits
 
@@ -31,6 +31,6 @@ def load(data: Data) -> Dataset:
         raise ConfigError(f"the images are {height}x{width}: the network needs {SMALLEST}x{SMALLEST} or more")
     if data.shift >= min(height, width):
         raise ConfigError(
-            f"data.shift={data.shift} can leave nothing of a image of {height}x{width}: it must be below its side"
+            f"data.shift={data.shift} is too large for images of {height}x{width}: it must be below their side"
         )
     return hold_out(dataset, data.validation)

@@ -1,11 +1,13 @@
-"""What is found under a `_target_`, and which files its hash is of."""
+"""The module that a `_target_` names, and the files that its hash is of."""
 
 import hashlib
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
+import ablate.models.units
 from ablate.base.source import digest, find, load
 
 FILES = {
@@ -25,7 +27,7 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -36,14 +38,22 @@ def own(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def of(target):
+def digest_of(target):
     return digest(find(target)[0])
 
 
-def test_a_module_by_itself_is_the_hash_of_its_file(own):
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def test_single_module_has_the_hash_of_its_file_and_is_not_imported(folder):
     for name in ("plain_own", "torn_own"):
-        assert of(f"{name}.H") == hashlib.sha256((own / f"{name}.py").read_bytes()).hexdigest()[:16]
+        assert digest_of(f"{name}.H") == sha(folder / f"{name}.py")
         assert name not in sys.modules
+
+
+def test_module_of_this_package_has_the_hash_of_its_file():
+    assert digest_of("ablate.models.units.Other") == sha(Path(ablate.models.units.__file__))
 
 
 @pytest.mark.parametrize(
@@ -57,21 +67,21 @@ def test_a_module_by_itself_is_the_hash_of_its_file(own):
         ("loose_own.inside.H", {"loose_own/inside.py"}),
     ],
 )
-def test_an_edit_of_any_file_that_a_class_may_use_is_another_hash_and_of_no_other(own, target, files):
-    first, changed = of(target), set()
+def test_hash_changes_with_each_file_that_a_class_may_use_and_with_no_other(folder, target, files):
+    first, changed = digest_of(target), set()
     for name, text in FILES.items():
-        (own / name).write_text(text + "\n# edited\n")
-        if of(target) != first:
+        (folder / name).write_text(text + "\n# edited\n")
+        if digest_of(target) != first:
             changed.add(name)
-        (own / name).write_text(text)
+        (folder / name).write_text(text)
     assert changed == files
-    assert of(target) == first
+    assert digest_of(target) == first
 
 
-def test_a_file_by_another_name_is_another_package(own):
-    first = of("pack_own.Top")
-    (own / "pack_own" / "parts" / "gates.py").rename(own / "pack_own" / "gates.py")
-    assert of("pack_own.Top") != first
+def test_hash_of_a_package_changes_with_a_file_name(folder):
+    first = digest_of("pack_own.Top")
+    (folder / "pack_own" / "parts" / "gates.py").rename(folder / "pack_own" / "gates.py")
+    assert digest_of("pack_own.Top") != first
 
 
 def test_classes_in_modules_packages_and_classes_are_found():
@@ -80,6 +90,6 @@ def test_classes_in_modules_packages_and_classes_are_found():
 
 
 @pytest.mark.parametrize("target", ["gone_own.H", "loose_own.gone.H", "plain_own.Gone", "plain_own.H.Gone"])
-def test_what_is_not_there_is_named(target):
+def test_missing_module_or_class_is_named(target):
     with pytest.raises((ImportError, AttributeError), match=r"[gG]one"):
         load(target)

@@ -1,4 +1,4 @@
-"""Nobody reads, or nobody can: real processes whose streams are closed, dead, or without letters."""
+"""Processes whose output streams are closed, broken, or lack a glyph."""
 
 import io
 import json
@@ -11,31 +11,31 @@ from pathlib import Path
 import pytest
 
 import ablate
-from ablate.base.terminal import Quiet
+from ablate.base.terminal import Quiet, plain
 from tests.waiting import LIMIT
 
 ROOT = str(Path(ablate.__file__).resolve().parents[1])
 TINY = ("depth=8", "iterations=2", "threads=1", "device=cpu")
 
 
-def closed():
-    """The end of a pipe whose reader is gone: EPIPE."""
+def closed_pipe():
+    """The end of a pipe without a reader: EPIPE."""
     reader, writer = os.pipe()
     os.close(reader)
     return writer
 
 
-def dead():
-    """A terminal whose window is gone: EIO."""
+def closed_terminal():
+    """A terminal whose window is closed: EIO."""
     window, terminal = pty.openpty()
     os.close(window)
     return terminal
 
 
-def told(folder, module, *words, stream, **environment):
-    """Run a command with both of its streams on `stream`; its exit status."""
-    command = [sys.executable, "-m", module, *words]
-    environment = {**os.environ, "PYTHONPATH": ROOT, **environment}
+def status_of(folder, *words, stream):
+    """The exit status of `ablate WORDS` with both of its streams on `stream`."""
+    command = [sys.executable, "-m", "ablate", *words]
+    environment = {**os.environ, "PYTHONPATH": ROOT}
     try:
         return subprocess.run(
             command, cwd=folder, env=environment, stdout=stream, stderr=stream, timeout=LIMIT
@@ -44,36 +44,34 @@ def told(folder, module, *words, stream, **environment):
         os.close(stream)
 
 
-def states(folder):
+def statuses(folder):
     return [json.loads(path.read_text())["status"] for path in folder.glob("results/runs/*/result.json")]
 
 
 @pytest.mark.parametrize(
     ("stream", "grid"),
-    [(closed, ()), (dead, ()), (closed, ("-m", "seed=0,1")), (dead, ("-m", "seed=0,1", "hydra/launcher=joblib"))],
+    [(closed_pipe, ()), (closed_terminal, ("-m", "seed=0,1", "hydra/launcher=joblib"))],
 )
-def test_training_goes_on_when_nobody_reads(tmp_path, stream, grid):
-    assert told(tmp_path, "ablate", *grid, *TINY, stream=stream()) == 0
-    assert states(tmp_path) == ["finished"] * (2 if grid else 1)
+def test_training_goes_on_without_a_reader(tmp_path, stream, grid):
+    assert status_of(tmp_path, *grid, *TINY, stream=stream()) == 0
+    assert statuses(tmp_path) == ["finished"] * (2 if grid else 1)
 
 
-def test_letters_that_a_terminal_lacks_become_question_marks(tmp_path, process):
+def test_missing_glyphs_become_question_marks(tmp_path, process):
     ascii_only = {"PYTHONIOENCODING": "ascii"}
     ran = process("ablate", *TINY, "shortcut.name='größer'", **ascii_only)
-    assert (ran.status, ran.err, states(tmp_path)) == (0, "", ["finished"])
+    assert (ran.status, ran.err, statuses(tmp_path)) == (0, "", ["finished"])
     assert "gr??er" in ran.out
-    (folder,) = (tmp_path / "results" / "runs").glob("digits-*")
-    for module, words in {"ablate", "status": (), "ablate", "replay": (str(folder),)}.items():
-        outcome = process(module, *words, **ascii_only)
-        assert (outcome.status, outcome.err) == (0, "")
-        assert "gr??er" in outcome.out
-        assert told(tmp_path, module, *words, stream=closed()) == 0
+    shown = process("ablate", "status", **ascii_only)
+    assert (shown.status, shown.err) == (0, "")
+    assert "gr??er" in shown.out
+    assert status_of(tmp_path, "status", stream=closed_pipe()) == 0
 
 
-def test_what_is_left_in_a_buffer_is_no_second_complaint(tmp_path):
+def test_unwritten_output_raises_no_error_at_exit():
     script = "from ablate.base.terminal import say\nfor _ in range(3): say('x' * 100_000)\n"
     command = [sys.executable, "-c", script]
-    writer = closed()
+    writer = closed_pipe()
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": ROOT}, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=LIMIT
     )
@@ -81,8 +79,12 @@ def test_what_is_left_in_a_buffer_is_no_second_complaint(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_closed_stream_is_no_error():
+def test_closed_stream_is_ignored():
     stream = io.StringIO()
     stream.close()
     assert Quiet(stream).write("x") == 1
     Quiet(stream).flush()
+
+
+def test_control_characters_are_replaced():
+    assert plain("a\x1b[31mb\nc\x7f") == "a\ufffd[31mb\nc\ufffd"

@@ -11,35 +11,46 @@ def numbered(count=50):
     return Dataset(x, torch.arange(count), x[:5], torch.arange(5), ("a", "b"))
 
 
-def test_held_out_pictures_take_the_place_of_the_test_set():
+def test_held_out_images_replace_the_test_set():
     kept = hold_out(numbered(), 20)
     assert kept.evaluated_on == "validation"
     assert (len(kept.train_x), len(kept.test_x)) == (30, 20)
     train, held = kept.train_y.tolist(), kept.test_y.tolist()
     assert sorted(train + held) == list(range(50))
-    assert sorted(held) != list(range(20))  # drawn, not cut off: a folder comes class by class
+    assert sorted(held) != list(range(20))  # drawn at random: a folder is in order of classes
     for x, y in ((kept.train_x, train), (kept.test_x, held)):
         assert x[:, 0, 0, 0].tolist() == y
 
 
-def test_the_same_pictures_are_held_out_every_time():
+def test_held_out_images_do_not_depend_on_the_global_generator():
     torch.manual_seed(1)
     one = hold_out(numbered(), 20)
     torch.manual_seed(2)
     assert hold_out(numbered(), 20).test_y.equal(one.test_y)
 
 
-def test_holding_out_none_changes_nothing():
+def test_holding_out_no_image_changes_nothing():
     dataset = numbered()
     assert hold_out(dataset, 0) is dataset
 
 
 @pytest.mark.parametrize("count", [50, 51])
-def test_holding_out_all_is_refused(count):
-    with pytest.raises(ConfigError, match=f"data.validation={count} leaves nothing"):
+def test_holding_out_all_images_is_refused(count):
+    with pytest.raises(ConfigError, match=f"data.validation={count} leaves no image to train on: there are 50$"):
         hold_out(numbered(), count)
 
 
-def test_a_configuration_holds_out_digits(resolve):
+def test_configuration_holds_out_digits(resolve):
     dataset = load(resolve("data.validation=297").data)
     assert (len(dataset.train_y), len(dataset.test_y), dataset.evaluated_on) == (1000, 297, "validation")
+
+
+@pytest.mark.parametrize("shift", [8, 9])
+def test_shift_of_a_whole_image_is_refused(shift, resolve):
+    with pytest.raises(ConfigError, match=rf"^data.shift={shift} is too large for images of 8x8: it must be below"):
+        load(resolve(f"data.shift={shift}").data)
+
+
+def test_unknown_dataset_is_refused(resolve):
+    with pytest.raises(ConfigError, match=r"^data.name=mnist is not one of digits, cifar10, cifar100, folder$"):
+        load(resolve("data.name=mnist").data)

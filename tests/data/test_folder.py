@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ablate.base.errors import AblateError, ConfigError
-from ablate.base.image_folder import listing_key
+from ablate.base.image_folder import fingerprint, listing_key
 from ablate.data.folder import load_folder
 from ablate.data.load import load
 
@@ -34,7 +34,7 @@ def dataset(tmp_path):
     return tmp_path / "set", arrays
 
 
-def test_every_picture_is_read_exactly_and_labelled_by_its_folder(dataset):
+def test_images_are_read_exactly_and_labelled_by_their_folders(dataset):
     root, arrays = dataset
     loaded = load_folder(root)
     assert loaded.classes == ("ant", "bee")
@@ -45,7 +45,7 @@ def test_every_picture_is_read_exactly_and_labelled_by_its_folder(dataset):
         assert x.numpy().dtype == numpy.uint8
 
 
-def test_a_second_time_comes_from_the_cache(dataset, monkeypatch):
+def test_second_load_reads_the_cache(dataset, monkeypatch):
     root, _ = dataset
     first = load_folder(root)
 
@@ -58,7 +58,7 @@ def test_a_second_time_comes_from_the_cache(dataset, monkeypatch):
         assert getattr(second, key).equal(getattr(first, key))
 
 
-def test_a_changed_file_is_read_anew(dataset):
+def test_changed_file_is_read_again(dataset):
     root, arrays = dataset
     load_folder(root)
     changed = 255 - arrays["train", "bee", 1]
@@ -69,7 +69,7 @@ def test_a_changed_file_is_read_anew(dataset):
     assert numpy.array_equal(load_folder(root).train_x[4].numpy(), changed.transpose(2, 0, 1))
 
 
-def test_a_new_file_and_a_removed_one_are_noticed(dataset):
+def test_added_and_removed_files_are_noticed(dataset):
     root, arrays = dataset
     load_folder(root)
     save(root / "train" / "ant" / "9.png", arrays["test", "ant", 0])
@@ -79,7 +79,7 @@ def test_a_new_file_and_a_removed_one_are_noticed(dataset):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy leaves a torn file open
-def test_a_torn_cache_is_passed_over(dataset, cache):
+def test_torn_cache_is_ignored(dataset, cache):
     root, _ = dataset
     first = load_folder(root)
     (stored,) = cache.rglob("*.npz")
@@ -87,13 +87,13 @@ def test_a_torn_cache_is_passed_over(dataset, cache):
     assert load_folder(root).train_x.equal(first.train_x)
 
 
-def test_a_cache_that_cannot_be_kept_costs_no_run(dataset, monkeypatch, tmp_path):
+def test_unwritable_cache_is_ignored(dataset, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(load_folder(dataset[0]).train_y) == 6
 
 
-def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(dataset):
+def test_greyscale_images_have_one_channel_and_among_coloured_ones_three(dataset):
     root, _ = dataset
     grey = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
     save(root / "train" / "ant" / "0.png", grey)
@@ -101,23 +101,23 @@ def test_grey_pictures_have_one_channel_and_among_coloured_ones_three(dataset):
     for file in root.rglob("*.png"):
         save(file, grey)
     loaded = load_folder(root)
-    assert loaded.channels == 1
+    assert loaded.shape[0] == 1
     assert numpy.array_equal(loaded.test_x[0, 0].numpy(), grey)
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("uint16", "png"), ("int32", "tif"), ("float32", "tif")])
-def test_a_picture_of_more_than_8_bits_is_named_and_an_older_cache_of_it_is_not_read(dataset, cache, kind, ending):
+def test_image_of_more_than_8_bits_is_refused_and_its_old_cache_not_read(dataset, cache, kind, ending):
     root, _ = dataset
     load_folder(root)
     (stored,) = cache.rglob("*.npz")
     deep = root / "train" / "ant" / f"9.{ending}"
     save(deep, numpy.full((9, 8), 300, dtype=kind))
-    stored.rename(cache / "ablate" / f"folder-{listing_key(root)}.npz")  # as it was once named
+    stored.rename(cache / "ablate" / f"folder-{listing_key(root)}.npz")  # as version 1 named it
     with pytest.raises(AblateError, match=rf"ant/9\.{ending} has more than 8 bits .* save it as an 8-bit image$"):
         load_folder(root)
 
 
-def test_a_palette_with_transparency_is_read_without_a_warning(dataset):
+def test_palette_with_transparency_is_read_without_a_warning(dataset):
     root, _ = dataset
     file = root / "train" / "ant" / "0.png"
     colours = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
@@ -128,7 +128,7 @@ def test_a_palette_with_transparency_is_read_without_a_warning(dataset):
     assert numpy.array_equal(load_folder(root).train_x[0].numpy(), expected)
 
 
-def test_hidden_files_and_litter_are_no_pictures(dataset):
+def test_hidden_files_and_desktop_files_are_skipped(dataset):
     root, _ = dataset
     (root / "train" / "ant" / ".DS_Store").write_text("x")
     (root / "train" / "ant" / "Thumbs.db").write_text("x")
@@ -136,14 +136,14 @@ def test_hidden_files_and_litter_are_no_pictures(dataset):
     assert len(load_folder(root).train_y) == 6
 
 
-def test_a_picture_of_another_size_is_named(dataset):
+def test_image_of_another_size_is_named(dataset):
     root, _ = dataset
     save(root / "train" / "bee" / "2.png", numpy.zeros((8, 9, 3), dtype=numpy.uint8))
-    with pytest.raises(AblateError, match=r"bee/2\.png is 8x9 pixels where 0\.png is 9x8"):
+    with pytest.raises(AblateError, match=r"bee/2\.png is 8x9 pixels \(height x width\) where 0\.png is 9x8"):
         load_folder(root)
 
 
-def test_one_class_is_no_task(dataset):
+def test_single_class_is_refused(dataset):
     root, _ = dataset
     for split in ("train", "test"):
         for file in (root / split / "bee").iterdir():
@@ -152,7 +152,7 @@ def test_one_class_is_no_task(dataset):
         load_folder(root)
 
 
-def test_pictures_too_small_for_three_stages_are_refused(tmp_path, resolve):
+def test_images_too_small_for_three_stages_are_refused(tmp_path, resolve):
     for split in ("train", "test"):
         for name in ("ant", "bee"):
             save(tmp_path / "small" / split / name / "0.png", numpy.zeros((7, 20), dtype=numpy.uint8))
@@ -161,33 +161,52 @@ def test_pictures_too_small_for_three_stages_are_refused(tmp_path, resolve):
         load(data)
 
 
-def test_the_fingerprint_is_of_the_pictures_and_not_of_their_place(dataset, tmp_path, resolve):
-    root, _ = dataset
-    here = resolve("data=folder", f"data.root={root}").data.fingerprint
-    root.rename(tmp_path / "moved")
-    assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint == here
-    (tmp_path / "moved" / "train" / "ant" / "0.png").unlink()
-    from ablate.base.image_folder import fingerprint
-
-    fingerprint.cache_clear()
-    assert resolve("data=folder", f"data.root={tmp_path / 'moved'}").data.fingerprint != here
-
-
-def test_what_is_remembered_lies_in_the_cache_folder(dataset, cache):
+def test_cache_is_in_the_cache_folder(dataset, cache):
     load_folder(dataset[0])
     assert len(list(cache.rglob("folder-*.npz"))) == 1
 
 
-def test_other_pictures_of_the_same_names_and_sizes_are_other_pictures(tmp_path, resolve):
-    import numpy
-    from PIL import Image
+def test_class_in_one_part_only_is_named(dataset):
+    root, _ = dataset
+    save(root / "train" / "cat" / "0.png", numpy.zeros((9, 8, 3), dtype=numpy.uint8))
+    with pytest.raises(AblateError, match=r"class 'cat' of train/ has no image in test/: each needs both$"):
+        load_folder(root)
 
+
+def test_fingerprint_does_not_depend_on_the_path(dataset, tmp_path):
+    root, _ = dataset
+    first = fingerprint(root)
+    root.rename(tmp_path / "moved")
+    assert fingerprint(tmp_path / "moved") == first
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("train/ant/0.png", "train/bee/9.png"),  # another class
+        ("test/bee/0.png", "train/bee/9.png"),  # another part
+        ("train/ant/0.png", "train/ant/00.png"),  # another name
+        ("train/ant/0.png", None),
+    ],
+)
+def test_fingerprint_is_of_split_class_and_name(dataset, before, after):
+    root, _ = dataset
+    first = fingerprint(root)
+    (root / before).rename(root / after) if after else (root / before).unlink()
+    fingerprint.cache_clear()
+    assert fingerprint(root) != first
+
+
+def test_fingerprint_is_of_the_bytes(tmp_path):
     found = []
-    for number in (0, 200):  # uncompressed files: their sizes are alike
+    for number in (0, 200):  # BMP is not compressed: files of one size
         root = tmp_path / str(number)
-        for split in ("train", "test"):
-            for name in ("ant", "bee"):
-                (root / split / name).mkdir(parents=True)
-                Image.fromarray(numpy.full((8, 8), number, numpy.uint8)).save(root / split / name / "0.bmp")
-        found.append(resolve("data=folder", f"data.root={root}").data.fingerprint)
+        for path in ("train/ant", "train/bee", "test/ant", "test/bee"):
+            save(root / path / "0.bmp", numpy.full((8, 8), number, numpy.uint8))
+        found.append(fingerprint(root))
     assert found[0] != found[1]
+
+
+def test_fingerprint_is_in_the_configuration(dataset, resolve):
+    root, _ = dataset
+    assert resolve("data=folder", f"data.root={root}").data.fingerprint == fingerprint(root)
