@@ -1,4 +1,4 @@
-"""How status and report grow with the number of finished records: time, and the memory of the whole process.
+"""How the time and memory of `ablate status` and `ablate report` grow with the number of finished records.
 
 python tests/scale.py FOLDER 10000 100000
 """
@@ -14,16 +14,13 @@ from pathlib import Path
 import yaml
 
 from ablate.config.resolve import from_overrides
+from ablate.runs import layout
 from ablate.runs.identity import SCHEMA, folder_name, signature
 
 
-def template() -> dict:
-    return asdict(from_overrides("depth=56"))
-
-
 def write(folder: Path, count: int) -> None:
-    """`count` finished records of a hundred cells, each file as a run leaves it."""
-    base = template()
+    """Write `count` finished records of a hundred cells, with the files of a run."""
+    base = asdict(from_overrides("depth=56"))
     metric = {"step": 20, "epoch": 1, "lr": 0.02, "train_loss": 2.5, "train_error": 70.0, "test_loss": 2.0}
     lines = "".join(json.dumps({**metric, "test_error": 60.0 - n, "seconds": 1.5 * n}) + "\n" for n in range(20))
     for number in range(count):
@@ -38,18 +35,18 @@ def write(folder: Path, count: int) -> None:
             **{"parameters": 852730, "multiply_adds": 8267392, "seconds": 30.0, "images_per_second": 900.0},
             **{"device": "cpu", "versions": {"python": "3.11", "torch": "2.15"}, "git": None, "config": tree},
         }
-        (run / "result.json").write_text(json.dumps(result, indent=1))
-        (run / "config.yaml").write_text(yaml.safe_dump(tree))
-        (run / "metrics.jsonl").write_text(lines)
-        (run / "run.log").write_text("a line\n" * 25)
+        (run / layout.RESULT).write_text(json.dumps(result, indent=1))
+        (run / layout.CONFIG).write_text(yaml.safe_dump(tree))
+        (run / layout.METRICS).write_text(lines)
+        (run / layout.LOG).write_text("a line\n" * 25)
 
 
 def measure(*words: str) -> tuple[float, float]:
-    """Seconds and MiB of `python -m WORDS`."""
+    """Seconds and MiB of `ablate WORDS`."""
     began = time.monotonic()
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", *words],
+        [sys.executable, "-m", "ablate", *words],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
     )
@@ -65,7 +62,7 @@ def main() -> None:
         runs = Path(folder) / str(count)
         if not runs.exists():
             write(runs, count)
-        figures = [f"{value:.1f}" for name in ("status", "report") for value in measure(f"ablate.{name}", str(runs))]
+        figures = [f"{value:.1f}" for name in ("status", "report") for value in measure(name, str(runs))]
         print(f"| {count:,} | " + " | ".join(figures) + " |", flush=True)
 
 
