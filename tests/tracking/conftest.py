@@ -1,4 +1,4 @@
-"""Commands against a stand-in server, and what a record, the server and wandb's own files say of a run."""
+"""Runs with tracker=wandb against a stand-in server, and what the record, the server and wandb's files say of them."""
 
 import json
 import os
@@ -8,67 +8,85 @@ import sys
 
 import pytest
 
-from tests.waiting import LIMIT
+from ablate.tracking import follower
+from tests.tracking.wandb_server import Server
 
 
 @pytest.fixture(scope="session")
 def nowhere():
-    """An address where nobody listens, and nobody will: the port is taken."""
+    """An address that refuses connections: its port is taken by a socket that does not listen."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
-@pytest.fixture
-def begin(tmp_path, nowhere):
-    """`python -m MODULE WORDS` in an empty folder, against `server` if one is given; without one there is no key."""
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch, tmp_path, nowhere):
+    """No settings of the user's own, no key, and no server unless a test names one."""
+    for name in [name for name in os.environ if name.startswith("WANDB")]:
+        monkeypatch.delenv(name)
     (tmp_path / "home").mkdir()
-
-    def start(*words, server=None, module="ablate", **environment):
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *words],
-            cwd=tmp_path,
-            env={
-                **kept,
-                "HOME": str(tmp_path / "home"),
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "WANDB_BASE_URL": nowhere,
-                **(server.environment if server else {}),
-                **environment,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_BASE_URL", nowhere)
 
 
 @pytest.fixture
-def ablate(begin):
-    """The same, to its end."""
+def messages(monkeypatch):
+    """What followers in this process print."""
+    printed = []
+    monkeypatch.setattr(follower, "say", lambda text, *, error: printed.append(text))
+    return printed
 
-    def run(*words, **options):
-        process = begin(*words, **options)
-        try:
-            out, err = process.communicate(timeout=LIMIT)
-        finally:
-            process.kill()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+@pytest.fixture
+def start(ask, monkeypatch, messages):
+    """`ablate WORDS tracker=wandb` in this process; gives its exit status, and the follower to close as at exit."""
+
+    def run(*words, server=None, **environment):
+        own = follower.Follower()
+        with monkeypatch.context() as patch:
+            for name, value in {**(server.environment if server else {}), **environment}.items():
+                patch.setenv(name, value)
+            patch.setitem(follower._trackers, "wandb", own)
+            return ask(*words, "tracker=wandb").status, own
 
     return run
 
 
 @pytest.fixture
-def record(tmp_path):
-    """The one record there is, or the named one."""
+def tracked(start):
+    """`ablate WORDS tracker=wandb` in this process to its end; gives its exit status."""
 
-    def find(runs="runs", word=""):
-        (folder,) = (path for path in (tmp_path / runs).iterdir() if path.name[0] not in "_." and word in path.name)
-        return folder
+    def run(*words, **options):
+        status, own = start(*words, **options)
+        own.close()
+        return status
+
+    return run
+
+
+@pytest.fixture
+def sync(process):
+    """`ablate sync runs WORDS` against a server."""
+    return lambda server, *words: process("ablate", "sync", "runs", *words, **server.environment)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of the only run in runs/, or of the one with `word` in its name."""
+
+    def find(word=""):
+        paths = (tmp_path / "runs").iterdir()
+        (found,) = (path for path in paths if path.name[0] not in "_." and word in path.name)
+        return found
 
     return find
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        yield server
 
 
 def metrics(folder, without=()):
@@ -80,21 +98,16 @@ def result(folder):
     return json.loads((folder / "result.json").read_text())
 
 
-def own(row):
-    """A row of a history without what wandb adds."""
-    return {key: value for key, value in row.items() if key[0] != "_"}
-
-
-def shown(run):
-    """A run's history as the server has it."""
-    return [own(row) for row in run.history]
+def shown(history):
+    """A run's history without the keys that wandb adds."""
+    return [{key: value for key, value in row.items() if key[0] != "_"} for row in history]
 
 
 def on_disk(folder):
-    """What wandb's own reader finds in the folder of an offline run."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", folder], capture_output=True, text=True
-    )
+    """What wandb's own reader finds in the files of the run's only offline session."""
+    (kept,) = (folder / "wandb").glob("offline-run-*")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", kept]
+    answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     found = {"history": [], "summary": {}}
     for record in map(json.loads, answer.stdout.splitlines()):

@@ -1,6 +1,8 @@
-"""The dashboard shows what a run logs and nothing else, and is one view of its own on the server."""
+"""The dashboard shows only what a run logs, and is one view of its own on the server."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -9,25 +11,25 @@ from tests.tracking.wandb_server import Server
 
 
 @pytest.fixture
-def dashboard(ablate):
-    return lambda *words, **options: ablate(*words, module="ablate", "dashboard", **options)
+def dashboard(process):
+    """`ablate dashboard WORDS`."""
+    return lambda *words, **environment: process("ablate", "dashboard", *words, **environment)
 
 
-@pytest.fixture
-def specification(dashboard):
+@pytest.fixture(scope="module")
+def specification():
     """What --json prints, without a key and without a server."""
-    done = dashboard("shortcuts", "--json")
+    command = [sys.executable, "-m", "ablate", "dashboard", "shortcuts", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)["section"]
 
 
 @pytest.fixture
-def logged(ablate, record):
-    """What a small run with probes has told W&B, read back from disk: keys of its history, summary, configuration."""
-    words = ("shortcut=gate", "depth=8", "epochs=2", "threads=1", "probes=true", "tracker=wandb", "results=runs")
-    assert ablate(*words, WANDB_MODE="offline").returncode == 0
-    (kept,) = (record() / "wandb").glob("offline-run-*")
-    found = on_disk(kept)
+def logged(tracked, folder):
+    """What a small run with probes logs, read back from disk: keys of its history, summary and configuration."""
+    assert tracked("shortcut=gate", "depth=8", "epochs=1", "probes=true", WANDB_MODE="offline") == 0
+    found = on_disk(folder())
     return {"history": set(found["history"][-1]), "summary": set(found["summary"]), "config": set(found["config"])}
 
 
@@ -44,7 +46,7 @@ def place(name):
 
 
 def named(specification):
-    """All that a specification names, as (where, key)."""
+    """Every key in a specification, as (section, key)."""
     names = {("history", specification["settings"]["xAxis"])}
     for kind, config in drawn(specification):
         if kind == "Run History Line Plot":
@@ -64,11 +66,11 @@ def named(specification):
     return names - {("run", "displayName")}  # which every run has
 
 
-def test_it_names_only_what_a_run_logs(specification, logged):
+def test_dashboard_uses_only_keys_that_a_run_logs(specification, logged):
     assert {(where, key) for where, key in named(specification) if key not in logged[where]} == set()
 
 
-def test_it_has_what_the_study_is_looked_at_with(specification):
+def test_dashboard_has_the_panels_of_the_study(specification):
     panels = drawn(specification)
     curves = {config["metrics"][0]: config for kind, config in panels if kind == "Run History Line Plot"}
     gates = {f"gate_openness/stage{k}" for k in (1, 2, 3)}
@@ -86,15 +88,14 @@ def test_it_has_what_the_study_is_looked_at_with(specification):
     assert runs["grouping"] == [{"section": "config", "name": "shortcut.value"}]
 
 
-def test_saved_twice_it_is_one_view_and_nobody_elses_is_touched(dashboard):
-    with Server() as server:
-        other = {"id": "view0", "name": "nw-other-v", "displayName": "Mine", "spec": "{}", "projectName": "shortcuts"}
-        server.views["view0"] = dict(other)
-        states = []
-        for _ in range(2):
-            done = dashboard("shortcuts", server=server)
-            assert done.returncode == 0, done.stderr
-            states.append({id: dict(view) for id, view in server.views.items()})
+def test_saving_twice_updates_one_view_and_no_other(dashboard, server):
+    other = {"id": "view0", "name": "nw-other-v", "displayName": "Mine", "spec": "{}", "projectName": "shortcuts"}
+    server.views["view0"] = dict(other)
+    states = []
+    for _ in range(2):
+        done = dashboard("shortcuts", **server.environment)
+        assert done.status == 0, done.err
+        states.append({id: dict(view) for id, view in server.views.items()})
     first, second = states
     assert server.unknown == []
     assert set(first) == set(second) == {"view0", "view1"}
@@ -102,35 +103,41 @@ def test_saved_twice_it_is_one_view_and_nobody_elses_is_touched(dashboard):
     assert second["view1"]["displayName"] == "Residual shortcuts"
     assert second["view1"]["projectName"] == "shortcuts"
     before, after = (json.loads(state["view1"]["spec"])["section"] for state in states)
-    assert before != after  # panels have new ids each time: what is there is what was made last
+    assert before != after  # panels have new ids each time, so the view was written again
     assert named(before) == named(after)
-    assert done.stdout.splitlines() == [f"{server.url}/group/shortcuts?nw=ablateshortcuts"]
+    assert done.out.splitlines() == [f"{server.url}/group/shortcuts?nw=ablateshortcuts"]
 
 
 @pytest.mark.parametrize("mood", [None, 500, 401])
-def test_without_a_server_it_is_one_sentence(dashboard, mood):
+def test_unavailable_server_is_reported_in_one_sentence(dashboard, mood):
     if mood is None:
         done = dashboard("shortcuts", WANDB_API_KEY="f" * 40)
     else:
         with Server(lambda path, operation: mood) as server:
-            done = dashboard("shortcuts", server=server)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("ablate dashboard: W&B did not take the dashboard: ")
+            done = dashboard("shortcuts", **server.environment)
+    assert (done.status, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("ablate dashboard: the dashboard was not saved: ")
+
+
+def test_missing_extra_is_named(dashboard, tmp_path):
+    (tmp_path / "poison").mkdir()
+    (tmp_path / "poison" / "wandb_workspaces.py").write_text("raise ModuleNotFoundError(name=__name__)")
+    done = dashboard("shortcuts", "--json", path=tmp_path / "poison")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "ablate dashboard: wandb_workspaces is not installed: pip install 'ablate[dashboard]'\n"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ((), "the following arguments are required: project"),
-        (("a/b",), "tracker.project=a/b is no name for W&B"),
-        (("", "--json"), "tracker.project= is no name for W&B"),
-        (("shortcuts", "--entity", "a#b"), "tracker.entity=a#b is no name for W&B"),
+        (("a/b",), "tracker.project='a/b' is invalid"),
+        (("", "--json"), "tracker.project='' is invalid"),
+        (("shortcuts", "--entity", "a#b"), "tracker.entity='a#b' is invalid"),
     ],
 )
-def test_bad_words_are_told_so(dashboard, words, said):
-    done = dashboard(*words)
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+def test_wrong_arguments_are_refused(ask, words, said):
+    done = ask("dashboard", *words)
+    assert done.status == 2
+    assert said in done.err.splitlines()[-1]

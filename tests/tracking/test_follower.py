@@ -1,4 +1,4 @@
-"""The process that reads records: whatever becomes of it, or of who started it, costs nobody more than seconds."""
+"""The process that reads records: its death, or the training's, delays nothing by more than seconds."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from tests.waiting import LIMIT, until
 
 @pytest.fixture
 def follower(tmp_path):
-    """One that follows a folder which holds no record."""
+    """One that follows a folder without a record."""
     follower = Follower()
     follower.follow(tmp_path)
     yield follower
     follower.close(0.1)
 
 
-def test_a_reader_that_is_stopped_stops_nobody(follower, tmp_path, capsys):
+def test_suspended_reader_is_killed_at_exit(follower, tmp_path, capsys):
     process = follower.process
     process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
@@ -36,11 +36,11 @@ def test_a_reader_that_is_stopped_stops_nobody(follower, tmp_path, capsys):
     assert time.monotonic() - began < PATIENCE
     assert process.poll() == -signal.SIGKILL
     assert capsys.readouterr().err == (
-        "ablate: warning: W&B's process does not listen; ablate sync sends what it missed\n"
+        "ablate: warning: the W&B process does not respond; ablate sync sends the rest\n"
     )
 
 
-def test_a_reader_that_was_killed_is_told_of_once_and_not_begun_again(follower, tmp_path, capsys):
+def test_killed_reader_is_reported_once_and_not_restarted(follower, tmp_path, capsys):
     follower.process.kill()
     follower.process.wait()
     for _ in range(3):
@@ -48,17 +48,17 @@ def test_a_reader_that_was_killed_is_told_of_once_and_not_begun_again(follower, 
         follower.follow(tmp_path)
     follower.close()
     assert follower.process is None
-    assert capsys.readouterr().err.count("W&B's process has ended") == 1
+    assert capsys.readouterr().err.count("the W&B process has ended") == 1
 
 
-def test_a_reader_that_was_killed_at_the_very_end_is_told_of(follower, capsys):
+def test_reader_killed_at_exit_is_reported(follower, capsys):
     follower.process.kill()
     follower.close()
-    assert "W&B's process has ended" in capsys.readouterr().err
+    assert "the W&B process has ended" in capsys.readouterr().err
 
 
-def test_signals_that_ask_the_training_to_stop_leave_the_reader_to_its_work(follower, tmp_path, capsys):
-    def answers():  # it has looked at the folder, which holds no record
+def test_reader_ignores_signals_that_stop_the_training(follower, tmp_path, capsys):
+    def answers():  # about the folder, which holds no record
         until(lambda: "does not show" in capsys.readouterr().err, follower.process, "the reader's answer")
 
     follower.ended(tmp_path)
@@ -88,7 +88,7 @@ follower.process.wait = wait
 """
 
 
-def test_ctrl_c_ends_the_waiting_and_the_run_stays_done(tmp_path):
+def test_ctrl_c_at_exit_ends_the_waiting_with_status_0(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", WAITS, tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -96,12 +96,12 @@ def test_ctrl_c_ends_the_waiting_and_the_run_stays_done(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 0
-    assert said == "ablate: warning: W&B's process was not done; ablate sync sends what it missed\n"
+    assert said == "ablate: warning: the W&B process did not finish; ablate sync sends the rest\n"
     with pytest.raises(ProcessLookupError):
         os.kill(reader, 0)
 
 
-def test_a_reader_whose_run_was_killed_ends_by_itself(write):
+def test_reader_ends_by_itself_after_its_training_was_killed(write):
     folders = [write("depth=8", f"seed={seed}", test_error=3.0) for seed in range(3)]
     with Server(lambda path, operation: SILENT) as server:
         reader = subprocess.Popen(
@@ -122,33 +122,32 @@ def test_a_reader_whose_run_was_killed_ends_by_itself(write):
             reader.kill()
 
 
-def test_of_two_that_show_a_record_one_waits_for_the_other(tmp_path, monkeypatch):
+def test_process_waits_while_another_sends_the_same_record(tmp_path, monkeypatch):
     monkeypatch.setattr(session, "HANDOVER", 0.5)
-    with session.alone(tmp_path), pytest.raises(session.Busy), session.alone(tmp_path):
+    with session.exclusive(tmp_path), pytest.raises(session.Busy), session.exclusive(tmp_path):
         pass
-    monkeypatch.setattr(session, "HANDOVER", 20.0)
-    first = session.alone(tmp_path)
+    monkeypatch.setattr(session, "HANDOVER", LIMIT)
+    first = session.exclusive(tmp_path)
     first.__enter__()
     threading.Timer(0.5, first.__exit__, (None, None, None)).start()
-    with session.alone(tmp_path):
+    with session.exclusive(tmp_path):
         pass
 
 
-def test_what_cannot_be_written_is_not_kept_elsewhere(write, monkeypatch):
+def test_read_only_folder_cannot_be_tracked_offline(write, monkeypatch):
     folder = write("depth=8", test_error=3.0)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OSError, match="cannot be written"):
         session.Session(folder, online=False)
-    with session.alone(folder / "config.yaml"):  # where there can be no lock there is no waiting for one
+    with session.exclusive(folder / "config.yaml"):  # where no lock can be made, none is needed
         pass
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("mode", "meant"),
     [(None, "online"), ("online", "online"), ("Offline", "offline"), ("dryrun", "offline"), ("disabled", "disabled")],
 )
-def test_the_users_own_setting_decides(monkeypatch, said, meant):
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    if said:
-        monkeypatch.setenv("WANDB_MODE", said)
+def test_wandb_mode_of_the_user_is_respected(monkeypatch, mode, meant):
+    if mode:
+        monkeypatch.setenv("WANDB_MODE", mode)
     assert session.wanted_mode() == meant
