@@ -2,8 +2,9 @@
 
 import numpy
 import pytest
-import simulation
-from simulation import Kept, counted, coverage, normal, skewed
+
+from tests import simulation
+from tests.simulation import Kept, counted, coverage, normal, skewed
 
 
 @pytest.mark.parametrize(
