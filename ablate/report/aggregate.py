@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy
-import pandas
+from pandas import DataFrame
 
 from ablate.report import stats
 from ablate.report.comparison import compare
@@ -20,7 +20,7 @@ UNFINISHED = ("failed", "interrupted", "running", "stale", "missing")
 BASELINE = ("shortcut", "identity")
 
 
-def cells(runs: pandas.DataFrame, baseline: tuple[str, str] = BASELINE) -> pandas.DataFrame:
+def cells(runs: DataFrame, baseline: tuple[str, str] = BASELINE) -> DataFrame:
     """One row for each cell, in the papers' order. Errors in percent.
 
     A diverged run counts as an infinite error: it can move the median, and there is then no mean, no interval and no
@@ -49,7 +49,7 @@ def cells(runs: pandas.DataFrame, baseline: tuple[str, str] = BASELINE) -> panda
     for run in rows_of(runs):
         groups.setdefault(run.cell, []).append(run)
     own_depth = by_own_depth([group[0].config for group in groups.values()])
-    frame = pandas.DataFrame([_cell(group, own_depth) for group in groups.values()])
+    frame = DataFrame([_cell(group, own_depth) for group in groups.values()])
     frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
     errors = {
@@ -65,6 +65,7 @@ def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
     n = len(errors)
     finite = bool(n) and bool(numpy.isfinite(errors).all())
     median = _median(errors.tolist())
+    seconds = _known(run.seconds for run in ended)
     low, high = stats.student_interval(errors) if finite else (math.nan, math.nan)
     published, place = find(first.config, own_depth=own_depth)
     return {
@@ -76,8 +77,7 @@ def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
         "std": errors.std(ddof=1) if finite and n > 1 else math.nan,
         "minimum": errors.min() if n else math.nan,
         "maximum": errors.max() if n else math.nan,
-        "low": float(low),
-        "high": float(high),
+        **{"low": float(low), "high": float(high)},
         "best_epoch": _median(_known(run.best_test_error for run in ended)),
         "outcome": "diverged" if median == math.inf else "fail" if median > FAIL else "",
         "published": published.error if published else math.nan,
@@ -85,7 +85,7 @@ def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
         "same_setting": bool(published and same_setting(first.config, published)),
         "parameters": max(_known(run.parameters for run in group), default=math.nan),
         "multiply_adds": max(_known(run.multiply_adds for run in group), default=math.nan),
-        "seconds": _mean(_known(run.seconds for run in ended)),
+        "seconds": sum(seconds) / len(seconds) if seconds else math.nan,
         "computed": "; ".join(sorted({computed_on(run) for run in ended})),
         "mixed": len({(run.device, run.precision, run.threads) for run in ended}) > 1,
         "state": _state(group),
@@ -105,10 +105,6 @@ def last_error(run: Any) -> float:
 
 def _known(values: Iterable[float]) -> list[float]:
     return [value for value in values if not math.isnan(value)]
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
 
 
 def _median(values: list[float]) -> float:

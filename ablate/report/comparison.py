@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import numpy
-import pandas
+from pandas import DataFrame
 
 from ablate.report import stats
 from ablate.report.keys import check_key, typed, without
@@ -13,9 +13,7 @@ from ablate.report.records import rows_of
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p")
 
 
-def compare(
-    frame: pandas.DataFrame, errors: dict[str, dict[int, float]], baseline: tuple[str, str]
-) -> pandas.DataFrame:
+def compare(frame: DataFrame, errors: dict[str, dict[int, float]], baseline: tuple[str, str]) -> DataFrame:
     """`frame`, one row for each cell, with columns that compare it with the cell that has the baseline's value.
 
     All other keys of the two are equal. If there are several such cells, as for options A and B of the identity, it
@@ -39,7 +37,7 @@ def compare(
             if base != row:
                 facts |= _paired(errors[cell], errors[frame.cell[base]])
         found.append(facts)
-    frame = frame.join(pandas.DataFrame(found))
+    frame = frame.join(DataFrame(found))
     frame.attrs |= {"key": key, "baseline": value}
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     frame["verdict"] = [_verdict(row) for row in rows_of(frame)]

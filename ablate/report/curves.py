@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.runs import layout
 from ablate.runs.record import read_metrics
@@ -13,7 +13,7 @@ from ablate.runs.record import read_metrics
 ERRORS = ("train_error", "test_error")
 
 
-def read_curves(folders: Iterable[Path]) -> tuple[pandas.DataFrame, list[str]]:
+def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
     """Every evaluation of the runs in `folders`: columns folder, step, epoch, train_error, test_error in percent.
 
     And a sentence for each file with lines that are not valid evaluations and left out.
@@ -29,7 +29,7 @@ def read_curves(folders: Iterable[Path]) -> tuple[pandas.DataFrame, list[str]]:
         rows += [{"folder": folder.name, **evaluation} for evaluation in found]
         if left := len(bad) + len(lines) - len(found):
             sentences.append(f"{folder / layout.METRICS}: {left} invalid line{'s' * (left > 1)} left out of its curve")
-    return pandas.DataFrame(rows, columns=["folder", "step", "epoch", *ERRORS]), sentences
+    return DataFrame(rows, columns=["folder", "step", "epoch", *ERRORS]), sentences
 
 
 def _evaluation(line: dict[str, Any]) -> dict[str, float] | None:
@@ -40,7 +40,7 @@ def _evaluation(line: dict[str, Any]) -> dict[str, float] | None:
     return found if all(math.isfinite(found[key]) and 0 <= found[key] <= 100 for key in ERRORS) else None
 
 
-def band(curves: pandas.DataFrame, folders: Iterable[str]) -> pandas.DataFrame:
+def band(curves: DataFrame, folders: Iterable[str]) -> DataFrame:
     """Of the runs in `folders`, at each step: median, low and high (the extremes) of each error, and n.
 
     Columns step, n, then train_error, train_error_low, train_error_high and so on. The band ends where the first run
@@ -48,13 +48,13 @@ def band(curves: pandas.DataFrame, folders: Iterable[str]) -> pandas.DataFrame:
     """
     names = set(folders)
     grouped = curves[curves.folder.isin(names)].groupby("step")
-    out = pandas.DataFrame({"n": grouped.folder.nunique()})
+    out = DataFrame({"n": grouped.folder.nunique()})
     for key in ERRORS:
         out[key], out[f"{key}_low"], out[f"{key}_high"] = grouped[key].median(), grouped[key].min(), grouped[key].max()
     return out[out.n == len(names)].reset_index()
 
 
-def thin(frame: pandas.DataFrame, most: int) -> list[int]:
+def thin(frame: DataFrame, most: int) -> list[int]:
     """Positions of at most `most` rows, evenly spread, the last row among them."""
     step = max(1, math.ceil(len(frame) / most))
     return list(range(len(frame) - 1, -1, -step))[::-1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
-import pandas
+from pandas import DataFrame
 
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
@@ -28,13 +28,7 @@ MOST_COMPARISONS = 40
 
 
 def write(
-    out: Path,
-    runs: pandas.DataFrame,
-    cells: pandas.DataFrame,
-    *,
-    pivot: pandas.DataFrame | None,
-    experiment: str | None,
-    unread: list[str],
+    out: Path, runs: DataFrame, cells: DataFrame, *, pivot: DataFrame | None, experiment: str | None, unread: list[str]
 ) -> list[str]:
     """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations.
 
@@ -75,9 +69,7 @@ def _former(out: Path) -> Iterator[Path]:
         yield from out.glob(pattern)
 
 
-def _figures(
-    runs: pandas.DataFrame, cells: pandas.DataFrame
-) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
+def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
     """Every figure as files, those of the page, and a sentence for each thing that is not drawn."""
     pairs = list(figures.comparisons(cells))
     wanted = {which for cell, base in pairs[:MOST_COMPARISONS] for which in (cell.cell, base.cell)}
@@ -96,9 +88,7 @@ def _figures(
     return drawn, shown, left_out
 
 
-def _tables(
-    runs: pandas.DataFrame, cells: pandas.DataFrame, pivoted: pandas.DataFrame | None
-) -> Iterator[tuple[str, bytes]]:
+def _tables(runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None) -> Iterator[tuple[str, bytes]]:
     made = {"table": (tables.words(cells), "Error over seeds, by row."), **papers(cells)}
     if pivoted is not None:
         made["pivot"] = (pivoted, pivot.CAPTION)

@@ -4,8 +4,8 @@ import math
 import re
 import unicodedata
 
-import pandas
 from jinja2 import Environment, PackageLoader
+from pandas import DataFrame
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +18,7 @@ LEFT = (
 """Columns of words, which are aligned to the left."""
 SPARED = ("seconds", "parameters", BEST, "mean ± std", "p (Holm)", FROM_PUBLISHED, "state")
 """Columns that a narrow terminal omits, the first ones first."""
+COUNTS = ("parameters", "multiply_adds")
 PAGEFUL = 40
 """Rows that fit on a page of LaTeX."""
 
@@ -26,7 +27,7 @@ PAGES = Environment(
 )
 
 
-def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:
+def terminal(table: DataFrame, width: int) -> tuple[Table, list[str]]:
     """The table for a terminal of `width` columns, and the headings for which there is no space."""
     spared: list[str] = []
     for name in SPARED:
@@ -43,7 +44,7 @@ def terminal(table: pandas.DataFrame, width: int) -> tuple[Table, list[str]]:
     return drawn, spared
 
 
-def _width(table: pandas.DataFrame) -> int:
+def _width(table: DataFrame) -> int:
     """The width of the table if headings are wrapped between words and cells are not."""
     wide = [
         max([*map(len, str(name).split()), *(len(str(value)) for value in table.iloc[:, at])])
@@ -52,7 +53,7 @@ def _width(table: pandas.DataFrame) -> int:
     return sum(wide) + 3 * len(wide) + 1
 
 
-def markdown(table: pandas.DataFrame) -> str:
+def markdown(table: DataFrame) -> str:
     """A pipe table; characters with a meaning in Markdown are escaped."""
     rules = ["---" if name in LEFT else "--:" for name in table.columns]
     body = [[markdown_text(str(value)) for value in line] for line in [list(table.columns), *table.to_numpy().tolist()]]
@@ -66,51 +67,45 @@ def markdown_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def cells_csv(cells: pandas.DataFrame) -> str:
+def cells_csv(cells: DataFrame) -> str:
     """The cells' numbers in full. CSV has no infinity: a published 'fail' and a diverged error are words."""
     frame = cells.drop(columns=["place", "config", "is_baseline", "baseline_cell"])
     for column in ("median", "minimum", "maximum", "published"):
         word = "fail" if column == "published" else "diverged"
         frame[column] = frame[column].astype(object).where(frame[column] != math.inf, word)
-    return _counts(frame, "parameters", "multiply_adds").to_csv(index=False)
+    return _counts(frame, *COUNTS).to_csv(index=False)
 
 
-def runs_csv(runs: pandas.DataFrame) -> str:
+def runs_csv(runs: DataFrame) -> str:
     """Every run, without its configuration, which is in config.yaml."""
-    frame = runs.drop(columns=["path", "config", "versions"])
-    return _counts(frame, "parameters", "multiply_adds", "steps").to_csv(index=False)
+    return _counts(runs.drop(columns=["path", "config", "versions"]), *COUNTS, "steps").to_csv(index=False)
 
 
-def _counts(frame: pandas.DataFrame, *columns: str) -> pandas.DataFrame:
+def _counts(frame: DataFrame, *columns: str) -> DataFrame:
     for column in columns:
         frame[column] = frame[column].round().astype("Int64")
     return frame
 
 
-def latex(table: pandas.DataFrame, caption: str) -> str:
+def latex(table: DataFrame, caption: str) -> str:
     """A document that compiles; the booktabs table in it is for a paper."""
     head = " & ".join(_latex(str(name)) for name in table.columns)
     # {}, because LaTeX takes a [ or * at the start of a row as an argument of the \\ before it.
     rows = ["{}" + " & ".join(_latex(str(value)) for value in line) + r" \\" for line in table.to_numpy().tolist()]
     columns = "".join("l" if name in LEFT else "r" for name in table.columns)
     title = rf"\caption{{{_latex(caption)}}}"
-    body = [r"\toprule", head + r" \\", r"\midrule", *rows, r"\bottomrule"]
     if len(rows) > PAGEFUL:
-        table_lines = [rf"\begin{{longtable}}{{{columns}}}", title + r" \\", *body, r"\end{longtable}"]
+        package, end = "longtable", [r"\end{longtable}"]
+        begin = [rf"\begin{{longtable}}{{{columns}}}", title + r" \\"]
     else:
-        table_lines = [
-            *(r"\begin{table}", r"\centering", title),
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            *(rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}}", r"\end{table}"),
-        ]
-    packages = "booktabs,longtable" if len(rows) > PAGEFUL else "booktabs,graphicx"
+        package, end = "graphicx", [r"\end{tabular}}", r"\end{table}"]
+        resize = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+        begin = [r"\begin{table}", r"\centering", title, resize, rf"\begin{{tabular}}{{{columns}}}"]
     lines = [
-        r"\documentclass{article}",
-        r"\usepackage[utf8]{inputenc}",
-        rf"\usepackage{{{packages}}}",
+        *(r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", rf"\usepackage{{booktabs,{package}}}"),
         r"\begin{document}",
-        f"% From here to the end of the table: for your paper, which needs {packages.replace(',', ' and ')}.",
-        *table_lines,
+        f"% From here to the end of the table: for your paper, which needs booktabs and {package}.",
+        *(*begin, r"\toprule", head + r" \\", r"\midrule", *rows, r"\bottomrule", *end),
         r"\end{document}",
     ]
     return "\n".join(lines) + "\n"
@@ -128,7 +123,6 @@ LATEX = {
     "×": r"$\times$",
     "−": "$-$",
     "–": "--",
-    "σ": r"$\sigma$",
     "Δ": r"$\Delta$",
     **{mark: "\\" + mark for mark in "&%$#_{}"},
 }
@@ -149,12 +143,12 @@ def _in_fonts(letter: str) -> bool:
     return ord(letter) < 256 and letter.isalpha() and unicodedata.normalize("NFD", letter)[0].isascii()
 
 
-def html(table: pandas.DataFrame, caption: str, notes: list[str]) -> str:
+def html(table: DataFrame, caption: str, notes: list[str]) -> str:
     """A page with only the table."""
     return PAGES.get_template("table.html").render(table=html_table(table, caption), notes=notes)
 
 
-def html_table(table: pandas.DataFrame, caption: str) -> dict[str, object]:
+def html_table(table: DataFrame, caption: str) -> dict[str, object]:
     """What the templates show of a table."""
     columns = [(name, name in LEFT or at == 0) for at, name in enumerate(table.columns)]
     return {"columns": columns, "rows": table.to_numpy().tolist(), "caption": caption}

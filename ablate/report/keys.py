@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import plain
@@ -40,7 +40,7 @@ def without(config: dict[str, Any], *keys: str) -> str:
     return json.dumps(rest, sort_keys=True)
 
 
-def labels(cells: pandas.DataFrame, *axes: str, settings: bool = False) -> list[str]:
+def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
     """A name for each row: its shortcut, every key that distinguishes rows, and with `settings` the SETTINGS that do.
 
     A key of a group that has a name, as recipe.epochs, is added only where rows of the same name differ in it. The

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas
 from markupsafe import Markup
+from pandas import DataFrame
 
 from ablate.base.version import __version__
 from ablate.report import tables, wording
@@ -29,11 +29,11 @@ REASONS = {
 
 
 def page(
-    runs: pandas.DataFrame,
-    cells: pandas.DataFrame,
+    runs: DataFrame,
+    cells: DataFrame,
     figures: list[tuple[str, str, str]],
     *,
-    pivot: pandas.DataFrame | None = None,
+    pivot: DataFrame | None = None,
     experiment: str | None,
     unread: list[str],
 ) -> str:
@@ -41,18 +41,19 @@ def page(
     columns = tables.columns(cells)
     return PAGES.get_template("page.html").render(
         title=experiment or "residual shortcuts",
-        question=_question(cells),
         counts=[(count, state) for state in ("finished", *TROUBLES) if (count := int((runs.state == state).sum()))],
         setup=_setup(runs, cells),
         columns=[(column.heading, column.heading in LEFT) for column in columns],
         rows=[
             {
                 "cells": [(column.text(cell), _sort_key(column, cell)) for column in columns],
-                "runs": _runs(runs[runs.cell == cell.cell]),
+                "runs": rows_of(runs[runs.cell == cell.cell].sort_values("seed")),
             }
             for cell in rows_of(cells)
         ],
         notes=tables.notes(cells),
+        wording=wording,
+        computed_on=computed_on,
         papers=[html_table(table, caption) for table, caption in papers(cells).values()],
         pivot=None if pivot is None else html_table(pivot, CAPTION),
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
@@ -64,26 +65,15 @@ def page(
     )
 
 
-def _question(cells: pandas.DataFrame) -> str:
-    if cells.depth.nunique() > 1 and cells.shortcut.nunique() <= 3:
-        return "How does the test error change with depth, for each shortcut?"
-    if cells.unit.nunique() > 1 and cells.shortcut.nunique() == 1:
-        return "What does the order of activations in the residual unit do to training?"
-    return "What does h(x), the shortcut of every residual unit, do to training?"
-
-
 def _sort_key(column: tables.Column, cell: Any) -> str:
-    """What a column sorts by; empty for its text. A diverged row comes last, a row without a number after it.
-
-    Keys are finite numbers: with a word such as inf among them the page would sort the whole column as text.
-    """
+    """What a column sorts by, or nothing for its text. Finite: with 'inf' the page would sort the column as text."""
     if column.key is None:
         return ""
     value = column.key(cell)
     return "1e9" if math.isnan(value) else f"{min(value, 1e8):.12g}"
 
 
-def _setup(runs: pandas.DataFrame, cells: pandas.DataFrame) -> list[tuple[str, str]]:
+def _setup(runs: DataFrame, cells: DataFrame) -> list[tuple[str, str]]:
     """The settings of all runs, key by key, with the values of those that differ."""
     flat = [flatten(config) for config in cells.config]
     hidden = ("shortcut", "seed", "iterations", "epochs", *EXCLUDED)
@@ -101,23 +91,7 @@ def _listed(values: Iterable[str]) -> str:
     return ", ".join(unique[:MOST_VALUES]) + more
 
 
-def _runs(group: pandas.DataFrame) -> list[dict[str, str]]:
-    return [
-        {
-            "seed": str(run.seed),
-            "state": run.state,
-            "error": wording.number(run.test_error),
-            "best": wording.number(run.best_test_error),
-            "training": wording.number(run.train_error),
-            "seconds": wording.whole(run.seconds),
-            "computed": computed_on(run) if run.device else "",
-            "folder": run.folder,
-        }
-        for run in rows_of(group.sort_values("seed"))
-    ]
-
-
-def _troubles(runs: pandas.DataFrame) -> list[tuple[str, str, str]]:
+def _troubles(runs: DataFrame) -> list[tuple[str, str, str]]:
     """State, folder and reason of each run that is missing or did not finish."""
     return [
         (state, run.folder, REASONS.get(state) or str(run.reason or "no reason given").splitlines()[0])
@@ -126,7 +100,7 @@ def _troubles(runs: pandas.DataFrame) -> list[tuple[str, str, str]]:
     ]
 
 
-def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
+def _provenance(runs: DataFrame) -> list[tuple[str, str]]:
     ended = runs[runs.started.notna() & runs.ended.notna()]
     out = []
     if len(ended):
@@ -140,7 +114,7 @@ def _provenance(runs: pandas.DataFrame) -> list[tuple[str, str]]:
     return [*out, ("this page", f"ablate {__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}")]
 
 
-def _commands(runs: pandas.DataFrame) -> list[str]:
+def _commands(runs: DataFrame) -> list[str]:
     """The command lines of the runs, each once."""
     commands = list(dict.fromkeys(command for command in runs.command if command))
     more = len(commands) - MOST_COMMANDS

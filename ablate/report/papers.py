@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.report import wording
 from ablate.report.keys import without
@@ -14,12 +14,12 @@ from ablate.report.wording import NONE
 OURS = "ours (median)"
 
 
-def papers(cells: pandas.DataFrame) -> dict[str, tuple[pandas.DataFrame, str]]:
+def papers(cells: DataFrame) -> dict[str, tuple[DataFrame, str]]:
     """The published tables of which the study has at least two rows, by name, each with its caption."""
     return {table.name: made for table in TABLES if (made := paper(cells, table))}
 
 
-def paper(cells: pandas.DataFrame, table: Table) -> tuple[pandas.DataFrame, str] | None:
+def paper(cells: DataFrame, table: Table) -> tuple[DataFrame, str] | None:
     """A published table with our errors, and its caption; None if fewer than two of its rows were run.
 
     All rows of the paper are in it, in the paper's order: one that was not run says so, one that was run in two ways
@@ -39,14 +39,14 @@ def paper(cells: pandas.DataFrame, table: Table) -> tuple[pandas.DataFrame, str]
         for at, row in enumerate(table.rows)
         for cell in found.get(at, [None])
     ]
-    frame = pandas.DataFrame(rows)
+    frame = DataFrame(rows)
     empty = [key for key in (INTERVAL, FROM_PUBLISHED) if (frame[key] == NONE).all()]
     if all(len(row) == 1 for row in found.values()):
         empty.append("run as")
     return frame.drop(columns=empty), f"{table.title}. Ours: {_setting(next(iter(found.values()))[0], table)}."
 
 
-def _best_set(cells: pandas.DataFrame, table: Table) -> dict[int, list[Any]] | None:
+def _best_set(cells: DataFrame, table: Table) -> dict[int, list[Any]] | None:
     """Our cells by the number of the table's row."""
     sets: dict[str, dict[int, list[Any]]] = {}
     for cell in rows_of(cells):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.base.errors import AblateError
 from ablate.report import wording
@@ -12,7 +12,7 @@ from ablate.report.records import rows_of
 CAPTION = "Median error over seeds, percent, last epoch."
 
 
-def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
+def pivot(cells: DataFrame, rows: str, columns: str) -> DataFrame:
     """A table of text with one row for each value of `rows` and one column for each value of `columns`.
 
     Raises AblateError if a cell lacks a key, or if two cells have the same place in the table.
@@ -26,23 +26,19 @@ def pivot(cells: pandas.DataFrame, rows: str, columns: str) -> pandas.DataFrame:
             key = (rows, columns)[place.index(None)]
             raise AblateError(f"--pivot: {cell.label} has no key {key!r}; keys are dotted, as in recipe.batch")
         if place in found:
-            raise _collision((rows, columns), place, cell.config, found[place].config)
+            one, other = cell.config, found[place].config
+            keys = [key for key in sorted({*one} - {rows, columns, "seed"}) if typed(one, key) != typed(other, key)]
+            raise AblateError(
+                f"--pivot {rows} {columns}: two cells have the values {place[0]} and {place[1]}; select one with "
+                f"--where KEY=VALUE, KEY being one of {', '.join(keys or ['its dotted keys'])}"
+            )
         found[place] = cell
     across = {column: column if column != rows else f"{column} " for column in _order(at[1] for at in found)}
-    return pandas.DataFrame(
+    return DataFrame(
         [
             {rows: row, **{heading: _text(found.get((row, column))) for column, heading in across.items()}}
             for row in _order(at[0] for at in found)
         ]
-    )
-
-
-def _collision(keys: tuple[str, str], place: Any, config: dict[str, Any], other: dict[str, Any]) -> AblateError:
-    differing = sorted(key for key in {*config} - {"seed", *keys} if typed(config, key) != typed(other, key))
-    where = f", where KEY is one of {', '.join(differing)}" if differing else ""
-    return AblateError(
-        f"--pivot {' '.join(keys)}: two cells have the values {place[0]} and {place[1]}; select one with "
-        f"--where KEY=VALUE{where}"
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import plain
@@ -22,11 +22,11 @@ PROGRAM = re.compile(r"^\S+ \S*(/__main__\.py|/ablate)(?= |$)")
 class Records:
     """`runs`: one row for each run, with the columns of `load`. `unread`: a sentence for each record left out."""
 
-    runs: pandas.DataFrame
+    runs: DataFrame
     unread: list[str]
 
 
-def load(path: str | Path, experiment: str | None = None) -> pandas.DataFrame:
+def load(path: str | Path, experiment: str | None = None) -> DataFrame:
     """Every run below `path` and every run that its experiments ask for, or those of one experiment; one row each.
 
     | column | content |
@@ -63,30 +63,29 @@ def read(path: str | Path, experiment: str | None = None) -> Records:
             unread.append(f"{run.folder} is left out, not a whole record: {type(error).__name__}: {error}")
     if not rows:
         raise AblateError(f"{unread[0]}; train one first: ablate shortcut=gate")
-    return Records(pandas.DataFrame(rows), unread)
+    return Records(DataFrame(rows), unread)
 
 
-def where(runs: pandas.DataFrame, conditions: list[str]) -> pandas.DataFrame:
+def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
     """The runs for which every KEY=VALUE of `conditions` holds. Raises AblateError if there are none."""
     for condition in conditions:
         key, equals, value = condition.partition("=")
         if not equals:
             raise ConfigError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
         values = [typed(config, key) for config in runs.config]
-        if all(word is None for word in values):
-            from ablate.config.explain import near
+        known = sorted({word for word in values if word is not None})
+        if not known:
+            from ablate.config.explain import near  # imports Hydra, which takes time
 
-            known = sorted({key for config in runs.config for key in (*config, *flatten(config))})
-            raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, known)}")
-        kept = [word == value for word in values]
-        if not any(kept):
-            known = sorted({word for word in values if word is not None})
+            keys = sorted({key for config in runs.config for key in (*config, *flatten(config))})
+            raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, keys)}")
+        if value not in known:
             raise AblateError(f"--where {condition} leaves no run: {key} is {', '.join(known[:8])}")
-        runs = runs[kept]
+        runs = runs[[word == value for word in values]]
     return runs
 
 
-def rows_of(frame: pandas.DataFrame) -> list[Any]:
+def rows_of(frame: DataFrame) -> list[Any]:
     """The rows, each with its columns as attributes."""
     return list(frame.itertuples())
 

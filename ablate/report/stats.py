@@ -1,8 +1,7 @@
 """Statistics over seeds: intervals, paired differences, correction for several rows, and power.
 
-Pure functions on arrays whose last axis is the seeds. A quantity that cannot be given is NaN: there are fewer seeds
-than `STUDENT_FROM`, or all seeds gave the same number and show no spread. `make simulate` measures the coverage of the
-intervals and the error rates of the tests (results/statistics.md).
+Pure functions on arrays whose last axis is the seeds. A result is NaN if there are fewer seeds than `STUDENT_FROM`, or
+if all seeds gave the same number and show no spread. results/statistics.md has the coverage, by simulation.
 """
 
 import numpy

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pandas
+from pandas import DataFrame
 
 from ablate.report import stats, wording
 from ablate.report.keys import SETTINGS
@@ -31,7 +31,7 @@ class Column:
     """Left out if no row has a text."""
 
 
-def columns(cells: pandas.DataFrame) -> list[Column]:
+def columns(cells: DataFrame) -> list[Column]:
     """The columns of the main table: only settings that differ, and optional ones that have something to show."""
     last, optional = LAST, []
     if cells.evaluated_on.nunique() > 1:
@@ -62,11 +62,11 @@ def columns(cells: pandas.DataFrame) -> list[Column]:
     return [col for col in found if not col.optional or any(col.text(row) not in ("", NONE) for row in rows)]
 
 
-def words(cells: pandas.DataFrame) -> pandas.DataFrame:
+def words(cells: DataFrame) -> DataFrame:
     """The main table as text; its columns are the headings."""
     found = columns(cells)
     rows = [[column.text(cell) for column in found] for cell in rows_of(cells)]
-    return pandas.DataFrame(rows, columns=[column.heading for column in found])
+    return DataFrame(rows, columns=[column.heading for column in found])
 
 
 def _setting(key: str) -> Column:
@@ -74,7 +74,7 @@ def _setting(key: str) -> Column:
     return Column(key, lambda cell: str(getattr(cell, key)), number)
 
 
-def _from_baseline(cells: pandas.DataFrame) -> str:
+def _from_baseline(cells: DataFrame) -> str:
     key, value = cells.attrs["key"], cells.attrs["baseline"]
     return f"Δ vs {value}" if key == "shortcut" else f"Δ vs {key}={value}"
 
@@ -85,7 +85,7 @@ def from_published(cell: Any) -> float:
     return difference if math.isfinite(difference) else math.nan
 
 
-def notes(cells: pandas.DataFrame) -> list[str]:
+def notes(cells: DataFrame) -> list[str]:
     """What a reader has to know to read the table correctly."""
     shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
     lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
@@ -104,13 +104,13 @@ def notes(cells: pandas.DataFrame) -> list[str]:
     return [*lines, *_baseline_notes(cells), *_published_notes(cells), *_run_notes(cells)]
 
 
-def _shared(cells: pandas.DataFrame, key: str) -> str:
+def _shared(cells: DataFrame, key: str) -> str:
     """A setting with the same name in all rows, and whether all that it contains is the same too."""
     contents = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
     return f"{key} {cells[key].iloc[0]}" + (" (except as a row's name says)" if len(contents) > 1 else "")
 
 
-def _baseline_notes(cells: pandas.DataFrame) -> list[str]:
+def _baseline_notes(cells: DataFrame) -> list[str]:
     lines = []
     if len(several := sorted(set(cells.baseline) - {""})) > 1:
         lines.append(
@@ -125,7 +125,7 @@ def _baseline_notes(cells: pandas.DataFrame) -> list[str]:
     return lines
 
 
-def _published_notes(cells: pandas.DataFrame) -> list[str]:
+def _published_notes(cells: DataFrame) -> list[str]:
     if not cells.published.notna().any():
         return []
     sources = " and ".join(sorted(set(cells.source) - {""}))
@@ -138,7 +138,7 @@ def _published_notes(cells: pandas.DataFrame) -> list[str]:
     return lines
 
 
-def _run_notes(cells: pandas.DataFrame) -> list[str]:
+def _run_notes(cells: DataFrame) -> list[str]:
     lines = []
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")

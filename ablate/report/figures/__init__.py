@@ -4,18 +4,18 @@ Errors are in percent, on a logarithmic axis where rows that train and rows that
 a marker or a dash of their own each, so that figures can be printed in black and white.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import matplotlib
-import pandas
+from pandas import DataFrame
 
 from ablate.report.aggregate import ENDED
 from ablate.report.curves import band
-from ablate.report.figures.cost import by_cost
+from ablate.report.figures.against import by_bias, by_cost, by_depth
 from ablate.report.figures.drawing import STYLE, Drawing
 from ablate.report.figures.learning import learning_curves
-from ablate.report.figures.lines import by_bias, by_depth
 from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
@@ -24,7 +24,7 @@ NAMES = ("shortcuts", "depth", "bias", "cost", "curves-??")
 """File names of the figures, as patterns."""
 
 
-def draw(cells: pandas.DataFrame, runs: pandas.DataFrame, curves: pandas.DataFrame) -> Iterator[tuple[str, Drawing]]:
+def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple[str, Drawing]]:
     """Every figure for which there is something to show, with the name of its file, one after another."""
     with matplotlib.rc_context(STYLE):
         whole = {
@@ -34,22 +34,19 @@ def draw(cells: pandas.DataFrame, runs: pandas.DataFrame, curves: pandas.DataFra
             "cost": by_cost(cells),
         }
     yield from ((name, drawing) for name, drawing in whole.items() if drawing)
-    bands: dict[str, pandas.DataFrame] = {}
     folders = runs[runs.state.isin(ENDED)].groupby("cell").folder.apply(list).to_dict()
     names = dict(zip(cells.cell, labels(cells, settings=True), strict=True))
+    band_of = functools.cache(lambda which: band(curves, folders.get(which, [])))
     number = 0
     for cell, base in comparisons(cells):
-        for which in (cell.cell, base.cell):
-            if which not in bands:
-                bands[which] = band(curves, folders.get(which, []))
-        ours, theirs = bands[cell.cell], bands[base.cell]
+        ours, theirs = band_of(cell.cell), band_of(base.cell)
         if len(ours) > 1 and len(theirs) > 1:
             number += 1
             with matplotlib.rc_context(STYLE):
                 yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs, names[cell.cell])
 
 
-def comparisons(cells: pandas.DataFrame) -> Iterator[tuple[Any, Any]]:
+def comparisons(cells: DataFrame) -> Iterator[tuple[Any, Any]]:
     """Each cell with its baseline."""
     by_hash = {cell.cell: cell for cell in rows_of(cells)}
     for cell in by_hash.values():

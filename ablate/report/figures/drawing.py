@@ -1,13 +1,12 @@
 """What all figures share: style, palette, axes, and marks that carry a text for the page."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
-import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from pandas import DataFrame
 
 # Okabe and Ito's palette, which is safe for colour-blind readers; black first, for the baseline.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
@@ -34,21 +33,30 @@ STYLE: Any = {
 }
 
 
-@dataclass
 class Drawing:
-    """A figure with its title and caption, and `tips`: for each group of marks, the text of each mark."""
+    """A figure of one pair of axes with its title and caption, and `tips`: for each group of marks, their texts."""
 
-    figure: Figure
-    title: str
-    caption: str
-    tips: dict[str, list[str]] = field(default_factory=dict)
+    def __init__(self, title: str, caption: str, width: float, height: float) -> None:
+        self.title, self.caption = title, caption
+        self.figure = Figure(figsize=(width, height), layout="constrained")
+        self.axes: Axes = self.figure.add_subplot()
+        self.tips: dict[str, list[str]] = {}
 
-    def points(self, axes: Axes, x: Any, y: Any, words: list[str], **style: Any) -> None:
+    def points(self, x: Any, y: Any, words: list[str], **style: Any) -> None:
         """Marks for which the page shows `words`; without a style they are invisible."""
-        style = style or {"s": 60, "alpha": 0.0}
         name = f"tip{len(self.tips)}"
-        axes.scatter(x, y, gid=name, **style)
+        self.axes.scatter(x, y, gid=name, **(style or {"s": 60, "alpha": 0.0}))
         self.tips[name] = words
+
+    def legend_above(self, columns: int) -> None:
+        """A legend outside the axes, where it covers no data."""
+        spacing = {"handletextpad": 0.4, "columnspacing": 1.2}
+        self.axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, **spacing)
+
+
+def look(at: int) -> tuple[str, str, Any]:
+    """The colour, marker and dash of a line; a row of a figure has all three, so that it can be printed in black."""
+    return COLOURS[at % 8], MARKERS[at % 8], DASHES[at % 8]
 
 
 def short(text: str) -> str:
@@ -69,18 +77,6 @@ def log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]
     return bottom, top
 
 
-def blank(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def legend_above(axes: Axes, columns: int) -> None:
-    """A legend outside the axes, where it covers no data."""
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, handletextpad=0.4, columnspacing=1.2
-    )
-
-
-def error_label(cells: pandas.DataFrame) -> str:
+def error_label(cells: DataFrame) -> str:
     """The label of an axis of errors."""
     return f"{'test' if (cells.evaluated_on == 'test').all() else 'validation'} error, last epoch (%)"

@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-import pandas
 from matplotlib.ticker import FuncFormatter
+from pandas import DataFrame
 
 from ablate.report.curves import thin
-from ablate.report.figures.drawing import COLOURS, MARKERS, Drawing, blank, legend_above, short
+from ablate.report.figures.drawing import Drawing, look, short
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
 
@@ -15,16 +15,16 @@ TRAINING = ("--", ":")
 MOST_TIPS = 60
 
 
-def learning_curves(cell: Any, ours: pandas.DataFrame, base: Any, theirs: pandas.DataFrame, name: str) -> Drawing:
+def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame, name: str) -> Drawing:
     """Training and test error against iterations; `ours` and `theirs` are the bands of the two cells' runs."""
-    figure, axes = blank(5.2, 3.4)
     last = max(ours.test_error.iloc[-1], theirs.test_error.iloc[-1])
     top = FAIL if last < 0.8 * FAIL else 100.0
-    drawing = Drawing(figure, f"{name} against {base.label}", _caption(cell, base, top))
+    drawing = Drawing(f"{name} against {base.label}", _caption(cell, base, top), 5.2, 3.4)
+    axes = drawing.axes
     axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, top))
     for at, (row, frame) in enumerate(((base, theirs), (cell, ours))):
-        colour, label, word = COLOURS[at], short(row.label), cell.evaluated_on
-        solid: dict[str, Any] = {"lw": 1.8, "marker": MARKERS[at], "markevery": thin(frame, 8), "ms": 5}
+        (colour, marker, _), label, word = look(at), short(row.label), cell.evaluated_on
+        solid: dict[str, Any] = {"lw": 1.8, "marker": marker, "markevery": thin(frame, 8), "ms": 5}
         axes.plot(frame.step, frame.test_error, color=colour, label=f"{label}, {word}", **solid)
         axes.plot(frame.step, frame.train_error, color=colour, lw=0.9, ls=TRAINING[at], label=f"{label}, training")
         for key, kind, alpha in (("test_error", word, 0.18), ("train_error", "training", 0.08)):
@@ -38,21 +38,17 @@ def learning_curves(cell: Any, ours: pandas.DataFrame, base: Any, theirs: pandas
                 + (f" ({getattr(p, key + '_low'):.2f} to {getattr(p, key + '_high'):.2f})" if p.n > 1 else "")
                 for p in rows_of(points)
             ]
-            drawing.points(axes, points.step, points[key], words)
+            drawing.points(points.step, points[key], words)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    legend_above(axes, 2)
+    drawing.legend_above(2)
     return drawing
 
 
 def _caption(cell: Any, base: Any, top: float) -> str:
+    kinds = f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: mean training error of the epoch, augmented."
     counts = sorted({cell.n, base.n})
-    sentences = [
-        f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: training error, mean over the epoch, with "
-        "augmentation.",
-        f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
-        if counts[-1] > 1
-        else "One seed.",
-    ]
+    seeds = f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
+    sentences = [kinds, seeds if counts[-1] > 1 else "One seed."]
     if math.inf in (cell.maximum, base.maximum):
         sentences.append("A curve ends where the first of its runs diverged.")
     if top < 100:
