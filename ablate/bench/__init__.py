@@ -1,1 +1,1 @@
-"""What the harness costs and how fast it is, measured on this machine in interleaved runs."""
+"""How fast the harness is and what it costs, measured on this machine."""

@@ -1,0 +1,68 @@
+"""Variants measured in turns, and what was measured as Markdown."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ablate.base.terminal import say
+
+HARNESS, REFERENCE = "harness", "reference loop"
+Variant = Callable[[], float | None]
+
+
+def compare(
+    rounds: int, variants: Mapping[str, Variant], *bases: str, unit: str = "seconds", warm_up: bool = True
+) -> dict[str, Any]:
+    """Median, min and max over `rounds`, after one to warm up, of each variant's figures and their ratios to `bases`.
+
+    A variant returns its figure, or nothing if the seconds it takes are the figure. Variants take turns and ratios are
+    taken within a round, because a machine's speed varies from minute to minute.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(1 - warm_up, rounds + 1):
+        for name, variant in variants.items():
+            began = time.perf_counter()
+            figure = variant()
+            if number:
+                figures[name].append(time.perf_counter() - began if figure is None else figure)
+        say(f"  round {number} of {rounds}", error=True)
+    return {
+        name: {unit: _spread(own)}
+        | {f"/ {base}": _spread([a / b for a, b in zip(own, figures[base], strict=True)]) for base in bases}
+        for name, own in figures.items()
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """All that a benchmark found."""
+    how = f"Rounds: {found['rounds']}, interleaved. Medians (min to max); ratios are taken within a round."
+    parts = [f"# {found['benchmark']}", f"machine: {_listed(found['machine'])}", how]
+    for name, workload in found["workloads"].items():
+        parts += [f"## {name}", *(_section(key, value) for key, value in workload.items())]
+    return "\n\n".join(parts)
+
+
+def _section(title: str, content: dict[str, Any]) -> str:
+    if title in ("settings", "limit"):
+        return f"{title}: {_listed(content)}"
+    columns = list(next(iter(content.values())))
+    rows = [[title, *columns], ["---", *["--:"] * len(columns)]]
+    for name, figures in content.items():
+        cells = [[_plain(figures[column][key]) for key in ("median", "min", "max")] for column in columns]
+        rows.append([name, *(f"{median} ({least} to {most})" for median, least, most in cells)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return "; ".join(f"{key} {_plain(value)}" for key, value in values.items()) + "."
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,90 @@
+"""Wall time of two ways to do the same, by overrides and a number of rounds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+import ablate
+from ablate.base.errors import AblateError, ConfigError
+from ablate.base.machine import cores
+from ablate.base.process import Worker
+from ablate.base.terminal import say
+from ablate.bench.compare import HARNESS, REFERENCE, compare
+from ablate.bench.reference import Reference
+from ablate.config.compose import from_tree
+from ablate.config.resolve import from_overrides
+from ablate.config.schema import Config
+from ablate.runs.reading import Run, read_runs
+from ablate.training.loop import NullObserver
+from ablate.training.setup import Setup
+
+
+def grid(overrides: list[str], rounds: int) -> dict[str, Any]:
+    """The grid `ablate -m OVERRIDES`, and the same runs one after another by the reference loop."""
+    runs: list[Run] = []
+
+    def harness() -> None:
+        with TemporaryDirectory() as folder:
+            _ablate("-m", *overrides, f"results={folder}")
+            runs[:] = read_runs(Path(folder)).runs
+        if (states := {run.state for run in runs}) != {"finished"}:
+            raise AblateError(
+                f"only finished runs can be compared, and the grid's are {', '.join(states) or 'missing'}"
+            )
+
+    def reference() -> None:
+        for number, run in enumerate(runs, 1):
+            say(f"  reference {number} of {len(runs)}: test error {train(from_tree(run.config)):.2f} %", error=True)
+
+    with Worker(_reference, cores()) as train:
+        table = compare(rounds, {HARNESS: harness, REFERENCE: reference}, HARNESS, warm_up=False)
+    how = {key: sorted({run.result[key] for run in runs}) for key in ("precision", "threads", "runs_at_once")}
+    return {"settings": {"runs": len(runs), **how}, "wall time": table}
+
+
+def _reference(threads: int) -> Callable[[Config], float]:
+    torch.set_num_threads(threads)
+    return lambda config: Reference(config).run()
+
+
+def records(overrides: list[str], rounds: int) -> dict[str, Any]:
+    """A run with its records and checkpoints, and bare training, in this process."""
+
+    def bare() -> None:
+        config = from_overrides(*overrides)
+        torch.set_num_threads(config.threads or cores())
+        Setup(config).start(warn=lambda sentence: None).train(NullObserver())
+
+    def recorded() -> None:
+        with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+            ablate.run(*overrides, f"results={folder}")
+
+    return {"wall time": compare(rounds, {"bare training": bare, "with records": recorded}, "bare training")}
+
+
+def tracker(overrides: list[str], rounds: int) -> dict[str, Any]:
+    """The command with tracker=wandb, offline, and with tracker=nrun."""
+
+    def command(word: str) -> None:
+        with TemporaryDirectory() as folder:
+            _ablate(*overrides, word, f"results={folder}")
+
+    base, other = "tracker=none", "tracker=wandb"
+    return {"wall time": compare(rounds, {word: partial(command, word) for word in (base, other)}, base)}
+
+
+def _ablate(*words: str) -> None:
+    environment = os.environ | {"WANDB_MODE": "offline"}
+    done = subprocess.run([sys.executable, "-m", "ablate", *words], env=environment, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        error = ConfigError if done.returncode == ConfigError.exit_status else AblateError
+        raise error(f"the measured command failed: ablate {' '.join(words)}")
