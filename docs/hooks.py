@@ -3,9 +3,11 @@
 make docs
 """
 
+import argparse
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,9 @@ def command_reference() -> str:
         "Generated from `ablate COMMAND --help`. `ablate KEY=VALUE ...` without a command is a run.",
     ]
     for name in commands.names():
-        lines += ["", f"## {name}", "", "```text", commands.parser(name).format_help().strip(), "```"]
+        parser = commands.parser(name)
+        parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, width=88)
+        lines += ["", f"## {name}", "", "```text", parser.format_help().strip(), "```"]
     return "\n".join(lines) + "\n"
 
 
