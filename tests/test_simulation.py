@@ -1,41 +1,37 @@
-"""The gate on the statistics: what it lets pass and what it does not."""
+"""The checks of simulation.py: which coverage breaks a bound, and which studies count."""
 
 import numpy
 import pytest
 
-from tests import simulation
-from tests.simulation import Kept, counted, coverage, normal, skewed
+from ablate.report import stats
+from tests.simulation import TRUTH, Coverage, counted, coverage, false_alarms, normal, skewed, too_low_or_high
 
 
 @pytest.mark.parametrize(
-    ("draw", "seeds", "holds", "passes"),
+    ("errors", "seeds", "holds", "broken"),
     [
-        (normal, 5, 0.945, True),
-        (normal, 5, 0.935, False),
-        (counted, 5, 0.965, False),
-        (normal, 3, 0.965, True),  # too wide with 3 seeds is no false promise
-        (skewed, 5, 0.93, True),
-        (skewed, 5, 0.92, False),
+        (normal, 5, 0.945, False),
+        (normal, 5, 0.935, True),
+        (counted, 5, 0.965, True),
+        (normal, 3, 0.965, False),  # too wide with fewer than five seeds
+        (skewed, 5, 0.93, False),
+        (skewed, 5, 0.92, True),
     ],
 )
-def test_each_spread_of_errors_has_its_bound(draw, seeds, holds, passes):
-    kept = Kept(offered=1.0, holds=holds, median=0.3, widest=2.0)
-    assert (not list(simulation.broken_by(draw, seeds, "Student's t", kept))) == passes
+def test_coverage_has_bounds_by_kind_of_errors(errors, seeds, holds, broken):
+    assert too_low_or_high(errors, seeds, Coverage(given=1.0, holds=holds, width=0.3)) == broken
 
 
-def test_one_interval_as_wide_as_only_rounding_makes_it_breaks_the_promise():
-    (sentence,) = simulation.broken_by(counted, 7, "bootstrap-t", Kept(0.9, 0.95, 1.2, 7e13))
-    assert "7e+13 points" in sentence
+def test_studies_without_an_interval_are_not_counted_as_missed():
+    values = numpy.random.default_rng(0).normal(TRUTH, 0.1, (40, 5))
+    values[::2] = 50.0  # one study in two has equal seeds, far from the truth
+    found = coverage(*stats.student_interval(values))
+    assert found.given == 0.5
+    assert found.holds > 0.8
+    assert "50.0 % have one" in str(found)
 
 
-def test_studies_without_an_interval_are_counted_beside_and_not_among():
-    def draw(rng, shape):  # one study in two has seeds that are all alike, and far from the truth
-        values = rng.normal(simulation.TRUTH, 0.1, shape)
-        values[::2] = 50.0
-        return values
-
-    kept = coverage(draw, 5, 40, numpy.random.default_rng(0))["Student's t"]
-    assert kept.offered == 0.5
-    assert kept.holds > 0.8
-    assert "50.0 % have one" in simulation.written(kept)
-    assert coverage(normal, 3, 10, numpy.random.default_rng(0))["bootstrap-t"] is None
+def test_correction_prevents_false_alarms():
+    corrected, uncorrected = false_alarms(normal, 5, 1000, numpy.random.default_rng(0), 0.0)
+    assert corrected < 0.08
+    assert uncorrected > 0.2
