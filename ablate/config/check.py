@@ -1,4 +1,4 @@
-"""Checks of values and their combinations that need no data, no network and no torch."""
+"""Checks of a configuration's values and their combinations. They need no data, no network and no torch."""
 
 import math
 import re
@@ -14,13 +14,13 @@ from ablate.config.schema import Config, Data, Recipe, Tracker
 
 @dataclass(frozen=True)
 class Depths:
-    """The depths that a network can have: `least`, and every `step` layers above it."""
+    """The depths that a network can have: `least`, `least + step`, and so on."""
 
     least: int
     step: int
 
     def check(self, depth: int) -> None:
-        """Raise ConfigError that names the nearest depths."""
+        """Raise ConfigError, naming the nearest depths, for another depth."""
         below = max(self.least, depth - (depth - self.least) % self.step)
         if depth != below:
             rule = f"{self.step}n+{self.least % self.step}"
@@ -28,13 +28,13 @@ class Depths:
 
 
 DEPTHS = Depths(least=8, step=6)
-"""Of the CIFAR ResNet with two-layer units ([A] section 4.2)."""
+"""Depths of the CIFAR ResNet with units of two layers ([A] §4.2): 6n + 2."""
 
 
 def check(config: Config) -> None:
-    """Raise ConfigError if a value is out of range or two values do not go together."""
+    """Raise ConfigError if a value is out of range or two values contradict each other."""
     DEPTHS.check(config.depth)
-    # torch seeds its CPU generator with 32 bits: seeds further apart would be the same run under two names.
+    # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
     _require(
@@ -96,8 +96,10 @@ def check_tracker(tracker: Tracker) -> None:
 
 
 def check_types(group: str, node: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a parameter whose type is not that of the default in its YAML file."""
+    """Raise ConfigError for a parameter whose type is not that of its default in the YAML file."""
     for key, default in declared.items():
+        if isinstance(default, str) and (default == "???" or "${" in default):  # a value to be given, or computed
+            continue
         value = node.get(key, default)
         if isinstance(default, bool):
             fits, wanted = isinstance(value, bool), "true or false"
@@ -122,7 +124,7 @@ def _require(holds: bool, key: str, value: object, wanted: str) -> None:
 
 
 def _check_finite(key: str, value: object) -> None:
-    """JSON, and so a signature, has no number that is not finite."""
+    """JSON has no numbers that are not finite, and a signature is made from JSON."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key}={value} is not a finite number")
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""Composing a configuration with Hydra: where its files are, and what they declare."""
+"""The files that Hydra composes a configuration from: where they are, and what they declare."""
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
@@ -28,36 +27,37 @@ def sites_folder() -> Path:
 
 
 def options(group: str, folders: Iterable[Path] = ()) -> list[str]:
-    """The names of a configuration group: those that ship, and those in further `folders`."""
+    """The names in a configuration group, in conf/ and in further `folders`."""
     return sorted({path.stem for folder in (conf_folder(), *folders) for path in (folder / group).glob("*.yaml")})
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Which file each group was chosen from: `choices` by group, and the folders that were searched, first to last."""
+    """The files that a configuration was composed from: each group's choice, and the folders in order of search."""
 
     choices: Mapping[str, str] = field(default_factory=dict)
     folders: Sequence[Path] = ()
 
     @classmethod
     def of(cls, hydra: DictConfig) -> "Origin":
-        """As Hydra's own node of a composed configuration says."""
+        """From the `hydra` node of a composed configuration."""
         sources = [source.path for source in hydra.runtime.config_sources if source.schema == "file"]
         choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
         return cls(choices, [Path(path) for path in sources])
 
     def declared(self, group: str) -> dict[str, Any]:
-        """What the chosen file of a group and the files it builds on declare, before any override."""
+        """The content of the chosen file of a group and of the files it builds on, without overrides."""
         return declared(group, self.choices.get(group, ""), tuple(self.folders or [conf_folder()]))
 
 
 @functools.cache
 def declared(group: str, name: str, folders: tuple[Path, ...]) -> dict[str, Any]:
-    """The content of conf/GROUP/NAME.yaml, over what its `defaults` name in the same group; empty if there is none."""
+    """The content of GROUP/NAME.yaml merged over the files of its `defaults` in the same group; {} if there is none."""
     file = next((path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()), None)
     if file is None:
         return {}
-    content = dict(yaml.safe_load(file.read_text()) or {})
+    # Not PyYAML, which reads 1e-4 as a string.
+    content: dict[str, Any] = dict(OmegaConf.to_container(OmegaConf.load(file), resolve=False))  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for base in content.pop("defaults", []):
         if isinstance(base, str) and base != "_self_":
@@ -67,19 +67,16 @@ def declared(group: str, name: str, folders: tuple[Path, ...]) -> dict[str, Any]
 
 def register() -> None:
     """Give Hydra the schema, under the name that conf/config.yaml starts from."""
-    Plugins.instance()  # scans for plugins on disk, which store schemas of their own
+    Plugins.instance()  # finds plugins on disk, which store their schemas
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    # Hydra's own `basic` and another package's `joblib` come with schemas that conf/hydra/launcher does not follow.
+    # Hydra's `basic` and another package's `joblib` have schemas that conf/hydra/launcher does not follow.
     for name in options("hydra/launcher"):
         store.repo["hydra"]["launcher"].pop(f"{name}.yaml", None)
 
 
 def from_tree(tree: Mapping[str, Any]) -> Config:
-    """The typed configuration of a resolved one that was written down as plain values.
-
-    Raises what OmegaConf raises where `tree` does not fit the schema.
-    """
+    """The configuration whose plain values are `tree`. Raises OmegaConfBaseException if they do not fit the schema."""
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), dict(tree)))
     assert isinstance(config, Config)
     return config

@@ -1,4 +1,4 @@
-"""One sentence for a request that Hydra or OmegaConf refuses: what is wrong, and what may be meant."""
+"""One sentence for what Hydra or OmegaConf refuses: what is wrong, and what may be meant."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ def near(name: str, choices: Sequence[str]) -> str:
 
 
 def parameters() -> list[str]:
-    """The dotted parameters of the shortcuts and units that ship."""
+    """The parameters of the shortcuts and units that ship, as shortcut.bias_init."""
     files = (
         (group, declared(group, name, (conf_folder(),))) for group in ("shortcut", "unit") for name in options(group)
     )
@@ -47,7 +47,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
     if isinstance(cause, TypeError) and "hydra_plugins.ablate." in str(error):
-        return "cluster=NAME and hydra.launcher's keys do not go with this launcher: add hydra/launcher=slurm"
+        return "cluster=NAME and its keys in hydra.launcher are for SLURM: add hydra/launcher=slurm"
     if plus := re.match(r"Could not override '(\w+)'", line):
         return f"a file of {plus[1]} is chosen with a plus: +{plus[1]}=NAME. Known: {', '.join(options(plus[1]))}"
     return line
@@ -58,7 +58,7 @@ def _first_line(error: Exception) -> str:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Raise ConfigError for a word of the command line on which Hydra's parser stumbles."""
+    """Raise ConfigError for a word of the command line that Hydra's parser does not explain."""
     for word in words:
         key, _, value = word.lstrip("+~").partition("=")
         if not key and "=" in word:

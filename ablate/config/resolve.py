@@ -1,6 +1,6 @@
-"""A composed configuration in its one resolved form, from which the signature is taken.
+"""From what Hydra composed to the resolved configuration: typed, checked, and in one form.
 
-Two ways of asking for the same run resolve to the same values.
+The signature is taken from it, so two ways of asking for the same run resolve to the same values.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def from_overrides(*overrides: str) -> Config:
 
 
 def resolve(composed: DictConfig, origin: Origin) -> Config:
-    """The request as typed, checked values in one form. Raises ConfigError with one sentence."""
+    """The resolved configuration of what Hydra composed. Raises ConfigError with one sentence."""
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     if config.iterations is not None and config.epochs is not None:
@@ -49,13 +49,14 @@ def resolve(composed: DictConfig, origin: Origin) -> Config:
         config.iterations = config.epochs = None
     for group in CUSTOM:
         node, file = getattr(config, group), origin.declared(group)
+        if file.get("_target_") == node.get("_target_"):
+            check_types(group, node, file)
         _name_class(group, node, file)
-        check_types(group, node, file)
     return settle(config)
 
 
 def settle(config: Config) -> Config:
-    """`config` itself, checked, with the hashes of custom code and of an image folder as they are now."""
+    """Check `config` and set its hashes of custom code and of an image folder. Returns `config` itself."""
     for group in CUSTOM:
         _hash_custom(group, getattr(config, group))
     check(config)
@@ -65,26 +66,26 @@ def settle(config: Config) -> Config:
 
 
 def shipped(group: str) -> dict[str, str]:
-    """Names by the class that ships under them."""
+    """The name of each class that ships in a group, by `_target_`."""
     files = {name: declared(group, name, (conf_folder(),)) for name in options(group)}
     return {file["_target_"]: file["name"] for file in files.values()}
 
 
 def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
-    """A class is never tabled under another class's name: `shortcut._target_=mine.H` is not 'identity'."""
+    """Give a class its own name and parameters: `shortcut._target_=mine.H` is not an 'identity' with an option."""
     target = node.get("_target_")
     if not names_class(target):
         return  # `check` reports it
-    if node.get("name") is None or file.get("_target_", target) != target:
-        # The override was laid over the chosen file, whose other values are not the class's own.
+    if file.get("_target_", target) != target:  # an override; the rest of the file is another class's
         for key, value in file.items():
             if key != "_target_" and node.get(key) == value:
                 del node[key]
-        node.setdefault("name", shipped(group).get(target, target.rpartition(".")[2]))
+    if node.get("name") is None:
+        node["name"] = shipped(group).get(target, target.rpartition(".")[2])
 
 
 def _hash_custom(group: str, node: dict[str, Any]) -> None:
-    """A class from outside this package carries the hash of its source, so that an edited one is another run."""
+    """Add the hash of a custom class's source, so that an edited class is another run."""
     target = node.get("_target_")
     if not names_class(target) or target in shipped(group):
         return

@@ -18,7 +18,7 @@ KEYS = """
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run
     pack rerun dry_run results experiment
-""".split()
+""".split()  # noqa: SIM905
 
 
 def test_configuration_keys_are_these():

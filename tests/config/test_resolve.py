@@ -1,0 +1,97 @@
+"""One form for a run: lengths, and the name, parameters and source of a custom class."""
+
+import hashlib
+import importlib
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from ablate.base.errors import ConfigError
+from ablate.config.resolve import from_overrides
+
+REZERO = """
+from torch import nn, ones
+from ablate.models.shortcuts import match_shape
+
+class ReZero(nn.Module):
+    def __init__(self, in_channels, out_channels, stride, *, init=0.5):
+        super().__init__()
+        self.match = match_shape(in_channels, out_channels, stride, "A")
+        self.scale = nn.Parameter(init * ones(1))
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scale * residual
+"""
+
+
+@pytest.fixture
+def rezero(tmp_path, monkeypatch):
+    """A custom shortcut in rezero.py and its file my/shortcut/rezero.yaml, without a name."""
+    (tmp_path / "rezero.py").write_text(REZERO)
+    (tmp_path / "my" / "shortcut").mkdir(parents=True)
+    (tmp_path / "my" / "shortcut" / "rezero.yaml").write_text("_target_: rezero.ReZero\ninit: 0.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    yield tmp_path
+    sys.modules.pop("rezero", None)
+
+
+def test_iterations_replace_epochs_and_epochs_iterations(resolve):
+    short, long = resolve("iterations=5").recipe, resolve("recipe=he2016", "epochs=2").recipe
+    assert (short.iterations, short.epochs) == (5, None)
+    assert (long.iterations, long.epochs) == (None, 2)
+    assert asdict(resolve("iterations=5")) == asdict(resolve("recipe.iterations=5", "recipe.epochs=null"))
+
+
+def test_iterations_and_epochs_together_are_refused(resolve):
+    with pytest.raises(ConfigError, match=r"^iterations and epochs are both given: give one of them$"):
+        resolve("iterations=5", "epochs=5")
+
+
+def test_custom_class_has_its_own_name_its_own_parameters_and_the_hash_of_its_source(rezero):
+    source = hashlib.sha256(REZERO.encode()).hexdigest()[:16]
+    node = {"name": "ReZero", "_target_": "rezero.ReZero", "source": source}
+    assert from_overrides("shortcut._target_=rezero.ReZero").shortcut == node
+    assert from_overrides("shortcut=gate", "shortcut._target_=rezero.ReZero").shortcut == node
+    assert from_overrides("shortcut._target_=rezero.ReZero", "+shortcut.init=0.1").shortcut == node | {"init": 0.1}
+    named = from_overrides("shortcut._target_=rezero.ReZero", "shortcut.name=mine", "shortcut.option=5")
+    assert named.shortcut == node | {"name": "mine", "option": 5}
+
+
+def test_shipped_class_has_its_shipped_name_and_no_hash():
+    node = from_overrides("shortcut._target_=ablate.models.shortcuts.Gate").shortcut
+    assert node == {"name": "gate", "_target_": "ablate.models.shortcuts.Gate"}
+
+
+def test_other_class_of_this_package_has_the_name_of_the_class_and_a_hash():
+    node = from_overrides("shortcut._target_=ablate.models.shortcuts.Projection").shortcut
+    assert (node["name"], len(node["source"])) == ("Projection", 16)
+
+
+def test_missing_module_is_one_sentence():
+    with pytest.raises(
+        ConfigError, match=r"^shortcut._target_=gone.H cannot be imported: there is no module 'gone' on"
+    ):
+        from_overrides("shortcut._target_=gone.H")
+
+
+@pytest.mark.parametrize("target", ["H", "own.", "own..H", "5.H", "null"])
+def test_target_that_is_not_a_class_is_refused(target):
+    with pytest.raises(ConfigError, match=r"names no class: write it as MODULE.CLASS$"):
+        from_overrides(f"shortcut._target_={target}")
+
+
+def test_custom_file_gives_name_and_parameters(rezero, process, strict_json):
+    run = process("ablate", "--config-dir", "my", "shortcut=rezero", "depth=8", "iterations=1", "threads=1")
+    assert (run.status, run.err) == (0, "")
+    (folder,) = (rezero / "results" / "runs").glob("digits-ReZero-*")
+    node = strict_json((folder / "result.json").read_text())["config"]["shortcut"]
+    assert (node["name"], node["init"]) == ("ReZero", 0.0)  # the file's value, not the constructor's default
+
+
+@pytest.mark.usefixtures("rezero")
+def test_wrong_type_for_a_parameter_of_a_custom_file_is_refused_without_torch(process, no_torch):
+    refused = process("ablate", "--config-dir", "my", "shortcut=rezero", "shortcut.init=abc", path=no_torch)
+    assert refused.status == 2
+    assert refused.err == "ablate: shortcut.init=abc has the wrong type: it must be a number\n"
