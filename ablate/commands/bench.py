@@ -1,10 +1,4 @@
-"""How fast the harness is on this machine, against the training loop that everybody writes.
-
-speed    images a second of the reference loop, of the harness, and of the harness with one measure off at a time
-grid     wall time of a whole grid, against the reference loop run after run
-records  wall time of a run with its records and checkpoints, against bare training
-tracker  wall time of a command with tracker=wandb, offline, against tracker=none
-"""
+"""How fast the harness is on this machine, against the training loop that everybody writes."""
 
 import argparse
 import math
@@ -19,23 +13,31 @@ from ablate.base.files import to_json, write_whole
 from ablate.base.machine import describe
 from ablate.base.terminal import say
 
-EXAMPLES = """examples:
+EXAMPLES = """benchmarks:
+  speed    images a second of the reference loop, of the harness, and of the harness with one measure off at a time
+  grid     wall time of a whole grid, against the reference loop run after run
+  records  wall time of a run with its records and checkpoints, against bare training
+  tracker  wall time of a command with tracker=wandb, offline, against tracker=none
+
+examples:
   ablate bench speed                                  two workloads: digits, and images of 32x32
   ablate bench speed depth=110 data=cifar10           a workload of your own
   ablate bench grid +experiment=quickstart            minutes: the reference loop is slow
   ablate bench records --rounds 4
-  ablate bench speed --out results/bench              also writes speed.json and speed.md there
+  ablate bench speed --out results/bench              also write speed.json and speed.md there
 
-Leave the machine alone meanwhile."""
+Leave the machine idle while it measures."""
 
 ROUNDS = {"speed": 5, "grid": 1, "records": 5, "tracker": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", nargs="?", choices=list(ROUNDS), default="speed", help="(speed)")
+    parser.add_argument("benchmark", nargs="?", choices=list(ROUNDS), default="speed", help="what to measure (speed)")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid, 5 otherwise)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each variant in a round of speed (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="that speed measures a variant for in each round (%(default)s)"
+    )
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="also write JSON and Markdown there")
 
 
