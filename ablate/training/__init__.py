@@ -1,1 +1,1 @@
-"""The training loop and the learning rate. Knows nothing of where results go."""
+"""Training: setup, step, loop, evaluation, checkpoints. Knows nothing of records."""

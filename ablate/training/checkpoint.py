@@ -1,7 +1,7 @@
-"""Everything a resumed run needs, in one file that is whole or known to be broken.
+"""Checkpoints: everything that a resumed run needs, in one file with a checksum.
 
-A checkpoint is torch's own format followed by a line with the SHA-256 of what precedes it, which torch.load ignores.
-Two are kept: the newest, and the one before.
+The file is in torch's format, followed by a line with the SHA-256 of what precedes it, which torch.load ignores. The
+newest checkpoint and the one before are kept.
 """
 
 import hashlib
@@ -18,20 +18,20 @@ from ablate.base.files import write_whole
 
 MARK = b"\nablate-sha256:"
 SCHEMA = 5
-"""Raised if a checkpoint gets another content; older ones are not resumed from."""
+"""Version of the content. Checkpoints of other versions are not resumed from."""
 
 
 def save(path: Path, previous: Path, state: dict[str, Any]) -> None:
-    """Write `state` to `path`; the checkpoint that was there becomes `previous`.
+    """Write `state` to `path`, after renaming the checkpoint that is there to `previous`.
 
-    Raises OSError; the newest one before is then still there, under one of the two names.
+    Raises OSError; the newest checkpoint before is then still there, under one of the two names.
     """
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **state}, buffer)
     content = buffer.getvalue()
     sealed = content + MARK + hashlib.sha256(content).hexdigest().encode()
 
-    def keep_previous() -> None:  # only once the new one is on disk under its temporary name
+    def keep_previous() -> None:  # called once the new one is on disk under its temporary name
         if path.exists():
             path.replace(previous)
 
@@ -39,7 +39,7 @@ def save(path: Path, previous: Path, state: dict[str, Any]) -> None:
 
 
 def save_weights(path: Path, network: torch.nn.Module) -> None:
-    """The trained network alone, on the CPU: torch.load(path, weights_only=True). Raises OSError."""
+    """Write the network's state, on the CPU, for torch.load(path, weights_only=True). Raises OSError."""
     state = network.state_dict()
     for name, value in state.items():
         state[name] = value.cpu() if isinstance(value, torch.Tensor) else value
@@ -49,7 +49,7 @@ def save_weights(path: Path, network: torch.nn.Module) -> None:
 
 
 def load(paths: Iterable[Path]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The first whole checkpoint of `paths`, or None; and a warning for each broken one, renamed to NAME.broken."""
+    """The first sound checkpoint of `paths`, or None; and a warning for each broken one, which is renamed."""
     warnings: list[str] = []
     for path in paths:
         if not path.exists():
@@ -57,8 +57,8 @@ def load(paths: Iterable[Path]) -> tuple[dict[str, Any] | None, list[str]]:
         try:
             return _read(path), warnings
         except (OSError, MemoryError):
-            raise  # the file may be whole, and cannot be read now
-        except Exception as error:  # whatever a torn or foreign file makes torch raise
+            raise  # the file need not be broken
+        except Exception as error:  # torch raises anything for a torn or foreign file
             broken = path.with_suffix(".pt.broken")
             path.replace(broken)
             warnings.append(f"{path} is broken ({error}): renamed to {broken.name}; resuming from the one before it")
@@ -96,7 +96,7 @@ def generators(device: torch.device) -> dict[str, Any]:
 
 
 def restore_generators(states: dict[str, Any], device: torch.device) -> None:
-    """Set the generators to `states`, which were taken on a device of the same kind."""
+    """Set the generators to `states` of a device of the same kind."""
     torch.set_rng_state(states["torch"])
     version, inner, gauss = states["python"]
     random.setstate((version, tuple(inner), gauss))
@@ -109,7 +109,7 @@ def restore_generators(states: dict[str, Any], device: torch.device) -> None:
 
 
 def weights_sha256(network: torch.nn.Module) -> str:
-    """A hash of every parameter, buffer and extra state, names included: equal only for networks equal in every bit.
+    """A hash of names and bits of every parameter, buffer and extra state.
 
     Raises TypeError for extra state that is not made of tensors and plain values.
     """
@@ -121,7 +121,7 @@ def weights_sha256(network: torch.nn.Module) -> str:
 
 
 def check(network: torch.nn.Module) -> None:
-    """Raise if the state of `network` cannot be hashed, or saved and loaded: before its training, not after it."""
+    """Raise if the state of `network` cannot be hashed, saved and loaded. Called before training."""
     weights_sha256(network)
     buffer = io.BytesIO()
     torch.save(network.state_dict(), buffer)

@@ -1,4 +1,4 @@
-"""Evaluation of a network on a dataset that is on the device."""
+"""Test loss and test error of a network."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ablate.data.dataset import normalise
 from ablate.training.step import autocast, loss_of
 
-BATCH = {"cpu": 250, "mps": 1000, "cuda": 1000}  # 1000 images do not stay in a CPU's cache
+BATCH = {"cpu": 250, "mps": 1000, "cuda": 1000}  # 1000 images do not fit a CPU's cache
 
 
 @torch.no_grad()
@@ -20,9 +20,9 @@ def evaluate(
     precision: torch.dtype,
     pause: Callable[[], None] = lambda: None,
 ) -> tuple[float, float]:
-    """Mean cross-entropy, and error in percent, over all of x, uint8 (N, C, H, W): one view, no augmentation.
+    """Mean cross-entropy and error in percent over x, uint8 (N, C, H, W) on the device, without augmentation.
 
-    `pause` is called between batches and may raise, to give up.
+    `pause` is called between batches and may raise, to stop.
     """
     network.eval()
     loss = torch.zeros((), device=x.device)

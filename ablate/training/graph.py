@@ -1,7 +1,7 @@
-"""A training step as one CUDA graph: the GPU is launched once instead of for each of a thousand small kernels.
+"""A training step as one CUDA graph: one launch instead of a thousand, which at 110 layers take longer than computing.
 
-At 110 layers launching takes longer than computing. A graph repeats the kernels that were captured, without the Python
-of a custom shortcut, so before it is used it is checked against eager steps.
+A graph repeats the kernels that were captured, without the Python of a custom shortcut. So it is checked against eager
+steps before it is used.
 """
 
 import math
@@ -16,26 +16,26 @@ from ablate.training.checkpoint import generators, restore_generators
 from ablate.training.step import Step
 
 STEPS = 3
-"""Steps that are compared. The eager ones also warm up what a capture must find ready."""
+"""Steps that are compared. The eager ones also initialise what must exist before a capture."""
 TOLERANCE = 1e-3
-"""Relative difference of a loss; a GPU sums in another order each time."""
+"""Relative difference of two losses; a GPU may sum in another order each time."""
 
 Capture = Callable[[Step], Callable[[], None]]
 
 
 def capture(step: Step) -> Callable[[], None]:
-    """The step as a graph to replay. Raises whatever CUDA objects to."""
+    """The replay of the step, captured as a CUDA graph. Raises what CUDA raises."""
     graph = torch.cuda.CUDAGraph()
-    step.optimizer.zero_grad()  # the graph's gradients have memory of their own
+    step.optimizer.zero_grad()  # the graph allocates its own gradients
     with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         step()
     return graph.replay
 
 
 class Graphed:
-    """Takes `step` as a graph once one has been captured and checked; until then, and if it differs, eagerly.
+    """Takes `step` as a graph once it is captured and checked; before that, and if the graph differs, eagerly.
 
-    `used` says whether the graph is used; `overhead` is the seconds spent on capturing it.
+    `overhead` is the seconds spent on capturing and checking.
     """
 
     def __init__(self, step: Step, warn: Callable[[str], None], capture: Capture = capture) -> None:
@@ -45,11 +45,12 @@ class Graphed:
 
     @property
     def used(self) -> bool:
+        """Whether a graph takes the steps."""
         return self.take not in (None, self.step)
 
     def __call__(self) -> None:
         left = self.step.batches.per_epoch - int(self.step.batches.index.item()) if self.take is None else 0
-        if left >= STEPS:  # an epoch's end would come in between
+        if left >= STEPS:  # the steps that are compared are of one epoch
             began = time.perf_counter()
             self.take = checked_graph(self.step, self.warn, self.capture)
             self.overhead += time.perf_counter() - began
@@ -57,10 +58,10 @@ class Graphed:
 
 
 def checked_graph(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
-    """`step` as a graph if that computes the same, else `step` itself and a warning that says why.
+    """`step` as a graph if that computes the same; else `step` itself, and a warning with the losses of both.
 
-    The step has begun an epoch, of which `STEPS` batches are left, and is left in the state it was in. Raises
-    AblateError if CUDA cannot capture it: after a failed capture the process is in no state to train.
+    `STEPS` batches of its epoch must be left. The state of the step is restored. Raises AblateError if CUDA cannot
+    capture it: after a failed capture the process cannot train.
     """
     restore = _remember(step)
     with _side_stream(step.device):
@@ -69,7 +70,7 @@ def checked_graph(step: Step, warn: Callable[[str], None], capture: Capture = ca
         try:
             replay = capture(step)
         except Exception as error:
-            cause = error.__context__ or error  # what ends a capture hides what went wrong in it
+            cause = error.__context__ or error  # the end of a failed capture raises over the error within it
             raise AblateError(
                 f"no CUDA graph can be captured of this step: {one_line(cause)}; add graph=false"
             ) from error
@@ -96,7 +97,7 @@ def _losses(step: Step, take: Callable[[], None]) -> list[float]:
 
 
 def _reads_its_rate(step: Step, take: Callable[[], None]) -> bool:
-    """Whether the learning rate is read at each step: at a rate of 0 no weight changes."""
+    """Whether `take` reads the learning rate at each step: at a rate of 0 no weight changes."""
     rate, before = step.rate.clone(), [parameter.detach().clone() for parameter in step.network.parameters()]
     step.rate.zero_()
     take()
@@ -106,7 +107,7 @@ def _reads_its_rate(step: Step, take: Callable[[], None]) -> bool:
 
 @contextmanager
 def _side_stream(device: torch.device) -> Iterator[None]:
-    """A second CUDA stream, on which CUDA wants a capture and its warm-up to happen."""
+    """A second stream, which CUDA requires for a capture and its warm-up."""
     if device.type != "cuda":
         yield
         return

@@ -1,6 +1,6 @@
-"""The training loop: learning rate, step; at the end of each epoch evaluate and report. Knows no files.
+"""The training loop: set the learning rate, take a step; at the end of each epoch evaluate.
 
-What it reports, and when it saves a checkpoint, is up to its observer.
+An observer receives the evaluations and decides when to save a checkpoint. The loop knows no files.
 """
 
 import math
@@ -21,9 +21,10 @@ from ablate.training.step import Step
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known at the end of an epoch. Errors in percent; train_* are means over the epoch's own batches.
+    """The metrics at the end of an epoch. Errors are in percent; train_* are means over the batches of the epoch.
 
-    `images_per_second` is of training so far, without evaluations; `probes` is what the probes measured.
+    `lr` is the learning rate of the last step; `seconds` is wall-clock time since the beginning of the run;
+    `images_per_second` is over all training steps so far, without evaluations; `probes` are the probes' values.
     """
 
     step: int
@@ -49,20 +50,20 @@ class Ending:
 
 
 class NullObserver:
-    """Does nothing; the interface of an observer."""
+    """The interface of an observer. This one does nothing."""
 
     def step(self, step: int) -> None:
-        """`step` steps are done."""
+        """Called after each step with the number of steps done."""
 
     def evaluation(self, evaluation: Evaluation) -> None:
-        """An epoch has ended."""
+        """Called after each epoch."""
 
     def wants_checkpoint(self) -> bool:
-        """Asked after every step and within evaluations."""
+        """Called after each step, and between the batches of an evaluation."""
         return False
 
     def checkpoint(self, state: dict[str, Any]) -> None:
-        """Everything `train` needs to resume here. May raise, to stop here."""
+        """Called with all that `train` needs to resume here, if it was wanted. May raise, to stop the run."""
 
 
 def train(
@@ -77,9 +78,9 @@ def train(
 ) -> Ending:
     """Train the step's network in place, from its initial weights or from a checkpoint's state.
 
-    `evaluate(pause)` returns test loss and test error; it calls `pause` between batches, which may raise. `take` is
-    called in place of `step` (a CUDA graph of it, say). A loss that is not finite ends the run at the end of its
-    epoch: it is found there, because reading a loss waits for the device.
+    `evaluate(pause)` returns test loss and test error; it calls `pause` between batches, which may raise. `take` takes
+    a step in place of `step`, as a CUDA graph does. A loss that is not finite ends the run at the end of its epoch:
+    losses are read only then, because reading waits for the device.
     """
     take = take or step
     per_epoch, size = step.batches.per_epoch, step.batches.size
@@ -119,7 +120,7 @@ def train(
                 probes=measured,
             )
         )
-        if done == total and not math.isfinite(test_loss):  # no training loss has seen the last step's weights
+        if done == total and not math.isfinite(test_loss):  # no training loss was computed with the last step's weights
             return replace(ending, diverged_at=done - 1)
         return ending
 
@@ -142,7 +143,7 @@ def train(
 
 
 class _Clock:
-    """Wall clock of a run over all its sessions, and the part of it spent in training steps."""
+    """Seconds of a run over all its sessions, and the part of them spent in training steps."""
 
     def __init__(self, take: Callable[[], None]) -> None:
         self.take, self.before, self.trained, self.excluded = take, 0.0, 0.0, 0.0
@@ -164,7 +165,7 @@ class _Clock:
         self.mark = time.perf_counter()
 
     def _overhead(self) -> float:
-        """Seconds that `take` spent on anything but steps, as capturing a graph."""
+        """Seconds of `take` that were not training, as those of capturing a graph."""
         return float(getattr(self.take, "overhead", 0.0))
 
 

@@ -1,7 +1,7 @@
-"""From a configuration to training steps, in one way for runs, benchmarks and packing.
+"""From a configuration to training steps: the one way, for runs, benchmarks and packing.
 
-setup = Setup(config)              # device, dataset, network; nothing is written
-training = setup.start(warn=print) # on the device, in its precision
+setup = Setup(config)               # device, dataset and network
+training = setup.start(warn=print)  # all of it on the device, in its precision
 training.train(observer)
 """
 
@@ -29,9 +29,9 @@ from ablate.training.step import Step
 
 
 class Setup:
-    """What a run computes with: `device`, `dataset` and `network` (on the CPU), and its length in `steps`.
+    """The device, precision, dataset and network of a run, the last two on the CPU, and its length in steps.
 
-    Raises ConfigError or AblateError if the device, the data or the network cannot be had.
+    Raises ConfigError or AblateError if the device or the data is missing, or the network cannot be built.
     """
 
     def __init__(self, config: Config) -> None:
@@ -46,7 +46,7 @@ class Setup:
         self.precision = pick_precision(config.precision, self.device, self.dataset.shape)
 
     def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":
-        """Move everything to the device. `precision` overrides the configuration's, as a resumed run needs it."""
+        """Move everything to the device. `precision` overrides the configuration's: a resumed run keeps its own."""
         config, network, precision = self.config, self.network, precision or self.precision
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
@@ -55,7 +55,7 @@ class Setup:
         batches = ResidentBatches(dataset, config.recipe.batch, seed=config.seed, shift=how.shift, flip=how.flip)
         step = Step(network, batches, config.recipe, precision)
         if config.graph and self.device.type != "cuda":
-            warn(f"graph=true has no effect on {self.device.type}: it captures a GPU's steps")
+            warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
         seed_generators(derive(config.seed, "training"))
         return Training(
             config,
@@ -69,7 +69,7 @@ class Setup:
 
 @dataclass
 class Training:
-    """A network on its device, ready to be trained. `take` takes the step, as a CUDA graph if there is one."""
+    """A network on its device, ready to be trained. `take` takes a step: `step` itself, or a CUDA graph of it."""
 
     config: Config
     network: Network
@@ -80,18 +80,18 @@ class Training:
 
     @property
     def graphed(self) -> bool:
-        """Whether steps are taken as a CUDA graph."""
+        """Whether a CUDA graph takes the steps."""
         return isinstance(self.take, Graphed) and self.take.used
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
-        """The whole run; see `loop.train`."""
+        """Train to the end of the run; see `loop.train`."""
         recipe, probes = self.config.recipe, self.probes
         return loop.train(
             self.step, self.evaluate, recipe, observer=observer, take=self.take, probes=probes, resume=resume
         )
 
     def steps(self) -> Iterator[None]:
-        """Steps at the recipe's rate without end, evaluation and record: to be timed."""
+        """Endless steps at the recipe's initial learning rate, without evaluation, to be timed."""
         epoch = 0
         while True:
             self.step.begin_epoch(epoch)
@@ -102,7 +102,7 @@ class Training:
 
 
 def wait(device: torch.device) -> None:
-    """Wait until the device has done everything it was given."""
+    """Wait until the device is idle."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,7 +1,7 @@
 """One training step: batch, forward, backward, SGD.
 
-Its inputs are tensors that stay in place and nothing in it waits for the device, so that the whole step can be captured
-as a CUDA graph (ablate.training.graph).
+It reads and writes tensors in place and never waits for the device, so that the whole step can be captured as a CUDA
+graph (ablate.training.graph).
 """
 
 from typing import Any
@@ -16,10 +16,13 @@ from ablate.training.sgd import SGD
 
 
 class Step:
-    """Calling it takes the step. `losses` (per_epoch,) and `wrong` () are the metrics of the epoch so far."""
+    """Calling it takes one step, at the learning rate in `rate`, a tensor ().
+
+    `losses` (per_epoch,) and `wrong` () are the metrics of the epoch so far, on the device.
+    """
 
     overhead = 0.0
-    """Seconds spent on anything but training; see ablate.training.graph."""
+    """Seconds of calls that were not training; see ablate.training.graph."""
 
     def __init__(self, network: nn.Module, batches: Batches, recipe: Recipe, precision: torch.dtype) -> None:
         device = batches.index.device
@@ -30,7 +33,7 @@ class Step:
         self.wrong = torch.zeros((), dtype=torch.int64, device=device)
 
     def begin_epoch(self, epoch: int, index: int = 0) -> None:
-        """Go to batch `index` of an epoch; the metrics begin anew with the epoch."""
+        """Go to batch `index` of an epoch. At its first batch the metrics are reset."""
         if index == 0:
             self.wrong.zero_()
         self.batches.begin_epoch(epoch, index)
@@ -57,7 +60,7 @@ class Step:
         self.batches.index += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """All of the step that a resumed run needs, except its position."""
+        """Everything that a resumed run needs, except the position."""
         return {
             "network": self.network.state_dict(),
             "momenta": self.optimizer.momenta,
@@ -79,5 +82,5 @@ def loss_of(logits: Tensor, y: Tensor, *, reduction: str = "mean") -> Tensor:
 
 
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """The context in which a network computes in `precision`; float32 is no autocast."""
+    """The context in which a network computes in `precision`; float32 means no autocast."""
     return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)

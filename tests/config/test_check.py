@@ -51,14 +51,14 @@ def test_other_depths_are_refused_with_the_nearest(depth, nearest, resolve):
     ],
 )
 def test_value_out_of_range_is_refused_by_its_key(override, resolve):
-    with pytest.raises(ConfigError, match="it must be|is not one of") as caught:
+    with pytest.raises(ConfigError, match=r"it must be|is not one of") as caught:
         resolve(override)
     assert str(caught.value).startswith(override.partition("=")[0])
     assert "\n" not in str(caught.value)
 
 
 def test_probes_in_compiled_units_are_refused(resolve):
-    with pytest.raises(ConfigError, match="^probes=true cannot measure inside compiled units: add compile=false$"):
+    with pytest.raises(ConfigError, match=r"^probes=true cannot measure inside compiled units: add compile=false$"):
         resolve("probes=true", "compile=true")
 
 

@@ -37,7 +37,7 @@ def test_cpu_uses_bfloat16_where_it_is_faster(monkeypatch, name, side, native, w
 @pytest.mark.parametrize("name", ["cuda:99", "mps"])
 def test_missing_device_is_refused(name, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=f"^device={name} is not here .*: use device=auto or device=cpu$"):
+    with pytest.raises(ConfigError, match=f"^device={name} is not available .*: use device=auto or device=cpu$"):
         device.pick_device(name)
 
 
