@@ -16,19 +16,19 @@ def main() -> int:
         # Until a run handles signals itself: a KeyboardInterrupt in the middle of imports surfaces as anything.
         signal.signal(signal.SIGINT, _interrupted)
     words = sys.argv[1:]
-    if {"--help", "-h"} & set(words[:1]):
-        from ablate.commands.help import text
-
-        return _print(text())
-    if words[:1] == ["--version"]:
-        from ablate import __version__
-
-        return _print(f"ablate {__version__}")
     if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
         return _command(words[0], words[1:])
+    if {"--help", "-h"} & set(words):
+        return _command("help", [])
+    if words == ["--version"]:
+        from ablate.base.version import __version__
+
+        print(f"ablate {__version__}")
+        return 0
+    from ablate.commands import guarded
     from ablate.commands.run import main as train
 
-    return train(words)
+    return guarded("ablate", lambda: train(words))
 
 
 def _command(name: str, words: list[str]) -> int:
@@ -45,13 +45,6 @@ def _command(name: str, words: list[str]) -> int:
         )
         return 2
     return commands.carry_out(name, words)
-
-
-def _print(text: str) -> int:
-    from ablate.base.terminal import say
-
-    say(text)
-    return 0
 
 
 def _interrupted(*_: object) -> None:

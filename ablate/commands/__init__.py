@@ -9,9 +9,11 @@ import ast
 import importlib
 import os
 import pkgutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
-from ablate.base.errors import AblateError, one_line
+from ablate.base.errors import AblateError, ConfigError, one_line
 from ablate.base.terminal import say
 
 NOT_COMMANDS = ("run",)
@@ -43,25 +45,38 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 
 def carry_out(name: str, words: list[str]) -> int:
-    """Carry out a command and return its exit status; errors are printed in one sentence."""
-    options = parser(name).parse_intermixed_args(words)
-    module = importlib.import_module(f"{__name__}.{name}")
+    """Carry out a command and return its exit status."""
+    module, options = importlib.import_module(f"{__name__}.{name}"), parser(name).parse_intermixed_args(words)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # so that temporary folders are removed
+    return guarded(f"ablate {name}", lambda: module.main(options))
+
+
+def guarded(prefix: str, call: Callable[[], int | None]) -> int:
+    """The exit status of `call`; an error is printed in one sentence."""
     try:
-        return int(module.main(options) or 0)
+        return int(call() or 0)
     except AblateError as error:
         status, why = error.exit_status, str(error)
     except KeyboardInterrupt:
         status, why = 130, "interrupted"
     except (Exception, SystemExit) as error:  # custom code may end the process
-        status, why = AblateError.exit_status, one_line(error)
         if os.environ.get("ABLATE_TRACEBACK"):
             raise
-    except BaseException as error:  # a run stopped by a signal: see ablate.runs.stopping.Interrupted
+        hydra = type(error).__module__.partition(".")[0] in ("hydra", "omegaconf")
+        status, why = (ConfigError.exit_status, _explained(error)) if hydra else (1, one_line(error))
+    except BaseException as error:  # a run stopped by a signal: ablate.runs.stopping.Interrupted
         if not hasattr(error, "exit_status"):
             raise
         status, why = error.exit_status, f"interrupted: {error}"
-    say(f"ablate {name}: {why}", error=True)
+    say(f"{prefix}: {why}", error=True)
     return status
+
+
+def _explained(error: BaseException) -> str:
+    from ablate.config.explain import explain
+
+    return explain(error)
 
 
 def runs_arguments(parser: argparse.ArgumentParser) -> None:
