@@ -26,7 +26,7 @@ class Command:
     """A running `ablate WORDS`, with the methods of subprocess.Popen that tests use.
 
     `largest_file` limits the size of a file that it can write, as a full disk does. `replaced` names functions of the
-    package, as in ablate.grid.local._carry_out, and those that take their place.
+    package, as in ablate.grid.local._carry_out, and those that take their place. `entry` is the function to call.
     """
 
     def __init__(
@@ -36,11 +36,12 @@ class Command:
         environment: Mapping[str, str] | None = None,
         largest_file: int | None = None,
         replaced: Mapping[str, str] | None = None,
+        entry: str = "ablate.__main__.script",
     ) -> None:
         pipes = [CONTEXT.Pipe(duplex=False) for _ in range(2)]
         self.streams = [ours for ours, _ in pipes]
         theirs = [their for _, their in pipes]
-        arguments = (words, cwd, dict(environment or {}), largest_file, dict(replaced or {}), theirs)
+        arguments = (words, cwd, dict(environment or {}), largest_file, dict(replaced or {}), entry, theirs)
         self.process = CONTEXT.Process(target=_run, args=arguments, daemon=False)
         self.process.start()
         assert self.process.pid is not None
@@ -83,6 +84,7 @@ def _run(
     environment: dict[str, str],
     largest_file: int | None,
     replaced: dict[str, str],
+    entry: str,
     streams: list[Connection],
 ) -> None:
     for number, stream in enumerate(streams, 1):
@@ -98,6 +100,4 @@ def _run(
     for name, other in replaced.items():
         module, _, function = name.rpartition(".")
         setattr(pkgutil.resolve_name(module), function, pkgutil.resolve_name(other))
-    from ablate.__main__ import script
-
-    script()
+    sys.exit(pkgutil.resolve_name(entry)())

@@ -73,6 +73,16 @@ class NotInstalled(Exception):
     """This machine has no SLURM."""
 
 
+def missing_programs() -> list[str]:
+    return [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+
+
+def reason_to_skip() -> str:
+    """Why tests on a cluster are skipped, or '' if they run. In CI they run, and fail with what is missing."""
+    missing = missing_programs()
+    return f"no SLURM on this machine: {', '.join(missing)} not found" if missing and not os.environ.get("CI") else ""
+
+
 class Cluster:
     """Two nodes of two CPUs and two pretend GPUs each; partition `low`, the default, is preempted by `high`."""
 
@@ -93,7 +103,7 @@ class Cluster:
 
     def start(self) -> None:
         """Returns once both nodes are idle."""
-        if missing := [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]:
+        if missing := missing_programs():
             raise NotInstalled(f"not found: {', '.join(missing)}; on Debian, {INSTALL}")
         try:
             self._begin()

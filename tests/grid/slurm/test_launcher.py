@@ -1,314 +1,316 @@
-"""What is submitted and made of SLURM's answers, with stand-ins for its programs; test_slurm.py has the real."""
+"""Submitting to SLURM and reading its answers, with stand-ins for its programs; test_slurm.py has the real ones."""
 
-import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
+from ablate import commands
 from ablate.base.errors import AblateError, ConfigError
-from ablate.grid.slurm import client as slurm
-from ablate.grid.slurm import launcher
-from ablate.grid.slurm.launcher import SlurmLauncher, minutes
+from ablate.grid.slurm import client, launcher
+from ablate.grid.slurm.settings import minutes
 from ablate.grid.slurm.state import places
-from ablate.grid.slurm.submission import read_submissions, safe, task
-from tests.grid.slurm.conftest import ROOT, Site
+from ablate.grid.slurm.submission import folder_of, read_submissions, task
+from tests.grid.slurm import slurm_cluster
+from tests.grid.slurm.conftest import ROOT, Site, finish, unwrapped
 
 SLURM = "hydra/launcher=slurm"
+TIMED_OUT = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
 
 
-def test_without_slurm_it_is_one_sentence_and_2(tmp_path):
-    place = Site(tmp_path / "site", {"PATH": "/nonexistent"})
-    said = place("-m", SLURM, "seed=0,1", status=2)
+def test_without_slurm_a_grid_is_refused_in_one_sentence(tmp_path):
+    site = Site(tmp_path / "site", {"PATH": "/nonexistent"})
+    said = site("-m", SLURM, "seed=0,1", status=2)
     assert len(said.splitlines()) == 1
     assert "sbatch was not found" in said
     assert "hydra/launcher=joblib" in said
-    assert not place.runs.exists()
+    assert not site.runs.exists()
 
 
-def test_an_array_is_what_was_asked_for(site, stand):
-    words = site.experiment("drill", seeds="0, 1, 2")
+def test_sbatch_gets_the_settings(site, slurm):
+    words = site.experiment(seeds="0, 1, 2")
     said = site(*words, SLURM, "cluster=gpu", "hydra.launcher.at_once=2", "hydra.launcher.options=['--exclusive']")
-    (call,) = stand.calls("sbatch")
-    (submission,) = read_submissions(site.runs)
+    (call,) = slurm.calls("sbatch")
+    folder = site.submission().folder
     assert "submitted 6 runs as array 77 of 6 tasks" in said
-    for word in (
+    assert set(call) >= {
         *("--parsable", "--job-name=ablate-drill", "--array=0-5%2", "--requeue", "--open-mode=append"),
         *("--signal=B:USR1@120", "--partition=gpu", "--time=240", "--gres=gpu:1", "--cpus-per-task=4", "--mem=16G"),
-        *(f"--comment={submission.folder}", f"--output={submission.folder}/%a.log", "--exclusive"),
-    ):
-        assert word in call
-    assert call[-1] == str(submission.folder / "job.sh")
-    script = (submission.folder / "job.sh").read_text()
-    assert script.splitlines()[-1] == (
-        f"exec {sys.executable} -m ablate.grid.slurm.task {submission.folder} --side-by-side=1 --max-timeouts=20 "
+        *(f"--comment={folder}", f"--output={folder}/%a.log", "--exclusive"),
+    }
+    assert call[-1] == str(folder / "job.sh")
+    assert (folder / "job.sh").read_text().splitlines()[-1] == (
+        f"exec {sys.executable} -m ablate.grid.slurm.task {folder} --side-by-side=1 --max-timeouts=20 "
         '--warning=120 "$@"'
     )
-    assert subprocess.run(["bash", "-n", submission.folder / "job.sh"], check=False).returncode == 0
+    assert subprocess.run(["bash", "-n", folder / "job.sh"]).returncode == 0
 
 
-def test_every_task_has_its_runs_and_no_other(site, stand):
-    site(*site.experiment("drill", seeds="0, 1, 2"), SLURM, "hydra.launcher.runs_per_task=4")
-    (submission,) = read_submissions(site.runs)
+def test_each_run_is_in_one_task(site):
+    site(*site.experiment(seeds="0, 1, 2"), SLURM, "hydra.launcher.runs_per_task=4")
+    submission = site.submission()
     assert [len(names) for names in submission.runs] == [4, 2]
     seen = [tree for index in range(2) for tree in task(submission.folder, index)[1]]
     assert sorted((tree["seed"], tree["shortcut"]["option"]) for tree in seen) == [
         (seed, option) for seed in range(3) for option in "AB"
     ]
     for index in (-1, 2):
-        with pytest.raises(AblateError, match="no task"):
+        with pytest.raises(AblateError, match=f"has no task {index}: its tasks are 0 to 1"):
             task(submission.folder, index)
+    (submission.folder / "plan.json").write_text("{")  # as if it had been cut short
+    with pytest.raises(AblateError, match="is not a whole submission"):
+        task(submission.folder, 0)
+    assert list(read_submissions(site.runs)) == []
 
 
-def test_a_grid_larger_than_the_largest_array_is_several(site, stand):
-    stand.answers("scontrol", "SelectType = x\nMaxArraySize            = 4\n")
-    site(*site.experiment("drill", seeds="0, 1, 2, 3, 4"), SLURM)
-    arrays = [next(word for word in call if word.startswith("--array")) for call in stand.calls("sbatch")]
+def test_grid_larger_than_the_largest_array_is_split(site, slurm):
+    slurm.answers("scontrol", "SelectType = x\nMaxArraySize            = 4\n")
+    site(*site.experiment(seeds="0, 1, 2, 3, 4"), SLURM)
+    arrays = [next(word for word in call if word.startswith("--array")) for call in slurm.calls("sbatch")]
     assert arrays == ["--array=0-3", "--array=0-3", "--array=0-1"]
     assert sum(len(submission.runs) for submission in read_submissions(site.runs)) == 10
 
 
-def test_what_is_queued_or_running_is_not_submitted_again(site, stand):
-    words = site.experiment("drill", seeds="0, 1")
+def test_queued_and_running_runs_are_not_submitted_again(site, slurm):
+    words = site.experiment(seeds="0, 1")
     site(*words, SLURM)
-    (submission,) = read_submissions(site.runs)
-    lines = [
-        f"77|0|RUNNING|None|n1|{submission.folder}",
-        f"77|1|PENDING|Priority||{submission.folder}",
-        f"77|2|COMPLETING|None|n1|{submission.folder}",  # it is at its end, whatever that was
-        "80|3|RUNNING|None|n1|/somebody/else's | folder",
-    ]
-    stand.answers("squeue", "\n".join(lines) + "\n")
+    submission = site.submission()
+    slurm.queue(
+        (submission, 0, "RUNNING", "None"),
+        (submission, 1, "PENDING", "Priority"),
+        (submission, 2, "COMPLETING", "None"),  # about to end
+    )
+    with (slurm.folder / "squeue.answer").open("a") as file:
+        file.write("80|3|RUNNING|None|n1|/another/user's | folder\n")
     said = site(*words, SLURM)
     assert said.count(": already ") == 2
     assert "submitted 2 runs" in said
     assert set(places(site.runs)) == {name for names in submission.runs[:3] for name in names}
 
 
-def test_status_joins_the_queue_with_the_records(site, stand, monkeypatch):
-    words = site.experiment("drill", seeds="0, 1")
-    site(*words, SLURM)
-    (submission,) = read_submissions(site.runs)
-    stand.answers("squeue", f"77|0|PENDING|Priority||{submission.folder}\n77|1|RUNNING|None|n2|{submission.folder}\n")
-    states = {name: run["state"] for name, run in site.states("drill").items()}
-    assert sorted(states.values()) == ["lost", "lost", "queued", "starting"]
-    said = site("--experiment", "drill", module="ablate", "status", COLUMNS="250")
+def test_status_joins_the_queue_with_the_records(site, slurm):
+    site(*site.experiment(seeds="0, 1"), SLURM)
+    submission = site.submission()
+    slurm.queue((submission, 0, "PENDING", "Priority"), (submission, 1, "RUNNING", "None"))
+    assert sorted(run["state"] for run in site.states().values()) == ["lost", "lost", "queued", "starting"]
+    said = unwrapped(site("status", "--experiment", "drill"))
     assert "77_0, Priority" in said
-    assert "77_1 running on n2" in said
-    assert "SLURM knows nothing of it" in said
+    assert "77_1 running on n1" in said
+    assert "SLURM has no task for it: see " in said
 
 
-def test_a_run_that_has_failed_is_told_so_whatever_its_task_does(site, stand):
-    words = [*site.experiment("drill", shortcuts="bad"), SLURM, "hydra.launcher.runs_per_task=2"]
+def test_failed_run_stays_failed_while_its_task_goes_on(site, slurm):
+    words = [*site.experiment(shortcuts="bad"), SLURM, "hydra.launcher.runs_per_task=2"]
+    status = ("status", "--experiment", "drill", "--failed")
     site(*words)
-    (submission,) = read_submissions(site.runs)
-    site(str(submission.folder), "0", module="ablate.grid.slurm.task", SLURM_JOB_ID="77", status=1)
-    stand.answers("squeue", f"77|0|RUNNING|None|n1|{submission.folder}\n")
-    assert {run["state"] for run in site.states("drill").values()} == {"failed"}
-    said = site("--experiment", "drill", "--failed", module="ablate", "status")
-    assert said.count("failed: ValueError: this shortcut has had enough\n") == 2
+    submission = site.submission()
+    finish(site.task(submission), 1)
+    slurm.queue((submission, 0, "RUNNING", "None"))
+    assert {run["state"] for run in site.states().values()} == {"failed"}
+    assert site(*status).count("failed: ValueError: this shortcut fails\n") == 2
     said = site(*words)
-    assert said.count(": has failed, and its task 77_0 has not ended") == 2
+    assert said.count(": failed, and its task 77_0 has not ended") == 2
     assert "already running" not in said
-    stand.answers("squeue", f"77|0|PENDING|BeginTime||{submission.folder}\n")
-    said = site("--experiment", "drill", "--failed", module="ablate", "status")
-    assert said.count("failed: ValueError: this shortcut has had enough; queued again: 77_0, BeginTime") == 2
+    slurm.queue((submission, 0, "PENDING", "BeginTime"))
+    assert site(*status).count("failed: ValueError: this shortcut fails; queued again: 77_0, BeginTime") == 2
     assert site(*words).count(": already pending as 77_0") == 2
 
 
-def test_a_cluster_that_does_not_answer_hides_no_record(site, stand):
-    site(*site.experiment("drill"), SLURM)
-    stand.answers("squeue", "squeue: error: Unable to contact slurm controller\n", 1)
-    said = site("--experiment", "drill", module="ablate", "status")
-    assert "what SLURM has is not shown: SLURM refused: Unable to contact slurm controller" in said
+def test_records_are_shown_if_squeue_fails(site, slurm):
+    site(*site.experiment(), SLURM)
+    slurm.answers("squeue", "squeue: error: Unable to contact slurm controller\n", 1)
+    said = site("status", "--experiment", "drill")
+    assert "SLURM refused: Unable to contact slurm controller" in said
     assert "2 missing" in said
 
 
-def test_an_array_that_was_taken_though_the_answer_came_too_late_is_not_submitted_twice(site, stand):
-    words = site.experiment("drill")
-    stand.answers("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
+def test_array_accepted_after_a_timeout_is_not_submitted_twice(site, slurm):
+    words = site.experiment()
+    slurm.answers("sbatch", TIMED_OUT, 1)
     said = site(*words, SLURM, status=1)
     assert "Socket timed out" in said
-    (submission,) = read_submissions(site.runs)
-    assert submission.array is None
-    # The next one's folder is not known before it is made: the stand-in reads it from the call.
-    (stand.folder / "squeue").write_text(
+    assert site.submission().array is None
+    # The folder of the next submission is known only from its call.
+    (slurm.folder / "squeue").write_text(
         f"#!{sys.executable}\nimport json\n"
-        f"calls = [json.loads(line) for line in open({str(stand.folder / 'calls.jsonl')!r})]\n"
+        f"calls = [json.loads(line) for line in open({str(slurm.folder / 'calls.jsonl')!r})]\n"
         "last = [call for call in calls if call[0] == 'sbatch'][-1]\n"
         "folder = next(word for word in last if word.startswith('--comment=')).removeprefix('--comment=')\n"
         "print('91|0|PENDING|Priority||' + folder)\n"
     )
-    stand.answers("sbatch", "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n", 1)
     assert "as array 91 of 2 tasks" in site(*site.experiment("second", seeds="5"), SLURM)
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        ["hydra.launcher.runs_per_task=0"],
-        ["hydra.launcher.gpus=one"],
-        ["hydra.launcher.time=soon"],
-        ["hydra.launcher.time=0"],
-        ["hydra.launcher.time=1"],  # half as long as the warning
-        ["hydra.launcher.warning=0"],
-        ["hydra.launcher.time=2", "hydra.launcher.warning=120"],
-        ["hydra.launcher.warning=soon"],
-        ["hydra.launcher.cpus=true"],
-        ["cluster=nowhere"],
+        (["hydra.launcher.runs_per_task=0"], "runs_per_task=0 is out of range"),
+        (["hydra.launcher.gpus=one"], "gpus=one is out of range"),
+        (["hydra.launcher.time=soon"], "time=soon is not a time limit"),
+        (["hydra.launcher.time=0"], "time=0 is not a time limit"),
+        (["hydra.launcher.time=1"], "warning=120 is not below the time limit of 60 s"),
+        (["hydra.launcher.warning=0"], "warning=0 is out of range"),
+        (["hydra.launcher.time=2", "hydra.launcher.warning=120"], "warning=120 is not below the time limit of 120 s"),
+        (["hydra.launcher.warning=soon"], "warning=soon is out of range"),
+        (["hydra.launcher.cpus=true"], "cpus=True is out of range"),
+        (["+hydra.launcher.partion=gpu"], "no key 'hydra.launcher.partion'; did you mean 'partition'?"),
+        (["cluster=nowhere"], "cluster 'nowhere' is unknown"),
     ],
-    ids=" ".join,
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_a_wrong_setting_is_one_sentence_and_2(words, site, stand):
-    said = site("-m", SLURM, "seed=0,1", *words, status=2)
-    assert len(said.splitlines()) == 1
-    assert not stand.calls("sbatch")
+def test_wrong_setting_is_refused_in_one_sentence(words, said, ask, slurm):
+    outcome = ask("-m", SLURM, "seed=0,1", *words)
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    assert said in line
+    assert not slurm.calls("sbatch")
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "total"),
     [(90, 90), ("90", 90), ("90:30", 90.5), ("04:00:00", 240), ("1-0", 1440), ("2-12:30", 3630), (None, None)],
 )
-def test_a_time_limit_is_read_as_slurm_reads_it(limit, told):
-    assert minutes(limit) == told
+def test_time_limits_in_slurms_notation(limit, total):
+    assert minutes(limit) == total
 
 
 @pytest.mark.parametrize("limit", ["", "x", "1:2:3:4", "1-2:3:4:5", "-", "-5", "0"])
-def test_what_is_no_time_limit(limit):
+def test_invalid_time_limits(limit):
     with pytest.raises(ConfigError):
         minutes(limit)
 
 
-def test_a_time_without_its_quotes_is_not_taken_for_days(site, stand):
-    (site.folder / "my" / "cluster").mkdir()
+def test_unquoted_time_is_not_read_as_days(site):
     file = site.folder / "my" / "cluster" / "mine.yaml"
     file.write_text("# @package hydra.launcher\ntime: 12:00:00\n")
-    said = site(*site.experiment("drill"), SLURM, "cluster=mine", status=2)
+    said = site(*site.experiment(), SLURM, "cluster=mine", status=2)
     assert "hydra.launcher.time=43200 is 30 days: quote it" in said
-    file.write_text("# @package hydra.launcher\ntime: '12:00:00'\n")
-    site(*site.experiment("drill"), SLURM, "cluster=mine")
+    file.write_text("# @package hydra.launcher\ntime: '12:00:00'\npartition: our own\n")
+    site(*site.experiment(), SLURM, "cluster=mine")
+    sbatch = shlex.split((site.submission().folder / "sbatch.txt").read_text())
+    assert {"--time=12:00:00", "--partition=our own"} <= set(sbatch)
     assert minutes("30-0") == 43200
 
 
-def test_every_cluster_file_submits(site, stand):
+def test_every_site_file_submits(site, slurm):
     names = sorted(path.stem for path in (ROOT / "slurm" / "cluster").glob("*.yaml"))
     assert len(names) >= 4
     for name in names:
         site(*site.experiment(name), SLURM, f"cluster={name}")
-    assert len(stand.calls("sbatch")) == len(names)
+    assert len(slurm.calls("sbatch")) == len(names)
 
 
-def test_a_watch_outlives_a_controller_that_does_not_answer(resolve, stand, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(launcher, "LOOK", 0.01)
-    looks = iter([AblateError("SLURM refused: Unable to contact slurm controller"), {}])
-
-    def look(folder):
-        if isinstance(answer := next(looks), AblateError):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(launcher, "places", look)
-    outcomes = SlurmLauncher._watch(None, [resolve(f"results={tmp_path}")])
-    assert [outcome.message for outcome in outcomes] == ["its task has ended without a result"]
-    assert "Unable to contact slurm controller; looking again" in capsys.readouterr().err
-
-
-def test_a_site_file_of_ones_own(site, stand):
-    (site.folder / "my" / "cluster").mkdir()
-    (site.folder / "my" / "cluster" / "mine.yaml").write_text("# @package hydra.launcher\npartition: our own\n")
-    site(*site.experiment("drill"), SLURM, "cluster=mine")
-    assert "--partition=our own" in stand.calls("sbatch")[0]
+def test_guide_works_as_printed(site, slurm):
+    guide = (ROOT / "slurm" / "README.md").read_text()
+    (mine,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    (site.folder / "sites" / "cluster").mkdir(parents=True)
+    (site.folder / "sites" / "cluster" / "mine.yaml").write_text(textwrap.dedent(mine))
+    lines = [shlex.split(line, comments=True) for line in re.findall(r"^ +(ablate .*)$", guide, re.MULTILINE)]
+    runs = [words[1:] for words in lines if words[1] not in commands.names()]
+    for words in lines:
+        if words[1:] not in runs:
+            commands.parser(words[1]).parse_intermixed_args(words[2:])
+    for words in runs:
+        if SLURM in words:
+            assert "submitted 80 runs" in site(*words, "depth=8")  # smaller networks are built faster
+        else:
+            assert "would train" in site(*words, "dry_run=true")
+    (call,) = slurm.calls("sbatch")
+    assert {"--account=your_account", "--time=240", "--mem=16G", "--cpus-per-task=4"} <= set(call)
 
 
-def test_cancel_names_the_tasks_of_one_experiment(site, stand):
+def test_watch_continues_if_squeue_fails_once(record, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "INTERVAL", 0.01)
+    answers = iter([AblateError("SLURM refused: Unable to contact slurm controller"), {}])
+
+    def answer(folder):
+        if isinstance(found := next(answers), AblateError):
+            raise found
+        return found
+
+    monkeypatch.setattr(launcher, "places", answer)
+    outcomes = launcher.watch([record(f"results={tmp_path}")])
+    assert [outcome.message for outcome in outcomes] == ["its task ended without a result"]
+    assert "Unable to contact slurm controller; trying again" in capsys.readouterr().err
+
+
+def test_cancel_affects_one_experiment(site, slurm):
     for name in ("first", "second"):
         site(*site.experiment(name), SLURM)
-    folders = {submission.experiment: submission.folder for submission in read_submissions(site.runs)}
-    lines = [f"{array}|{task}|PENDING|Priority||{folders[name]}" for array, name in ((5, "first"), (6, "second"))
-             for task in (0, 1)]  # fmt: skip
-    stand.answers("squeue", "\n".join(lines) + "\n")
-    said = site("--experiment", "first", module="ablate", "cancel", status=2)
+    first, second = sorted(read_submissions(site.runs), key=lambda submission: submission.job_name)
+    slurm.queue(*((submission, index, "PENDING", "Priority") for submission in (first, second) for index in (0, 1)))
+    said = site("cancel", "--experiment", "first", status=2)
     assert "2 pending: add --yes" in said
-    assert not stand.calls("scancel")
-    site("--experiment", "first", "--yes", module="ablate", "cancel")
-    assert stand.calls("scancel") == [["5_0", "5_1"]]
-    said = site("--experiment", "third", module="ablate", "cancel", status=1)
+    assert not slurm.calls("scancel")
+    assert "cancelled 2 pending" in site("cancel", "--experiment", "first", "--yes")
+    assert slurm.calls("scancel") == [["77_0", "77_1"]]
+    said = site("cancel", "--experiment", "third", status=1)
     assert "submitted were: first, second" in said
 
 
-def test_no_two_experiments_share_a_name_of_their_own():
+def test_different_experiments_have_different_folders():
     names = ["my-exp", "my_exp", "my exp", "my  exp", "grid", None, "x" * 60, "x" * 61, "x" * 62, "é", "ê"]
-    assert len({safe(name) for name in names}) == len(names)
-    assert [safe(name) for name in ("my-exp", "my_exp", "a.b", None)] == ["my-exp", "my_exp", "a.b", "grid"]
+    assert len({folder_of(name) for name in names}) == len(names)
+    assert [folder_of(name) for name in ("my-exp", "my_exp", "a.b", None)] == ["my-exp", "my_exp", "a.b", "grid"]
     for name in names:
-        assert re.fullmatch(r"[\w.-]{1,70}", safe(name), re.ASCII)
+        assert re.fullmatch(r"[\w.-]{1,70}", folder_of(name), re.ASCII)
 
 
-def test_the_command_that_ends_a_grid_without_a_name_does(site, stand):
+def test_printed_command_cancels_a_grid_without_an_experiment(site, slurm):
     said = site("-m", SLURM, "seed=0,1")
-    (line,) = (line for line in said.splitlines() if line.startswith("to end it: "))
-    site(*site.experiment("grid"), SLURM)
-    folders = {submission.experiment: submission.folder for submission in read_submissions(site.runs)}
-    lines = [f"{5 + n}|0|PENDING|Priority||{folders[name]}" for n, name in enumerate(sorted(folders))]
-    stand.answers("squeue", "\n".join(lines) + "\n")
-    assert sorted(folders)[0] == "grid"
-    site(*shlex.split(line)[6:], "--yes", module="ablate", "cancel")
-    assert stand.calls("scancel") == [["5_0"]]
+    (line,) = (line for line in said.splitlines() if line.startswith("to cancel: "))
+    site(*site.experiment("grid"), SLURM)  # the name of the folder of grids without an experiment
+    unnamed, named = sorted(read_submissions(site.runs), key=lambda submission: submission.job_name)
+    assert unnamed.job_name == "ablate-grid"
+    slurm.queue((named, 1, "PENDING", "Priority"), (unnamed, 0, "PENDING", "Priority"))
+    site(*shlex.split(line)[3:], "--yes")
+    assert slurm.calls("scancel") == [["77_0"]]
 
 
-def test_a_refusal_in_one_call_of_scancel_keeps_no_other_from_being_made(stand, monkeypatch):
-    monkeypatch.setattr(slurm, "MANY", 2)
-    stand.answers("scancel", "scancel: error: Kill job error on job id 7_0: Socket timed out\n", 1)
-    tasks = [slurm.Task("7", index, "RUNNING", "None", "n1", "") for index in range(5)]
+def test_scancel_is_called_for_all_tasks_if_one_call_fails(slurm, monkeypatch):
+    monkeypatch.setattr(client, "CANCEL_AT_ONCE", 2)
+    slurm.answers("scancel", "scancel: error: Kill job error on job id 7_0: Socket timed out\n", 1)
+    tasks = [client.Task("7", index, "RUNNING", "None", "n1", "") for index in range(5)]
     with pytest.raises(AblateError, match="Kill job error on job id 7_0"):
-        slurm.cancel(tasks)
-    assert stand.calls("scancel") == [["7_0", "7_1"], ["7_2", "7_3"], ["7_4"]]
+        client.cancel(tasks)
+    assert slurm.calls("scancel") == [["7_0", "7_1"], ["7_2", "7_3"], ["7_4"]]
 
 
-def test_what_sbatch_refuses_leaves_nothing(site, stand):
-    words = site.experiment("drill")
-    stand.answers("sbatch", "sbatch: error: invalid partition specified: gpu\n", 1)
-    site(*words, SLURM, status=1)
+def test_refused_submission_leaves_no_folder(site, slurm):
+    slurm.answers("sbatch", "sbatch: error: invalid partition specified: gpu\n", 1)
+    site(*site.experiment(), SLURM, status=1)
     assert not list((site.runs / "_jobs").iterdir())
-    assert {run["state"] for run in site.states("drill").values()} == {"missing"}
+    assert {run["state"] for run in site.states().values()} == {"missing"}
 
 
-def test_a_submission_whose_answer_never_came_hides_no_earlier_one(site, stand):
-    words = site.experiment("drill")
+def test_submission_without_an_answer_does_not_hide_an_earlier_one(site, slurm):
+    words = site.experiment()
     site(*words, SLURM)
-    stand.answers("sbatch", "sbatch: error: Socket timed out on send/recv operation\n", 1)
+    first = site.submission().folder
+    slurm.answers("sbatch", TIMED_OUT, 1)
     site(*words, SLURM, status=1)
-    stand.program("sacct")
-    stand.answers("sacct", "77_0|OUT_OF_MEMORY\n77_1|CANCELLED by 1000\n")
-    said = site("--experiment", "drill", "--failed", module="ablate", "status")
-    assert [call[3] for call in stand.calls("sacct")] == ["--jobs=77"]
-    (first,) = (submission.folder for submission in read_submissions(site.runs) if submission.array)
+    slurm.program("sacct")
+    slurm.answers("sacct", "77_0|OUT_OF_MEMORY\n77_1|CANCELLED by 1000\n")
+    said = site("status", "--experiment", "drill", "--failed")
+    assert [call[3] for call in slurm.calls("sacct")] == ["--jobs=77"]
     for index, end in enumerate(("OUT_OF_MEMORY", "CANCELLED by 1000")):
-        assert f"SLURM, whose accounting says {end}, knows nothing of it: see {first / f'{index}.log'}" in said
+        assert f"SLURM's accounting says {end}: see {first / f'{index}.log'}" in said
 
 
-@pytest.mark.parametrize(("ci", "status"), [({}, 0), ({"CI": "true"}, 1)], ids=["here", "CI"])
-def test_without_slurm_its_suite_skips_but_not_in_ci(ci, status):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "slurm", "-k", "refusal"]
-    env = {key: value for key, value in os.environ.items() if key != "CI"} | {"PATH": "/nonexistent", **ci}
-    done = subprocess.run(
-        [*command, "tests/cluster/test_slurm.py"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == status, done.stdout
-    assert ("1 skipped" in done.stdout) == (not ci)
-    assert ("sbatch" in done.stdout) == bool(ci)
-
-
-def test_a_submission_that_was_cut_short_is_none(site, stand):
-    site(*site.experiment("drill"), SLURM)
-    (submission,) = read_submissions(site.runs)
-    (submission.folder / "plan.json").write_text("{")
-    assert list(read_submissions(site.runs)) == []
-
-
-def test_what_slurm_says_in_one_line(stand):
-    stand.answers("scontrol", "slurm_update error: Invalid job id specified\nJob 9 requeue failed\n", 1)
+def test_last_line_of_slurms_answer_is_the_error(slurm):
+    slurm.answers("scontrol", "slurm_update error: Invalid job id specified\nJob 9 requeue failed\n", 1)
     with pytest.raises(AblateError, match="SLURM refused: Job 9 requeue failed"):
-        slurm.requeue("9")
+        client.requeue("9")
+
+
+def test_cluster_tests_are_skipped_without_slurm_but_not_in_ci(tmp_path, monkeypatch):
+    monkeypatch.setattr(slurm_cluster, "PATH", "/nonexistent")
+    monkeypatch.delenv("CI", raising=False)
+    assert "munged, slurmctld" in slurm_cluster.reason_to_skip()
+    monkeypatch.setenv("CI", "true")
+    assert slurm_cluster.reason_to_skip() == ""
+    with pytest.raises(slurm_cluster.NotInstalled, match="apt-get install"):
+        slurm_cluster.Cluster(tmp_path).start()
