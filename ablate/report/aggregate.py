@@ -40,7 +40,7 @@ def cells(runs: DataFrame, baseline: tuple[str, str] = BASELINE) -> DataFrame:
     | published, source, same_setting | the published error, and whether the run has the setting of the paper |
     | parameters, multiply_adds, seconds | of the network; for one image; mean wall-clock time of a run |
     | computed, mixed | device and precision; whether runs differ in these or in threads |
-    | state | counts of the runs that diverged or have not finished |
+    | state | how many runs diverged or have not finished |
     | cell, config, place | its hash, its configuration, its place in the papers' order |
 
     `baseline` is a key and a value, also in `attrs["key"]` and `attrs["baseline"]`.

@@ -54,9 +54,8 @@ def write(
 
 def _check(out: Path) -> None:
     """Raise AblateError if `out` is a folder with files, and none of them is a page of this command."""
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not (out / PAGE).is_file() or GENERATOR not in (out / PAGE).read_bytes()[:1000]:
+    head = (out / PAGE).read_bytes()[:1000] if (out / PAGE).is_file() else b""
+    if GENERATOR not in head and out.exists() and any(out.iterdir()):
         raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
 
 
@@ -65,7 +64,7 @@ def _former(out: Path) -> Iterator[Path]:
     names = ["table", "pivot", *(table.name for table in published.TABLES)]
     for pattern in [f"{name}.{form}" for name in names for form in FORMS]:
         yield from out.glob(pattern)
-    for pattern in [f"figures/{name}.{form}" for name in figures.NAMES for form in IMAGES]:
+    for pattern in [f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES]:
         yield from out.glob(pattern)
 
 

@@ -137,10 +137,8 @@ def _latex(text: str) -> str:
 
 
 def _in_fonts(letter: str) -> bool:
-    """Whether it is ASCII or a letter of western Europe, that is a plain letter with an accent."""
-    if letter.isascii():
-        return letter.isprintable()
-    return ord(letter) < 256 and letter.isalpha() and unicodedata.normalize("NFD", letter)[0].isascii()
+    """Whether it is ASCII, or a letter of western Europe: a plain letter with an accent."""
+    return letter.isascii() or (letter.isalpha() and unicodedata.normalize("NFD", letter)[0].isascii() and letter < "Ā")
 
 
 def html(table: DataFrame, caption: str, notes: list[str]) -> str:

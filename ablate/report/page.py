@@ -117,5 +117,6 @@ def _provenance(runs: DataFrame) -> list[tuple[str, str]]:
 def _commands(runs: DataFrame) -> list[str]:
     """The command lines of the runs, each once."""
     commands = list(dict.fromkeys(command for command in runs.command if command))
-    more = len(commands) - MOST_COMMANDS
-    return commands[:MOST_COMMANDS] + ([f"# and {more} more: see the column command of runs.csv"] if more > 0 else [])
+    if len(commands) > MOST_COMMANDS:
+        commands[MOST_COMMANDS:] = [f"# and {len(commands) - MOST_COMMANDS} more: see the column command of runs.csv"]
+    return commands

@@ -15,21 +15,17 @@ OURS = "ours (median)"
 
 
 def papers(cells: DataFrame) -> dict[str, tuple[DataFrame, str]]:
-    """The published tables of which the study has at least two rows, by name, each with its caption."""
-    return {table.name: made for table in TABLES if (made := paper(cells, table))}
+    """The published tables of which the study has at least two rows, by name: with our errors, and with a caption.
 
-
-def paper(cells: DataFrame, table: Table) -> tuple[DataFrame, str] | None:
-    """A published table with our errors, and its caption; None if fewer than two of its rows were run.
-
-    All rows of the paper are in it, in the paper's order: one that was not run says so, one that was run in two ways
-    is there twice. Our cells are equal in all keys in which the paper's rows do not differ. If there are several such
-    sets of cells, one is chosen: by its number of cells in the published setting, then at the paper's depth, then by
-    its number of rows.
+    All rows of the paper are in a table, in the paper's order: one that was not run says so, one that was run in two
+    ways is there twice. Our cells are equal in all keys in which the paper's rows do not differ. If there are several
+    such sets of cells, one is chosen: by its number of cells in the published setting, then at the paper's depth,
+    then by its number of rows.
     """
-    found = _best_set(cells, table)
-    if found is None:
-        return None
+    return {table.name: _paper(table, found) for table in TABLES if (found := _best_set(cells, table))}
+
+
+def _paper(table: Table, found: dict[int, list[Any]]) -> tuple[DataFrame, str]:
     rows = [
         {
             **dict(zip(table.headings, row.printed, strict=True)),

@@ -33,13 +33,9 @@ def pivot(cells: DataFrame, rows: str, columns: str) -> DataFrame:
                 f"--where KEY=VALUE, KEY being one of {', '.join(keys or ['its dotted keys'])}"
             )
         found[place] = cell
-    across = {column: column if column != rows else f"{column} " for column in _order(at[1] for at in found)}
-    return DataFrame(
-        [
-            {rows: row, **{heading: _text(found.get((row, column))) for column, heading in across.items()}}
-            for row in _order(at[0] for at in found)
-        ]
-    )
+    across = _order(at[1] for at in found)
+    lines = [[row, *(_text(found.get((row, column))) for column in across)] for row in _order(at[0] for at in found)]
+    return DataFrame(lines, columns=[rows, *across])
 
 
 def _text(cell: Any | None) -> str:

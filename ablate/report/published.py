@@ -134,9 +134,8 @@ def by_own_depth(configs: list[dict[str, Any]]) -> bool:
 
     A study uses one rule for all its runs: the 6.97 of 56 layers next to the 6.91 of 110 would mislead.
     """
-    candidates = [config for config in configs if any(is_row(config, row, any_depth=True) for row in ROWS)]
-    depths = {config["depth"] for config in configs}
-    return len(depths) > 1 or all(any(is_row(config, row) for row in ROWS) for config in candidates)
+    known = [config for config in configs if find(config, own_depth=False)[0]]
+    return len({config["depth"] for config in configs}) > 1 or all(find(config, own_depth=True)[0] for config in known)
 
 
 def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Records:
     unread: list[str]
 
 
-def load(path: str | Path, experiment: str | None = None) -> DataFrame:
+def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     """Every run below `path` and every run that its experiments ask for, or those of one experiment; one row each.
 
     | column | content |
@@ -52,7 +53,7 @@ def load(path: str | Path, experiment: str | None = None) -> DataFrame:
     return read(path, experiment).runs
 
 
-def read(path: str | Path, experiment: str | None = None) -> Records:
+def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     """As `load`, with a sentence for each record that is left out."""
     found = read_runs(Path(path), experiment)
     rows, unread = [], list(found.unread)

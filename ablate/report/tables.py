@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from pandas import DataFrame
@@ -22,26 +23,24 @@ FROM_PUBLISHED = "Δ vs published"
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, the text of a row, and the number that the row sorts by, if it has one."""
+    """A column: its heading, the text of a row, the number that the row sorts by if it is not the text, and whether
+    the column is left out if no row has a text."""
 
     heading: str
     text: Callable[[Any], str]
     key: Callable[[Any], float] | None = None
     optional: bool = False
-    """Left out if no row has a text."""
 
 
 def columns(cells: DataFrame) -> list[Column]:
     """The columns of the main table: only settings that differ, and optional ones that have something to show."""
-    last, optional = LAST, []
-    if cells.evaluated_on.nunique() > 1:
-        optional = [Column("evaluated on", lambda cell: cell.evaluated_on)]
-    else:
-        last = f"{cells.evaluated_on.iloc[0]} {LAST}"
+    mixed, deep = cells.evaluated_on.nunique() > 1, cells.depth.nunique() > 1
+    last = LAST if mixed else f"{cells.evaluated_on.iloc[0]} {LAST}"
     found = [
         Column("shortcut", lambda cell: cell.label),
-        *(_setting(key) for key in SETTINGS if cells[key].nunique() > 1),
-        *optional,
+        *(Column(key, attrgetter(key)) for key in ("data", "recipe", "unit") if cells[key].nunique() > 1),
+        Column("depth", lambda cell: str(cell.depth) if deep else "", optional=True),
+        Column("evaluated on", lambda cell: cell.evaluated_on if mixed else "", optional=True),
         Column("n", lambda cell: str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}", lambda c: c.n),
         Column(last, wording.error, lambda cell: cell.median),
         Column("verdict", lambda cell: cell.verdict, optional=True),
@@ -67,11 +66,6 @@ def words(cells: DataFrame) -> DataFrame:
     found = columns(cells)
     rows = [[column.text(cell) for column in found] for cell in rows_of(cells)]
     return DataFrame(rows, columns=[column.heading for column in found])
-
-
-def _setting(key: str) -> Column:
-    number = (lambda cell: float(cell.depth)) if key == "depth" else None
-    return Column(key, lambda cell: str(getattr(cell, key)), number)
 
 
 def _from_baseline(cells: DataFrame) -> str:
@@ -128,8 +122,8 @@ def _baseline_notes(cells: DataFrame) -> list[str]:
 def _published_notes(cells: DataFrame) -> list[str]:
     if not cells.published.notna().any():
         return []
-    sources = " and ".join(sorted(set(cells.source) - {""}))
-    lines = [f"Published: {sources}, CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016)."]
+    sources = "; ".join(sorted(set(cells.source) - {""}))
+    lines = [f"Published: {sources}. CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016)."]
     if not cells.same_setting[cells.published.notna()].all():
         lines.append(
             "Not every row has the published setting (its depth, CIFAR-10, 64,000 iterations): compare the order of "

@@ -12,12 +12,15 @@ from ablate.report.aggregate import cells
 
 @pytest.fixture
 def seeds(write, resolve):
-    """`seeds("shortcut=gate", [6.0, None])` writes a run for each error; None is a diverged run."""
+    """`seeds("shortcut=gate", [6.0, None])` writes a run for each error and returns their folders; None diverged."""
 
     def make(overrides, errors, **results):
-        for seed, error in enumerate(errors):
-            ended = {"status": "diverged", "reason": "step 3"} if error is None else {"test_error": error}
-            write(tree=asdict(resolve(*overrides.split())) | {"seed": seed}, **ended, **results)
+        tree = asdict(resolve(*overrides.split()))
+        diverged = {"status": "diverged", "reason": "step 3"}
+        return [
+            write(tree=tree | {"seed": seed}, **(diverged if error is None else {"test_error": error}), **results)
+            for seed, error in enumerate(errors)
+        ]
 
     return make
 

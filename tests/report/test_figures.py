@@ -36,19 +36,16 @@ def offsets(axes):
     return {tuple(point) for collection in axes.collections for point in numpy.asarray(collection.get_offsets())}
 
 
-def test_study_with_everything_has_every_figure(write, draw):
+def test_study_with_everything_has_every_figure(seeds, draw):
     for depth in (20, 56):
-        for at, shortcut in enumerate(("identity", "none", "gate", "gate_b0")):
-            for seed in range(3):
-                folder = write(
-                    f"depth={depth}", f"shortcut={shortcut}", f"seed={seed}", test_error=5.0 + at + seed,
-                    multiply_adds=depth * 1e6, parameters=depth * 1e4,
-                )  # fmt: skip
-                learn(folder, 50.0, 20.0, 5.0 + at + seed)
+        for at, shortcut in enumerate(("identity", "gate", "gate_b0")):
+            cost = {"multiply_adds": depth * 1e6, "parameters": depth * 1e4}
+            for folder in seeds(f"depth={depth} shortcut={shortcut}", [5.0 + at, 6.0 + at], **cost):
+                learn(folder, 50.0, 20.0, 5.0)
     drawings, study = draw()
-    assert list(drawings) == ["shortcuts", "depth", "bias", "cost", *(f"curves-{n:02}" for n in range(1, 7))]
+    assert list(drawings) == ["shortcuts", "depth", "bias", "cost", *(f"curves-{n:02}" for n in range(1, 5))]
     assert len({drawing.title for drawing in drawings.values()}) == len(drawings)
-    assert "none, depth 56: 7.00, n = 3" in " ".join(tips(drawings["shortcuts"]))
+    assert "gate bias_init=0, depth 56: 7.50, n = 2" in " ".join(tips(drawings["shortcuts"]))
     assert len(drawings["cost"].tips) == study.shortcut.nunique()
 
 
@@ -83,10 +80,10 @@ def test_diverged_row_is_a_word_and_not_a_mark(seeds, draw):
     assert [x for x, y in offsets(axes) if y == 1] == [20.0]  # only the published 'fail'
 
 
-def test_learning_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
+def test_learning_curves_are_the_median_and_the_band_of_the_seeds(seeds, draw):
     for shortcut, ends in {"identity": (4.0, 6.0, 5.0), "gate": (7.0, 8.0, 9.0)}.items():
-        for seed, end in enumerate(ends):
-            learn(write(f"shortcut={shortcut}", f"seed={seed}", test_error=end), 50.0 + seed, end)
+        for seed, folder in enumerate(seeds(f"shortcut={shortcut}", ends)):
+            learn(folder, 50.0 + seed, ends[seed])
     drawing = draw()[0]["curves-01"]
     axes = drawing.figure.axes[0]
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
@@ -101,12 +98,11 @@ def test_learning_curves_are_the_median_and_the_band_of_the_seeds(write, draw):
     assert "diverged" not in drawing.caption
 
 
-def test_learning_curve_ends_where_the_first_run_diverged(write, draw):
-    for seed in range(5):
-        learn(write(f"seed={seed}", test_error=5.0), 50.0, 40.0, 5.0)
-        how = {"test_error": 6.0} if seed < 3 else {"status": "diverged", "reason": "step 50"}
-        ends = (60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)
-        learn(write("shortcut=gate", f"seed={seed}", **how), *ends)
+def test_learning_curve_ends_where_the_first_run_diverged(seeds, draw):
+    for folder in seeds("", [5.0] * 5):
+        learn(folder, 50.0, 40.0, 5.0)
+    for seed, folder in enumerate(seeds("shortcut=gate", [6.0, 6.0, 6.0, None, None])):
+        learn(folder, *((60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)))
     drawing = draw()[0]["curves-01"]
     lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.figure.axes[0].lines}
     assert lines["gate bias_init=-6, test"] == [[20.0, 60.0], [40.0, 50.0]]
@@ -119,10 +115,9 @@ def test_colours_markers_and_dashes_are_distinct():
     assert len({*COLOURS}) == len({*MARKERS}) == len({*map(str, DASHES)}) == 8
 
 
-def test_bars_span_the_seeds_and_areas_are_the_parameters(write, draw):
+def test_bars_span_the_seeds_and_areas_are_the_parameters(seeds, draw):
     for depth, errors in {20: [4.0, 8.0], 56: [5.0, 6.0]}.items():
-        for seed, error in enumerate(errors):
-            write(f"depth={depth}", f"seed={seed}", test_error=error, multiply_adds=depth * 1e6, parameters=depth * 1e4)
+        seeds(f"depth={depth}", errors, multiply_adds=depth * 1e6, parameters=depth * 1e4)
     drawings, _ = draw()
     bars = {
         tuple(line.get_ydata()) for line in drawings["depth"].figure.axes[0].lines if len(set(line.get_xdata())) == 1

@@ -35,6 +35,11 @@ def study(write):
         learn(write(f"shortcut={shortcut}", test_error=5.0), 9.0, 5.0)
 
 
+@pytest.fixture
+def svg_only(monkeypatch):
+    monkeypatch.setattr(files, "IMAGES", ("svg",))
+
+
 def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -52,13 +57,13 @@ def test_every_table_has_every_form_and_the_same_bytes_again(study, report, tmp_
     assert {name: after[name] for name in before} == before
 
 
-def test_report_of_fewer_runs_removes_the_files_of_an_earlier_one(study, report, tmp_path):
+def test_report_of_fewer_runs_removes_the_files_of_an_earlier_one(study, report, svg_only, tmp_path):
     report()
-    (tmp_path / "out" / "figures" / "mine.pdf").write_text("mine")
+    (tmp_path / "out" / "figures" / "mine.svg").write_text("mine")
     (tmp_path / "out" / "notes.md").write_text("mine")
     report("shortcut=identity")
     names = set(content(tmp_path / "out"))
-    assert {"table.tex", "report.html", "notes.md", "figures/mine.pdf"} <= names
+    assert {"table.tex", "report.html", "notes.md", "figures/mine.svg"} <= names
     assert not {name for name in names if name.startswith(("table1", "figures/curves", "figures/shortcuts"))}
 
 
@@ -103,18 +108,18 @@ def test_unwritable_folder_is_one_sentence(run, report, tmp_path):
         report()
 
 
-def test_invalid_metrics_are_reported_and_the_rest_is_drawn(study, report, write, tmp_path):
+def test_invalid_metrics_are_reported_and_the_rest_is_drawn(study, report, write, svg_only, tmp_path):
     folder = write("shortcut=none", test_error=5.0)
     learn(folder, 9.0, 5.0)
     with open(folder / "metrics.jsonl", "a") as file:
         file.write('{"step": 80, "ep\n')
     (sentence,) = report()
     assert f"{folder / 'metrics.jsonl'}: 1 invalid line left out" in sentence
-    assert (tmp_path / "out" / "figures" / "curves-02.pdf").stat().st_size > 1000
+    assert (tmp_path / "out" / "figures" / "curves-02.svg").stat().st_size > 1000
     assert "1 invalid line left out" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_comparisons_beyond_the_limit_are_not_drawn(study, report, write, tmp_path, monkeypatch):
+def test_comparisons_beyond_the_limit_are_not_drawn(study, report, write, svg_only, tmp_path, monkeypatch):
     learn(write("shortcut=none", test_error=5.0), 9.0, 5.0)
     monkeypatch.setattr(files, "MOST_COMPARISONS", 1)
     (sentence,) = report()

@@ -20,8 +20,7 @@ from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
 
-NAMES = ("shortcuts", "depth", "bias", "cost", "curves-??")
-"""File names of the figures, as patterns."""
+PATTERNS = ("shortcuts", "depth", "bias", "cost", "curves-??")
 
 
 def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple[str, Drawing]]:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from pandas import DataFrame
 
 from ablate.report import wording
@@ -30,9 +30,8 @@ def by_depth(cells: DataFrame) -> Drawing | None:
         drawing.points([row.depth for row in rows], [row.error for row in rows], text, **style)
         values += [row.error for row in rows]
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(depths))
+    axes.set_xticks(depths, [str(depth) for depth in depths])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     log_axis(axes, "y", values)
     axes.set(xlabel="layers", ylabel=error_label(cells))
     axes.legend(fontsize=8)
@@ -87,10 +86,10 @@ def by_cost(cells: DataFrame) -> Drawing | None:
         drawing.points(x, y, text, s=[max(12, scale * cell.parameters) for cell, _ in group], **style)
         axes.scatter([], [], s=30, label=short(shortcut), **style)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}"))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
+    axes.xaxis.set_minor_formatter("")
     if high / low < 10:  # too narrow for ticks at powers of ten
-        axes.xaxis.set_major_locator(FixedLocator(sorted({float(f"{x:.1e}") for x in numpy.geomspace(low, high, 4)})))
+        axes.set_xticks(sorted({float(f"{x:.1e}") for x in numpy.geomspace(low, high, 4)}))
     axes.margins(0.12)
     log_axis(axes, "y", list(shown["median"]))
     axes.set(xlabel="multiply-adds for one image (millions)", ylabel=error_label(cells))

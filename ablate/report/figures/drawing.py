@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 from pandas import DataFrame
 
 # Okabe and Ito's palette, which is safe for colour-blind readers; black first, for the baseline.
@@ -71,9 +71,9 @@ def log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]
     top = min(115.0, max(1.4 * max(finite), 4 * bottom))
     axes.set(**{f"{which}scale": "log", f"{which}lim": (bottom, top)})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator([tick for tick in TICKS if bottom <= tick <= top]))
+    ticks = [tick for tick in TICKS if bottom <= tick <= top]
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     return bottom, top
 
 

@@ -3,10 +3,9 @@
 import math
 from typing import Any
 
-from matplotlib.ticker import FuncFormatter
 from pandas import DataFrame
 
-from ablate.report.curves import thin
+from ablate.report.curves import ERRORS, thin
 from ablate.report.figures.drawing import Drawing, look, short
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
@@ -17,7 +16,7 @@ MOST_TIPS = 60
 
 def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame, name: str) -> Drawing:
     """Training and test error against iterations; `ours` and `theirs` are the bands of the two cells' runs."""
-    last = max(ours.test_error.iloc[-1], theirs.test_error.iloc[-1])
+    last = max(frame[key].iloc[-1] for frame in (ours, theirs) for key in ERRORS)
     top = FAIL if last < 0.8 * FAIL else 100.0
     drawing = Drawing(f"{name} against {base.label}", _caption(cell, base, top), 5.2, 3.4)
     axes = drawing.axes
@@ -39,16 +38,19 @@ def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame, na
                 for p in rows_of(points)
             ]
             drawing.points(points.step, points[key], words)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     drawing.legend_above(2)
     return drawing
 
 
 def _caption(cell: Any, base: Any, top: float) -> str:
-    kinds = f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: mean training error of the epoch, augmented."
     counts = sorted({cell.n, base.n})
     seeds = f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
-    sentences = [kinds, seeds if counts[-1] > 1 else "One seed."]
+    sentences = [
+        f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: training error (mean over the epoch, with "
+        "augmentation).",
+        seeds if counts[-1] > 1 else "One seed.",
+    ]
     if math.inf in (cell.maximum, base.maximum):
         sentences.append("A curve ends where the first of its runs diverged.")
     if top < 100:
