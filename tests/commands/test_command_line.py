@@ -1,11 +1,9 @@
 """Wrong requests: their exit status, their one line of error, and that they leave no folder of a run."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy
@@ -330,17 +328,3 @@ def test_info_option_may_be_anywhere_with_or_without_a_value(words, tmp_path):
     out, err = command.communicate()
     assert command.returncode == 0, err
     assert "Defaults" in out
-
-
-GUIDE = (Path(__file__).parents[2] / "slurm" / "README.md").read_text()
-
-
-def test_the_clusters_guide_works_as_it_is_printed(ask, tmp_path):
-    (site,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    (words,) = re.findall(r"ablate (-m .*cluster=mine)", GUIDE)
-    sites = tmp_path / "elsewhere" / "sites" / "cluster"
-    sites.mkdir(parents=True)
-    (sites / "mine.yaml").write_text(textwrap.dedent(site))
-    outcome = ask(*words.split(), "dry_run=true")
-    assert outcome.status == 0, outcome.err
-    assert outcome.out.splitlines()[-1].startswith("80 runs")

@@ -50,7 +50,7 @@ SHORTCUT = "name: {name}\n_target_: slow.{name}\noption: A\n"
 EXPERIMENT = """# @package _global_
 experiment: {name}
 depth: 8
-epochs: 12
+epochs: 6
 threads: 1
 checkpoint:
   steps: 20
