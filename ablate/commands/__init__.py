@@ -56,15 +56,17 @@ def guarded(prefix: str, call: Callable[[], int | None]) -> int:
     """The exit status of `call`; an error is printed in one sentence."""
     try:
         return int(call() or 0)
-    except AblateError as error:
-        status, why = error.exit_status, str(error)
     except KeyboardInterrupt:
         status, why = 130, "interrupted"
     except (Exception, SystemExit) as error:  # custom code may end the process
         if os.environ.get("ABLATE_TRACEBACK"):
             raise
-        hydra = type(error).__module__.partition(".")[0] in ("hydra", "omegaconf")
-        status, why = (ConfigError.exit_status, _explained(error)) if hydra else (1, one_line(error))
+        if isinstance(error, AblateError):
+            status, why = error.exit_status, str(error)
+        elif type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
+            status, why = ConfigError.exit_status, _explained(error)
+        else:
+            status, why = 1, one_line(error)
     except BaseException as error:  # a run stopped by a signal: ablate.runs.stopping.Interrupted
         if not hasattr(error, "exit_status"):
             raise

@@ -85,10 +85,10 @@ def _options_last(words: Iterable[str]) -> list[str]:
     """Hydra's parser fails on an option that is between overrides."""
     options: list[str] = []
     overrides: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        if word in VALUED:
-            options += [word, *([value] if (value := next(rest, None)) else [])]
-        else:
-            (options if word.startswith("-") else overrides).append(word)
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        (options if word.startswith("-") else overrides).append(word)
+        if rest and (word in VALUED or (word in ("--info", "-i") and "=" not in rest[0])):
+            options.append(rest.pop(0))
     return overrides + options

@@ -26,7 +26,7 @@ def parameters() -> list[str]:
     return sorted({f"{group}.{key}" for group, file in files for key in file})
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """One sentence for an error that Hydra or OmegaConf raised while composing the configuration."""
     cause, line = error.__cause__ or error, _first_line(error)
     if isinstance(cause, AblateError):  # from a launcher's constructor
@@ -53,7 +53,7 @@ def explain(error: Exception) -> str:
     return line
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
