@@ -147,7 +147,11 @@ def writer(resolve):
 
 
 def _write(resolve, runs, *overrides, tree=None, ended=True, **results):
-    tree = tree or asdict(resolve(*overrides))
+    if tree is None:  # a seed is set without composing, which takes 50 ms
+        seeds = [word for word in overrides if word.startswith("seed=")]
+        tree = asdict(resolve(*(word for word in overrides if word not in seeds)))
+        for word in seeds:
+            tree["seed"] = int(word.removeprefix("seed="))
     folder = runs / folder_name(tree)
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(tree))
