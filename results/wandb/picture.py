@@ -1,6 +1,6 @@
-"""The terminal view of a run that W&B has kept on disk, as a picture. Needs tmux.
+"""Draws an offline W&B run as `wandb leet` shows it in a terminal. Needs tmux.
 
-WANDB_MODE=offline python -m ablate shortcut=gate depth=20 epochs=20 probes=true threads=1 tracker=wandb
+WANDB_MODE=offline ablate shortcut=gate depth=20 epochs=20 probes=true threads=1 tracker=wandb
 python results/wandb/picture.py results/runs/digits-gate-d20-s0-*/wandb/latest-run results/wandb/leet.svg
 """
 
@@ -20,7 +20,7 @@ from rich.text import Text
 COLUMNS, ROWS = 126, 52
 TMUX = ["tmux", "-L", "ablate-picture"]
 VIEW = {
-    "left_sidebar_visible": False,  # it shows the machine's own paths
+    "left_sidebar_visible": False,  # it shows paths of this machine
     "right_sidebar_visible": False,
     "metrics_grid": {"rows": 5, "cols": 3},
 }
@@ -40,14 +40,14 @@ def main() -> None:
             check=True,
         )
         try:
-            time.sleep(5)  # it reads the run and draws
+            time.sleep(5)  # until it has read the run and drawn it
             seen = subprocess.run([*TMUX, "capture-pane", "-e", "-p"], capture_output=True, text=True, check=True)
         finally:
             subprocess.run([*TMUX, "kill-server"], check=False)
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
         console.print(Text.from_ansi(seen.stdout.rstrip("\n")), no_wrap=True)
-    # No font from the net: the reader's own monospaced one.
+    # No font from the network: the viewer's own monospaced one.
     form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
     out.write_text(console.export_svg(title="wandb leet", code_format=form.replace("Fira Code, ", "")))
 

@@ -1,11 +1,11 @@
-"""A W&B server on the loopback, as much of one as the client needs: runs and resuming, files, views, sweeps.
+"""A stand-in W&B server on the loopback, with what the client needs: runs, resuming, files, views, sweeps.
 
     with Server() as server:
         subprocess.run(command, env=os.environ | server.environment)
     server.runs["ID"].history
 
-What it has been checked against is the client (wandb 0.31), not the hosted service. `mood` lets it misbehave: called
-with the path and the operation of each request, it gives a status to answer with, SILENT to answer nothing, or None.
+It was checked against the client (wandb 0.31), not against the hosted service. `mood` makes it fail: called with the
+path and the operation of each request, it returns a status to answer with, SILENT for no answer, or None.
 """
 
 import base64
@@ -29,11 +29,11 @@ HISTORY = "wandb-history.jsonl"
 
 @dataclass
 class Run:
-    """What the server knows of a run."""
+    """A run on the server."""
 
     id: str
     project: str
-    asked: dict[str, Any] = field(default_factory=dict)  # the last value of each argument of UpsertBucket
+    asked: dict[str, Any] = field(default_factory=dict)  # the last value of every argument of UpsertBucket
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     streams: dict[str, list[str]] = field(default_factory=dict)  # lines of each file that is streamed
@@ -54,21 +54,21 @@ class Run:
 
 
 class Server:
-    """Serves from a thread of its own while its context lasts."""
+    """Serves in a thread of its own, as a context."""
 
     def __init__(self, mood: Callable[[str, str], int | None] = lambda path, operation: None) -> None:
         self.mood = mood
         self.runs: dict[str, Run] = {}
         self.views: dict[str, dict[str, Any]] = {}
-        self.sessions: dict[str, int] = {}  # how often each run was begun or resumed
+        self.sessions: dict[str, int] = {}  # how often each run was started or resumed
         self.operations: list[str] = []
         self.unknown: list[str] = []
-        self.sweeps: dict[str, dict[str, Any]] = {}  # what each was asked for with, read from its YAML
-        self.jobs: list[dict[str, Any]] = []  # what the agents of sweeps are still to do
+        self.sweeps: dict[str, dict[str, Any]] = {}  # the configuration of each, from its YAML
+        self.jobs: list[dict[str, Any]] = []  # what agents of sweeps have still to do
         self.released = threading.Event()
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.http.daemon_threads = True
-        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that hang up
+        self.http.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that disconnect
         self.url = f"http://127.0.0.1:{self.http.server_port}"
 
     @property
@@ -90,19 +90,19 @@ class Server:
         self.die()
 
     def hang_up(self) -> int:
-        """From here on nobody listens, as of a server that has died; what is being asked is not answered."""
+        """Refuse connections from here on, as a dead server does, and answer no open request."""
         threading.Thread(target=self.http.shutdown, daemon=True).start()
         self.http.socket.close()
         return SILENT
 
     def die(self) -> None:
-        """No further connection is answered."""
+        """Stop serving."""
         self.released.set()
         self.http.shutdown()
         self.http.server_close()
 
     def answer(self, operation: str, query: str, given: dict[str, Any]) -> dict[str, Any]:
-        """The data that a GraphQL request is answered with."""
+        """The data of the answer to a GraphQL request."""
         if operation == "UpsertBucket":
             return {"upsertBucket": self._upsert(given)}
         if operation == "RunResumeStatus":
@@ -127,7 +127,7 @@ class Server:
         if operation == "CreateAgent":
             return {"createAgent": {"agent": {"id": "agent"}}}
         if operation == "Heartbeat":
-            # One at a time; told to exit, an agent kills what it runs.
+            # One at a time: an agent that is told to exit kills what it runs.
             busy = any(json.loads(given["runState"]).values())
             jobs = [] if busy else [self.jobs.pop(0)] if self.jobs else [{"type": "exit"}]
             return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(jobs)}}
@@ -139,7 +139,7 @@ class Server:
         return {}
 
     def stream(self, name: str, message: dict[str, Any]) -> dict[str, Any]:
-        """Lines of a run's files, each part at its offset, and the end of the run."""
+        """Store lines of a run's files, each part at its offset, and the end of the run."""
         run = self.runs[name]
         for file, part in (message.get("files") or {}).items():
             lines = run.streams.setdefault(file, [])
@@ -208,7 +208,7 @@ class Server:
         return {"view": self.views[id], "inserted": new}
 
     def _sweep(self, given: dict[str, Any]) -> dict[str, Any]:
-        """A new sweep, and a job for every cell of its grid; of a range both ends are tried."""
+        """Create a sweep, and a job for every cell of its grid; a range counts as its two ends."""
         name = f"sweep{len(self.sweeps)}"
         config = self.sweeps[name] = yaml.safe_load(given["config"])
         values = {
@@ -247,7 +247,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 server.released.wait(60)
                 self.close_connection = True
             elif status:
-                self.reply({"error": "out of sorts"}, status)
+                self.reply({"error": "unavailable"}, status)
             elif self.path == "/graphql":
                 self.reply({"data": server.answer(operation, query, asked.get("variables") or {})})
             elif streamed := re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):

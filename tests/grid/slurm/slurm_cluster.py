@@ -1,8 +1,8 @@
-"""A real SLURM cluster of two nodes on this machine, from Debian's packages, in a folder of its own.
+"""A real SLURM cluster of two nodes on this machine, from Debian's packages, in a folder.
 
-    python cluster.py FOLDER     # prints the line that points sbatch and squeue at it, runs until Ctrl-C
+    python slurm_cluster.py FOLDER     # prints the setting that sbatch and squeue need, and runs until Ctrl-C
 
-All daemons listen on 127.0.0.1 and run as the caller, who need not be root; nothing outside the folder is written.
+All daemons listen on 127.0.0.1 and run as the calling user, who need not be root. Nothing outside the folder is written.
 """
 
 import argparse
@@ -29,11 +29,11 @@ INSTALL = "apt-get install --no-install-recommends slurmctld slurmd slurm-client
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "sinfo")
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # the daemons' folders are not on every user's PATH
 NODES = ("n1", "n2")
-START_S = 300  # met by what hangs, and not by what is slow
-KILL_WAIT_S = 5  # SLURM's between SIGTERM and SIGKILL
+START_S = 300  # longer than any slow start
+KILL_WAIT_S = 5  # from SIGTERM to SIGKILL
 
 # cred_expire sets how long a requeued job waits (5: 6 s); without sched_interval=1 it waits for half a minute.
-# A node whose slurmd is silent for SlurmdTimeout is DOWN, and its jobs are requeued.
+# A node whose slurmd does not answer for SlurmdTimeout is DOWN, and its jobs are requeued.
 CONF = """\
 ClusterName={cluster}
 SlurmctldHost={host}(127.0.0.1)
@@ -66,7 +66,7 @@ NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMe
 PartitionName=low Nodes=n[1-2] Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=300
 PartitionName=high Nodes=n[1-2] PriorityTier=10 PreemptMode=OFF
 """
-GRES = "NodeName=n[1-2] Name=gpu File=/dev/null,/dev/zero\n"  # pretend GPUs: any two devices that always exist
+GRES = "NodeName=n[1-2] Name=gpu File=/dev/null,/dev/zero\n"  # stand-ins for GPUs: two devices that always exist
 
 
 class NotInstalled(Exception):
@@ -84,7 +84,7 @@ def reason_to_skip() -> str:
 
 
 class Cluster:
-    """Two nodes of two CPUs and two pretend GPUs each; partition `low`, the default, is preempted by `high`."""
+    """Two nodes with two CPUs and two stand-ins for GPUs each. Partition `high` preempts `low`, the default."""
 
     def __init__(self, folder: Path, array_size: int = 1001) -> None:
         self.folder = folder.resolve()
@@ -102,17 +102,17 @@ class Cluster:
         self.stop()
 
     def start(self) -> None:
-        """Returns once both nodes are idle."""
+        """Return once both nodes are idle."""
         if missing := missing_programs():
             raise NotInstalled(f"not found: {', '.join(missing)}; on Debian, {INSTALL}")
         try:
             self._begin()
-        except ChildProcessError:  # between its choice and its use a port may be taken by another
+        except ChildProcessError:  # another process may take a port after it was chosen
             self._begin()
 
     def _begin(self) -> None:
-        self.stop()  # what another, that was killed, left running in this folder
-        atexit.register(self.stop)  # a second Ctrl-C may cut short the stop that the first one caused
+        self.stop()  # what a killed process left running in this folder
+        atexit.register(self.stop)  # a second Ctrl-C may interrupt the stop of the first one
         try:
             self._write()
             self._start_munged()
@@ -125,7 +125,7 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """Cancels all jobs, then ends every process of the cluster and of its jobs; may be called again."""
+        """Cancel all jobs, then end every process of the cluster and of its jobs. May be called again."""
         controller = self._daemons.get("slurmctld")
         if controller and controller.poll() is None:
             self._ask("scancel", "--user", _user())
@@ -138,26 +138,26 @@ class Cluster:
                 daemon.kill()
                 daemon.wait()
         self._daemons.clear()
-        if not _wait(self._swept, START_S):
+        if not _wait(self._kill_rest, START_S):
             raise TimeoutError(f"processes of {self.folder} outlived SIGKILL: {self._processes()}")
         atexit.unregister(self.stop)
 
     def kill_node(self, name: str) -> None:
-        """SIGKILL for that node's slurmd alone: its jobs run on."""
+        """Kill the node's slurmd; its jobs go on."""
         daemon = self._daemons.pop(name)
         daemon.kill()
         daemon.wait()
 
     def start_node(self, name: str, *options: str) -> None:
-        """Starts the slurmd of a node that was killed, and returns once slurmctld has heard from it."""
+        """Start the slurmd of a killed node, and return once it has registered."""
         before = self._registered(name)
         self._spawn(name, "slurmd", "-D", *options, "-N", name)
         if not _wait(lambda: self._registered(name) != before, START_S):
-            raise TimeoutError(self._last_words(name))
+            raise TimeoutError(self._output(name))
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:  # each port is held until the last is known, so that they differ
+        with ExitStack() as held:  # each port stays open until the last is known, so that they differ
             sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(1 + len(NODES))]
             ports = [listener.getsockname()[1] for listener in sockets]
         host = socket.gethostname().partition(".")[0]
@@ -175,16 +175,16 @@ class Cluster:
     def _start_munged(self) -> None:
         files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "seed-file": "seed"}
         options = [f"--{option}={self.folder}/munge.{ending}" for option, ending in files.items()]
-        # --force: it refuses a folder that others may not enter, as pytest's are, or below one of another user's.
+        # --force: munged refuses folders that other users cannot enter, as pytest's are.
         self._spawn("munged", "munged", "--foreground", "--force", *options)
         if not _wait((self.folder / "munge.socket").is_socket, START_S):
-            raise TimeoutError(self._last_words("munged"))
+            raise TimeoutError(self._output("munged"))
 
     def _spawn(self, name: str, program: str, *options: str) -> None:
         command = [shutil.which(program, path=PATH) or program, *options]
         env = os.environ | self.environment | {"SLURM_CLUSTER_NAME": CLUSTER}  # _processes() looks for both
         with (self.folder / f"{name}.out").open("ab") as out:
-            # A session of its own: Ctrl-C in the terminal would otherwise end the daemons before the jobs.
+            # A session of its own: otherwise Ctrl-C in the terminal would end the daemons before the jobs.
             self._daemons[name] = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
@@ -193,19 +193,19 @@ class Cluster:
         def idle() -> bool:
             for name, daemon in self._daemons.items():
                 if daemon.poll() is not None:
-                    raise ChildProcessError(self._last_words(name))
+                    raise ChildProcessError(self._output(name))
             states = self._ask("sinfo", "--noheader", "--Node", "--partition=low", "--format=%T").split()
             return states == ["idle"] * len(NODES)
 
         if not _wait(idle, START_S):
-            raise TimeoutError("\n".join(map(self._last_words, self._daemons)))
+            raise TimeoutError("\n".join(map(self._output, self._daemons)))
 
     def _registered(self, name: str) -> str:
         node = self._ask("scontrol", "--oneliner", "show", "node", name)
         return node.partition("SlurmdStartTime=")[2].partition(" ")[0]
 
-    def _last_words(self, name: str) -> str:
-        return f"{name} said:\n{(self.folder / f'{name}.out').read_text(errors='replace')[-2000:]}"
+    def _output(self, name: str) -> str:
+        return f"{name} printed:\n{(self.folder / f'{name}.out').read_text(errors='replace')[-2000:]}"
 
     def _ask(self, *command: str) -> str:
         env = os.environ | self.environment
@@ -215,20 +215,20 @@ class Cluster:
             return ""
 
     def _processes(self, mark: bytes = b"") -> list[int]:
-        """The daemons and jobs of this folder, known by their environment; that of a zombie is empty."""
+        """The daemons and jobs of this folder, found by their environment, which is empty for a zombie."""
         marks = (f"SLURM_CONF={self.folder}/slurm.conf\0".encode(), f"SLURM_CLUSTER_NAME={CLUSTER}\0".encode(), mark)
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 environment = (process / "environ").read_bytes()
-            except OSError:  # it has ended, or is another user's
+            except OSError:  # ended, or another user's
                 continue
             if all(mark in environment for mark in marks):
                 found.append(int(process.name))
         return found
 
-    def _swept(self) -> bool:
-        """Kills what is left, such as the jobs of a killed node, and says whether nothing was."""
+    def _kill_rest(self) -> bool:
+        """Kill what is left, such as the jobs of a killed node; return whether nothing was."""
         found = self._processes()
         for pid in found:
             with suppress(ProcessLookupError):
