@@ -41,7 +41,7 @@ def cells(runs: DataFrame, baseline: tuple[str, str] = BASELINE) -> DataFrame:
     | parameters, multiply_adds, seconds | of the network; for one image; mean wall-clock time of a run |
     | computed, mixed | device and precision; whether runs differ in these or in threads |
     | state | how many runs diverged or have not finished |
-    | cell, config, place | its hash, its configuration, its place in the papers' order |
+    | cell, config, place | hash, configuration, place in the papers' order |
 
     `baseline` is a key and a value, also in `attrs["key"]` and `attrs["baseline"]`.
     """

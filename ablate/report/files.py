@@ -1,12 +1,10 @@
 """The report as files: tables in each form, figures, the page."""
 
-import io
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib
 from pandas import DataFrame
 
 from ablate.base.errors import AblateError
@@ -14,7 +12,6 @@ from ablate.base.files import write_whole
 from ablate.base.terminal import is_terminal
 from ablate.report import figures, formats, pivot, published, tables
 from ablate.report.curves import read_curves
-from ablate.report.figures.drawing import STYLE, Drawing
 from ablate.report.figures.svg import inline
 from ablate.report.page import page
 from ablate.report.papers import papers
@@ -59,13 +56,12 @@ def _check(out: Path) -> None:
         raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
 
 
-def _former(out: Path) -> Iterator[Path]:
+def _former(out: Path) -> list[Path]:
     """All files in `out` with a name that this command writes."""
-    names = ["table", "pivot", *(table.name for table in published.TABLES)]
-    for pattern in [f"{name}.{form}" for name in names for form in FORMS]:
-        yield from out.glob(pattern)
-    for pattern in [f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES]:
-        yield from out.glob(pattern)
+    names = ("table", "pivot", *(table.name for table in published.TABLES))
+    patterns = [f"{name}.{form}" for name in names for form in FORMS]
+    patterns += [f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES]
+    return [path for pattern in patterns for path in out.glob(pattern)]
 
 
 def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
@@ -81,7 +77,7 @@ def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[
         warnings.simplefilter("ignore", UserWarning)
         for name, drawing in figures.draw(cells, runs, curves):
             _progress(f"drawing {name}: {drawing.title}")
-            drawn |= {f"figures/{name}.{kind}": _saved(drawing, kind) for kind in IMAGES}
+            drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
             shown.append((inline(drawing, name), drawing.title, drawing.caption))
     _progress("")
     return drawn, shown, left_out
@@ -99,15 +95,6 @@ def _tables(runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None) -> Ite
         yield f"{name}.html", formats.html(table, caption, notes).encode()
         yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else table.to_csv(index=False)).encode()
     yield "runs.csv", formats.runs_csv(runs).encode()
-
-
-def _saved(drawing: Drawing, kind: str) -> bytes:
-    file = io.BytesIO()
-    # No dates: the same records give the same files.
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}[kind]
-    with matplotlib.rc_context(STYLE):
-        drawing.figure.savefig(file, format=kind, dpi=160, metadata=metadata)
-    return file.getvalue()
 
 
 def _progress(line: str) -> None:

@@ -19,7 +19,7 @@ from ablate.report.records import rows_of
 from ablate.runs.identity import EXCLUDED
 from ablate.runs.naming import flatten, within
 
-MOST_COMMANDS, MOST_VALUES = 20, 12
+MOST_VALUES = 12
 TROUBLES = ("failed", "diverged", "interrupted", "stale", "running", "missing")
 REASONS = {
     "missing": "requested, but not started",
@@ -60,7 +60,7 @@ def page(
         troubles=_troubles(runs),
         unread=unread,
         provenance=_provenance(runs),
-        commands=_commands(runs),
+        commands=list(dict.fromkeys(command for command in runs.command if command)),
         example=next((shlex.quote(str(path)) for path in runs[runs.state == "finished"].path), None),
     )
 
@@ -112,11 +112,3 @@ def _provenance(runs: DataFrame) -> list[tuple[str, str]]:
         out.append(("trained", f"{ended.started.min()} to {ended.ended.max()} (UTC)"))
         out.append(("time in runs", f"{ended.seconds.sum() / 3600:.2f} hours"))
     return [*out, ("this page", f"ablate {__version__}, {datetime.now(UTC).isoformat(timespec='minutes')}")]
-
-
-def _commands(runs: DataFrame) -> list[str]:
-    """The command lines of the runs, each once."""
-    commands = list(dict.fromkeys(command for command in runs.command if command))
-    if len(commands) > MOST_COMMANDS:
-        commands[MOST_COMMANDS:] = [f"# and {len(commands) - MOST_COMMANDS} more: see the column command of runs.csv"]
-    return commands

@@ -1,10 +1,9 @@
 """Records as a data frame, one row for each run. A record that cannot be read is named and left out."""
 
 import re
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pandas import DataFrame
 
@@ -19,8 +18,7 @@ PROGRAM = re.compile(r"^\S+ \S*(/__main__\.py|/ablate)(?= |$)")
 """The interpreter and the path of the program, with which a recorded command begins."""
 
 
-@dataclass(frozen=True)
-class Records:
+class Records(NamedTuple):
     """`runs`: one row for each run, with the columns of `load`. `unread`: a sentence for each record left out."""
 
     runs: DataFrame

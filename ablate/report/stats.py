@@ -28,10 +28,9 @@ def student_interval(values: Array) -> tuple[Array, Array]:
 
 
 def paired_difference(values: Array, baseline: Array) -> tuple[Array, Array, Array, Array]:
-    """Of values (..., n) minus baseline (..., n), paired by seed: mean, its 95 % interval, two-sided p.
+    """Student's paired t-test of values (..., n) minus baseline (..., n): mean, its 95 % interval, two-sided p.
 
-    Student's paired t-test. If all differences are zero, p is 1; if they are all equal but not zero, they show no
-    spread and there is no p.
+    If all differences are zero, p is 1; if they are all equal but not zero, they show no spread and there is no p.
     """
     difference = values - baseline
     low, high = student_interval(difference)

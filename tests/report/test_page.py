@@ -53,6 +53,16 @@ def test_page_lists_failed_and_unreadable_runs_with_reasons(write, html):
     assert "<figure>" not in text
 
 
+@pytest.mark.parametrize(("runs", "more"), [(20, None), (22, "# and 2 more: see the column command of runs.csv</pre>")])
+def test_page_shows_the_first_commands(runs, more, write, html):
+    for seed in range(runs):
+        write(f"seed={seed}", test_error=5.0, command=f"/usr/bin/python /x/ablate seed={seed}")
+    commands = html().partition("<h3>Commands</h3>")[2].partition("</pre>")
+    assert commands[0].count("ablate seed=") == 20
+    assert ("more" in commands[0]) == bool(more)
+    assert not more or more in commands[0].strip() + "</pre>"
+
+
 def test_page_of_finished_runs_has_no_troubles(write, html):
     write(test_error=5.0)
     assert "all requested runs have finished" in html()

@@ -47,8 +47,7 @@ def _caption(cell: Any, base: Any, top: float) -> str:
     counts = sorted({cell.n, base.n})
     seeds = f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
     sentences = [
-        f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: training error (mean over the epoch, with "
-        "augmentation).",
+        f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: training error, mean over the epoch.",
         seeds if counts[-1] > 1 else "One seed.",
     ]
     if math.inf in (cell.maximum, base.maximum):

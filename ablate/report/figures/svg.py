@@ -1,12 +1,9 @@
 """A figure as an SVG element of the page: it follows the page's colours, and its marks carry their texts."""
 
-import io
 import re
 from xml.etree import ElementTree
 
-import matplotlib
-
-from ablate.report.figures.drawing import COLOURS, STYLE, Drawing
+from ablate.report.figures.drawing import COLOURS, Drawing
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)
@@ -15,10 +12,7 @@ ElementTree.register_namespace("xlink", XLINK)
 
 def inline(drawing: Drawing, name: str) -> str:
     """One <svg> element. Its ids begin with `name`, so that the ids of several figures on a page differ."""
-    file = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        drawing.figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    root = ElementTree.fromstring(file.getvalue())
+    root = ElementTree.fromstring(drawing.save("svg", transparent=True))
     for metadata in root.findall(f"{{{SVG}}}metadata"):
         root.remove(metadata)
     for tip, words in drawing.tips.items():
