@@ -36,14 +36,14 @@ def main(options: argparse.Namespace) -> int:
 
 
 def replay(folder: Path, out: Path, *, trust: bool) -> int:
-    """Train what the record in `folder` says into `out`, print what differs, and return 0 if nothing does, else 1.
+    """Train the run of the record in `folder` again, into `out`; print what differs; return 0 if nothing does, else 1.
 
     Raises AblateError if the record cannot be run again as it was.
     """
     try:
         run = read_run(folder)
     except NOT_A_RECORD as error:
-        raise AblateError(f"{folder} is not the whole record of a run: {error}") from error
+        raise AblateError(f"{folder} is not a whole record: {error}") from error
     if run.state not in ("finished", "diverged"):
         raise AblateError(f"{folder} is {run.state}: only a finished or diverged run can be replayed")
     for group in ("shortcut", "unit"):

@@ -181,11 +181,11 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
     return Run(folder, result["status"], config, which, result)
 
 
-def _verified(config: dict[str, Any], folder: Path, said: str | None = None) -> str:
-    """The cell of a configuration, once it is complete and has the signature in the folder's name and in `said`."""
+def _verified(config: dict[str, Any], folder: Path, recorded: str | None = None) -> str:
+    """The cell of a configuration, once it is complete and has the signature in the folder's name and `recorded`."""
     _check_config(config)
     signature, which = signature_and_cell(config)
-    if said not in (None, signature):
+    if recorded not in (None, signature):
         raise ValueError("its configuration does not have its signature")
     if not folder.name.endswith(signature):
         raise ValueError("its name does not end in its signature: it was made by another version, copied or edited")

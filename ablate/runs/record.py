@@ -118,7 +118,7 @@ class Record:
             raise self.unwritten(layout.RESULT, error) from error
 
     def archive(self) -> Path:
-        """Move the folder to _archived, whole, and return its new path."""
+        """Move the folder to _archived and return its new path."""
         archived = self.folder.parent / layout.ARCHIVED
         archived.mkdir(parents=True, exist_ok=True)
         number = 1

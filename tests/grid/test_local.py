@@ -55,9 +55,8 @@ def test_cores_are_those_that_slurm_gives_the_task(monkeypatch):
 
 def seen(record, label, workers):
     """Takes the place of a run in a worker process: says what it would see."""
-    while len(list(Path(record.config.results).iterdir())) < 2:  # a run in each of two processes
-        Path(record.config.results, str(os.getpid())).touch()
-        time.sleep(0.02)
+    Path(record.config.results, str(os.getpid())).touch()
+    until(lambda: len(os.listdir(record.config.results)) == 2)  # a run in each of two processes
     return Outcome(message=f"{os.environ['CUDA_VISIBLE_DEVICES']} {'torch' in sys.modules} {workers}")
 
 
@@ -128,7 +127,7 @@ def test_workers_of_a_killed_grid_write_checkpoints_and_end(tmp_path):
 
 
 RUNS = """
-import time
+import signal, time
 from pathlib import Path
 
 from ablate.runs.attempt import Outcome
@@ -142,8 +141,10 @@ def stops(record, label, workers):
     return Outcome(128 + stopping.signum, interrupted=True)
 
 def stuck(record, label, workers):
-    Path(f"began-{record.config.seed}").touch()
-    time.sleep(600)
+    signal.signal(signal.SIGTERM, lambda *_: Path("asked to stop").touch())
+    Path("began").touch()
+    while True:
+        time.sleep(600)
 """
 
 
@@ -180,10 +181,10 @@ def test_ctrl_c_while_workers_start_is_handled_by_the_grid(grid):
 
 def test_second_ctrl_c_kills_the_runs(grid, tmp_path):
     process, workers = grid("stuck")
-    until(lambda: list(tmp_path.glob("began-*")), process, "a run")
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)  # two signals at once would be one
+    until((tmp_path / "began").exists, process, "a run")
+    process.send_signal(signal.SIGINT)
+    until((tmp_path / "asked to stop").exists, process, "the grid's signal")
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in err

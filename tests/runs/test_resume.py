@@ -140,7 +140,7 @@ def test_run_with_a_broken_checkpoint_resumes_from_the_previous_one(tmp_path, st
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
 
 
-def test_disk_without_room_for_checkpoints_ends_no_training_but_saving_the_weights(tmp_path, start, undisturbed):
+def test_full_disk_skips_checkpoints_and_fails_the_run_at_its_weights(tmp_path, start, undisturbed):
     status, _, err = finish(start("checkpoint.steps=15", largest_file=100_000))
     assert status == 1
     assert "no checkpoint at step 15: File too large" in err
@@ -172,7 +172,7 @@ def test_run_whose_weights_cannot_be_saved_keeps_its_checkpoint(tmp_path, start,
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
 
 
-def test_disk_without_room_for_the_result_fails_the_run(tmp_path, start, undisturbed):
+def test_full_disk_without_room_for_the_result_fails_the_run(tmp_path, start, undisturbed):
     status, _, err = finish(start("checkpoint.minutes=null", largest_file=1_200))
     assert status == 1
     assert "result.json cannot be written: File too large" in err
