@@ -38,7 +38,7 @@ def terminal(table: DataFrame, width: int) -> tuple[Table, list[str]]:
             table = table.drop(columns=name)
     drawn = Table()
     for name in table.columns:
-        drawn.add_column(Text(str(name)), justify="left" if name in LEFT else "right")
+        drawn.add_column(Text(str(name)), justify="left" if name in LEFT else "right", overflow="fold")
     for row in table.itertuples(index=False):
         drawn.add_row(*(Text(str(value)) for value in row))
     return drawn, spared

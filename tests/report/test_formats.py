@@ -136,6 +136,13 @@ def test_narrow_terminal_omits_whole_columns():
     assert spared == ["seconds", "parameters"]
 
 
+def test_narrow_terminal_wraps_long_words():
+    table = pandas.DataFrame({"shortcut": ["gate bias_init=-6", "gate bias_init=0"], "test error": ["5.00", "6.00"]})
+    console = Console(file=io.StringIO(), width=26)
+    console.print(formats.terminal(table, 26)[0])
+    assert "…" not in console.file.getvalue()
+
+
 @pytest.mark.parametrize("name", [r"a\[/b]", ":x: y", "[red]a[/red]", "[/]", "a\\"])
 def test_terminal_shows_markup_and_emoji_codes_as_text(name):
     console = Console(file=io.StringIO(), width=80)
