@@ -167,8 +167,7 @@ def _carry_out(
 def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] | None:
     """The checkpoint to resume from, or None.
 
-    Raises AblateError if the run began on another kind of device or in another precision: the result would be of
-    neither.
+    Raises AblateError if the run began on another kind of device: its result would be of neither.
     """
     paths = [record.folder / name for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT)]
     state, warnings = checkpoint.load(paths)
@@ -176,17 +175,13 @@ def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] 
         observer.warn(sentence)
     if state is None:
         return None
-    began = state["sessions"][0]
-    now = {"device_type": setup.device.type}
-    if record.config.precision != "auto":  # 'auto' was resolved in the first session
-        now["precision"] = record.config.precision
-    for key, value in now.items():
-        if began[key] != value:
-            raise AblateError(
-                f"{record.folder} began with {key.partition('_')[0]} {began[key]} and cannot resume with {value}: "
-                "resume where it began, or remove the folder to train it again"
-            )
-    return dict(state)
+    began, now = state["sessions"][0]["device_type"], setup.device.type
+    if began != now:
+        raise AblateError(
+            f"{record.folder} began with device={began} and cannot resume with device={now}: resume it where it began, "
+            "or remove the folder to train it again"
+        )
+    return state
 
 
 def _facts(setup: Setup, record: Record, observer: Observer, cost: dict[str, int], workers: int) -> dict[str, Any]:

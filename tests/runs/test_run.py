@@ -13,6 +13,7 @@ import yaml
 from ablate.config.schema import Config
 from ablate.runs import layout
 from ablate.runs.identity import signature
+from ablate.runs.provenance import session
 from ablate.runs.reading import TIMES
 from ablate.training import checkpoint
 from ablate.training.sgd import SGD
@@ -238,6 +239,18 @@ def test_checkpoint_of_another_schema_is_not_resumed(ask, tmp_path, strict_json,
     assert outcome.status == 0
     assert f"schema {checkpoint.SCHEMA - 1}, where this version reads {checkpoint.SCHEMA}" in outcome.err
     assert read(only(tmp_path / "runs"), strict_json)[0]["resumed"] == 0
+
+
+def test_run_does_not_resume_on_another_kind_of_device(ask, tmp_path, strict_json, monkeypatch):
+    words = (*TINY[:-1], "device=auto")
+    with monkeypatch.context() as patch:
+        patch.setattr("ablate.runs.run.session", lambda *_: {**session(*_), "device_type": "another"})
+        stopped(ask, monkeypatch, 2, *words)
+    before = {path: path.read_bytes() for path in only(tmp_path / "runs").iterdir()}
+    outcome = ask(*words)
+    assert outcome.status == 1
+    assert f"{only(tmp_path / 'runs')} began with device=another and cannot resume with device=" in outcome.err
+    assert {path: path.read_bytes() for path in only(tmp_path / "runs").iterdir()} == before
 
 
 REZERO = """
