@@ -21,19 +21,9 @@ class Progress:
 
     def __init__(self, label: str = "", *, bar: bool = False, every: float = 0.0) -> None:
         self.label, self.every, self.printed = label, every, time.monotonic()
-        self.bar = (
-            Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[last]}"),
-                TimeRemainingColumn(),
-                console=console(error=True),
-                refresh_per_second=4,
-            )
-            if bar
-            else None
-        )
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"), TimeRemainingColumn())
+        name = TextColumn("{task.description}")
+        self.bar = Bar(name, *columns, console=console(error=True), refresh_per_second=4) if bar else None
 
     def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
         """Print that the run begins or resumes, and return the line."""

@@ -25,7 +25,7 @@ def session(step: int, device: torch.device, precision: torch.dtype, threads: in
     """What computes a run from `step` on, as plain values that a checkpoint can hold: one session of the run."""
     return {
         "step": step,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": utc(),
         "host": socket.gethostname(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "device_type": device.type,
@@ -35,6 +35,11 @@ def session(step: int, device: torch.device, precision: torch.dtype, threads: in
         "versions": versions(),
         "git": git(),
     }
+
+
+def utc() -> str:
+    """The time now."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @functools.cache

@@ -17,15 +17,8 @@ from ablate.runs.lock import active_lock, last_lock
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
 NUMBERS = (
-    "test_error",
-    "best_test_error",
-    "train_loss",
-    "train_error",
-    "parameters",
-    "multiply_adds",
-    "seconds",
-    "images_per_second",
-    "steps",
+    *("test_error", "best_test_error", "train_loss", "train_error", "parameters", "multiply_adds", "seconds"),
+    *("images_per_second", "steps"),
 )
 """The numbers of a result; one that a run does not have is null."""
 TIMES = ("seconds", "images_per_second")

@@ -3,7 +3,6 @@
 import shlex
 import sys
 import traceback
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock, remove_locks
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
-from ablate.runs.provenance import git_diff, session
+from ablate.runs.provenance import git_diff, session, utc
 from ablate.runs.record import Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
@@ -119,17 +118,9 @@ def _carry_out(
 
     def end(status: str, ending: Ending | None, **more: Any) -> None:
         observer.lock.check()
-        numbers = _numbers(observer.evaluations, ending)
-        result = {
-            **facts,
-            **numbers,
-            "sessions": observer.all_sessions(),
-            "status": status,
-            "seconds": observer.seconds(),
-            "ended": _utc(),
-            **more,
-        }
-        record.write_result(result)
+        numbers = {**_numbers(observer.evaluations, ending), "seconds": observer.seconds()}
+        sessions = observer.all_sessions()
+        record.write_result({**facts, **numbers, "sessions": sessions, "status": status, "ended": utc(), **more})
 
     record.start(map(as_line, observer.evaluations))
     record.log(observer.progress.started(record, observer.steps, facts, start))
@@ -232,7 +223,3 @@ def _numbers(evaluations: list[Evaluation], ending: Ending | None) -> dict[str, 
         "train_error": ending.train_error if ending else None,
         "images_per_second": ending.images_per_second if ending else None,
     }
-
-
-def _utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
