@@ -1,4 +1,4 @@
-"""W&B's own agent runs the sweep files: each of its jobs is one W&B run under the agent's id."""
+"""W&B sweeps: their files, their agent, and runs under the id that a sweep gives."""
 
 import os
 import re
@@ -11,15 +11,12 @@ from ablate.tracking.facts import FINAL
 from tests.tracking.conftest import metrics, result, shown
 
 SWEEPS = Path(__file__).parents[2] / "ablate" / "tracking" / "sweeps"
-SMALL = {"depth": {"value": 8}, "epochs": {"value": 2}, "threads": {"value": 1}, "results": {"value": "runs"}}
+SMALL = {"depth": 8, "epochs": 1, "threads": 1, "results": "runs", "shortcut": "gate", "seed": 0}
 
 
-def test_agent_gives_a_run_for_each_job(ask, process, sync, server, folder, tmp_path):
-    # One of the two is trained already, and was not tracked.
-    assert ask("shortcut=gate", "depth=8", "epochs=2").status == 0
-    trained = result(folder("gate"))
+def test_agent_gives_its_job_a_run(process, server, folder, tmp_path):
     config = yaml.safe_load((SWEEPS / "shortcuts.yaml").read_text())
-    config["parameters"] |= SMALL | {"shortcut": {"values": ["identity", "gate"]}, "seed": {"values": [0]}}
+    config["parameters"] |= {key: {"value": value} for key, value in SMALL.items()}
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(config))
     # The agent takes `python` from its PATH.
     environment = {**server.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
@@ -28,20 +25,24 @@ def test_agent_gives_a_run_for_each_job(ask, process, sync, server, folder, tmp_
     path = re.search(r"wandb agent (\S+)", made.err)[1]
     agent = process("wandb", "agent", path, **environment)
     assert agent.status == 0, agent.err
-    assert result(folder("gate")) == trained
     assert server.unknown == []
-    id = path.rpartition("/")[2]
-    assert set(server.runs) == {f"{id}run0", f"{id}run1"}
-    for run, name in zip(server.runs.values(), ("identity", "gate"), strict=True):
-        assert run.asked["sweep"] == id
-        assert run.project == "ablate"
-        assert run.config["shortcut"] == name
-        assert shown(run.history) == metrics(folder(f"-{name}-"))
-        assert run.summary["test_error"] == result(folder(f"-{name}-"))["test_error"]
-        assert run.state == "finished"
-    # W&B has both under the agent's ids: nothing is left to send.
-    assert "2 records, 0 unfinished, 0 to send" in sync(server).out
-    assert len(server.runs) == 2
+    (run,) = server.runs.values()
+    assert run.id == f"{path.rpartition('/')[2]}run0"
+    assert (run.asked["sweep"], run.project, run.state) == (path.rpartition("/")[2], "ablate", "finished")
+    assert shown(run.history) == metrics(folder("-gate-"))
+    assert run.summary["test_error"] == result(folder("-gate-"))["test_error"]
+
+
+def test_trained_run_is_shown_under_the_id_of_a_sweep(ask, tracked, sync, server, folder):
+    assert ask("depth=8", "iterations=2").status == 0
+    trained = result(folder())
+    assert tracked("depth=8", "iterations=2", server=server, WANDB_SWEEP_ID="sweep", WANDB_RUN_ID="given") == 0
+    assert result(folder()) == trained
+    (run,) = server.runs.values()
+    assert (run.id, run.asked["sweep"], run.state) == ("given", "sweep", "finished")
+    assert shown(run.history) == metrics(folder())
+    # W&B has it under the sweep's id: nothing is left to send.
+    assert "1 records, 0 unfinished, 0 to send" in sync(server).out
 
 
 def test_search_for_the_bias_is_a_valid_command(ask):

@@ -168,7 +168,7 @@ MOODS = {
 def test_unavailable_server_delays_exit_only(start, ask, sync, server, folder, tmp_path, messages):
     """A run for each way in which a server can be unavailable, then all of them sent to one that works."""
     seeds = ",".join(map(str, range(len(MOODS))))
-    assert ask("-m", *TINY, "epochs=1", f"seed={seeds}", f"results={tmp_path / 'untracked'}").status == 0
+    assert ask("-m", "depth=8", "iterations=3", f"seed={seeds}", f"results={tmp_path / 'untracked'}").status == 0
     followers, servers = {}, []
     try:
         for seed, (mood, answer) in enumerate(MOODS.items()):
@@ -178,7 +178,7 @@ def test_unavailable_server_delays_exit_only(start, ask, sync, server, folder, t
                 bad.die()
             elif mood == "dies at the first upload":
                 bad.mood = lambda path, operation, bad=bad: bad.hang_up() if "file_stream" in path else None
-            status, followers[mood] = start(*TINY, "epochs=1", f"seed={seed}", server=bad)
+            status, followers[mood] = start("depth=8", "iterations=3", f"seed={seed}", server=bad)
             assert status == 0, mood
 
         def close(mood):

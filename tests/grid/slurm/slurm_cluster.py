@@ -2,7 +2,7 @@
 
     python slurm_cluster.py FOLDER     # prints the setting that sbatch and squeue need, and runs until Ctrl-C
 
-All daemons listen on 127.0.0.1 and run as the calling user, who need not be root. Nothing outside the folder is written.
+All daemons listen on 127.0.0.1 and run as the calling user, who need not be root. Only the folder is written to.
 """
 
 import argparse
