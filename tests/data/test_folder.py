@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import numpy
 import pytest
@@ -180,21 +181,42 @@ def test_fingerprint_does_not_depend_on_the_path(dataset, tmp_path):
     assert fingerprint(tmp_path / "moved") == first
 
 
+@pytest.fixture
+def plain(tmp_path):
+    """Files in whose order a move to the next class or part, or a longer name, changes nothing."""
+    for name in ("train/ant/1", "train/bee/2", "train/bee/3", "test/bee/4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("train/ant/0.png", "train/bee/9.png"),  # another class
-        ("test/bee/0.png", "train/bee/9.png"),  # another part
-        ("train/ant/0.png", "train/ant/00.png"),  # another name
-        ("train/ant/0.png", None),
+        pytest.param("train/ant/1", "train/bee/1", id="class"),
+        pytest.param("train/bee/3", "test/bee/3", id="part"),
+        pytest.param("train/bee/3", "train/bee/33", id="name"),
     ],
 )
-def test_fingerprint_is_of_split_class_and_name(dataset, before, after):
-    root, _ = dataset
-    first = fingerprint(root)
-    (root / before).rename(root / after) if after else (root / before).unlink()
+def test_fingerprint_and_listing_change_with_part_class_and_name(plain, before, after):
+    first = fingerprint(plain), listing_key(plain)
+    (plain / before).rename(plain / after)
     fingerprint.cache_clear()
-    assert fingerprint(root) != first
+    assert fingerprint(plain) != first[0]
+    assert listing_key(plain) != first[1]
+
+
+def test_listing_changes_with_size_time_and_path(plain, tmp_path):
+    file = plain / "train" / "ant" / "1"
+    before, keys = file.stat(), {listing_key(plain)}
+    file.write_text("of another size")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    keys.add(listing_key(plain))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    keys.add(listing_key(plain))
+    shutil.copytree(plain, tmp_path / "copy", copy_function=shutil.copy2, ignore=shutil.ignore_patterns("copy"))
+    keys.add(listing_key(tmp_path / "copy"))
+    assert len(keys) == 4
 
 
 def test_fingerprint_is_of_the_bytes(tmp_path):

@@ -58,12 +58,17 @@ def start():
 
 @pytest.fixture(scope="session")
 def train(start):
-    """`train(config)` trains it and returns its Recorder; `capture` takes the place of CUDA's."""
+    """`train(config)` trains it and returns its Recorder.
 
-    def trained(config, *, stop=None, resume=None, capture=None, warn=pytest.fail, **how):
+    `capture` takes the place of CUDA's; `prepare` changes the Training before it begins.
+    """
+
+    def trained(config, *, stop=None, resume=None, capture=None, warn=pytest.fail, prepare=None, **how):
         training = start(config, **how)
         if capture:
             training.take = Graphed(training.step, warn, capture)
+        if prepare:
+            prepare(training)
         recorder = Recorder(training, stop)
         with contextlib.suppress(InterruptedError):
             recorder.ending = training.train(recorder, resume)

@@ -12,10 +12,9 @@ from torch.nn import functional
 from ablate.data.augment import augmentation
 from ablate.data.load import load
 from ablate.models.build import build
-from ablate.training.graph import Graphed
-from ablate.training.loop import NullObserver
+from ablate.training.graph import STEPS
 
-BATCH, STEPS, PER_EPOCH = 100, 25, 12
+BATCH, LENGTH, PER_EPOCH = 100, 25, 12
 
 
 def independent(config):
@@ -28,7 +27,7 @@ def independent(config):
     velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
     mean = (data.train_x.double().sum(0) / (255 * len(data.train_x))).float().double()
     losses, epochs, wrong = [], [], 0
-    for step in range(STEPS):
+    for step in range(LENGTH):
         epoch, index = divmod(step, PER_EPOCH)
         drawn = augmentation(config.seed, epoch, len(data.train_y), shift=shift, flip=True)
         images, labels = [], []
@@ -49,7 +48,7 @@ def independent(config):
                 w -= torch.tensor(rate).item() * v  # rounded to float32, as a run's rate is
         losses.append(loss.item())
         wrong += int((logits.argmax(1) != y).sum())
-        if index == PER_EPOCH - 1 or step == STEPS - 1:
+        if index == PER_EPOCH - 1 or step == LENGTH - 1:
             network.eval()
             with torch.no_grad():
                 logits = network(data.test_x.double() / 255 - mean)
@@ -65,7 +64,7 @@ def test_losses_and_errors_are_those_of_an_independent_loop(shortcut, resolve, t
     recipe = {"batch": BATCH, "learning_rate": 0.04, "warmup": 0.2, "milestones": "[0.6,0.8]"}
     recipe |= {"momentum": 0.8, "weight_decay": 0.01}
     words = [f"recipe.{key}={value}" for key, value in recipe.items()]
-    more = ("device=cpu", "seed=3", f"iterations={STEPS}", "data.flip=true", "data.shift=2")
+    more = ("device=cpu", "seed=3", f"iterations={LENGTH}", "data.flip=true", "data.shift=2")
     config = resolve("depth=8", f"shortcut={shortcut}", *more, *words)
     found = train(config, dtype=torch.float64)
     losses, epochs = independent(config)
@@ -113,12 +112,12 @@ def test_run_whose_last_update_diverges_is_not_finished(resolve, train):
     assert found.ending.diverged_at == 0
 
 
-def test_speed_is_of_training_steps_alone(resolve, start, monkeypatch):
+def test_clock_counts_all_sessions_and_speed_only_training_steps(resolve, train, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
     def capture(step):
-        now[0] += 1000.0
+        now[0] += 500.0
 
         def take():
             now[0] += 0.5
@@ -126,17 +125,26 @@ def test_speed_is_of_training_steps_alone(resolve, start, monkeypatch):
 
         return take
 
-    config = resolve("depth=8", "iterations=4", "device=cpu")
-    training = start(config)
-    training.take = Graphed(training.step, pytest.fail, capture)
-    measured = training.evaluate
+    def slow_evaluation(training):
+        evaluate = training.evaluate
 
-    def evaluate(pause):
-        now[0] += 1000.0
-        return measured(pause)
+        def slow(pause):
+            now[0] += 1000.0
+            return evaluate(pause)
 
-    training.evaluate = evaluate
-    assert training.train(NullObserver()).images_per_second == training.step.batches.size / 0.5
+        training.evaluate = slow
+
+    config = resolve("depth=8", "iterations=6", "recipe.batch=400", "device=cpu")
+    stopped = train(config, stop=4, capture=capture, prepare=slow_evaluation)  # in the second of two epochs
+    checking = 500 + (STEPS + 1) * 0.5
+    assert [one.seconds for one in stopped.evaluations] == [checking + 3 * 0.5 + 1000]
+    assert (stopped.state["seconds"], stopped.state["training_seconds"]) == (checking + 4 * 0.5 + 1000, 4 * 0.5)
+    now[0] += 1e6
+    # Two steps of its epoch are left, too few to check a graph; the clock does not count eager steps.
+    resumed = train(config, resume=stopped.state, capture=capture, prepare=slow_evaluation)
+    assert [one.seconds for one in resumed.evaluations] == [stopped.state["seconds"] + 1000]
+    speeds = [one.images_per_second for one in stopped.evaluations + resumed.evaluations]
+    assert speeds == [3 * 400 / 1.5, 6 * 400 / 2.0]
 
 
 PROBED = ("depth=8", "shortcut=gate", "epochs=3", "device=cpu")
