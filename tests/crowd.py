@@ -101,7 +101,7 @@ def submit(folder: Path) -> tuple[float, int, float, float]:
     lines = "".join(f"1|{n}|{'RUNNING' if n < NODES else 'PENDING'}|None|n{n}|{made.folder}\n" for n in range(RUNS))
     real, client._run = client._run, lambda *_: lines
     began = time.monotonic()
-    assert len(state.places(folder)) == RUNS
+    assert len(state.by_run(folder)) == RUNS
     joining = time.monotonic() - began
     client._run = real
     return writing, size, reading, joining

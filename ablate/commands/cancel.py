@@ -30,18 +30,18 @@ def main(options: argparse.Namespace) -> None:
     if not (runs / JOBS / folder).is_dir():
         known = sorted(path.name for path in (runs / JOBS).glob("*") if path.name != UNNAMED)
         raise AblateError(f"nothing of {name} was submitted from {runs}; submitted were: {', '.join(known) or 'none'}")
-    found = [place for place in tasks(runs, folder) if place.task.state != "COMPLETING"]
-    for place in found:
-        task = place.task
-        names = ", ".join(place.submission.runs[task.index])
-        say(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {names}")
+    found = []
+    for task, names in tasks(runs, folder):
+        if task.state != "COMPLETING":
+            found.append(task)
+            say(f"{task.name}  {task.state:<10}  {task.node or task.reason:<16}  {', '.join(names)}")
     if not found:
         return say(f"no task of {name} is queued or running")
-    counts = ", ".join(f"{n} {state.lower()}" for state, n in Counter(place.task.state for place in found).items())
+    counts = ", ".join(f"{n} {state.lower()}" for state, n in Counter(task.state for task in found).items())
     if not options.yes:
         if not sys.stdin.isatty():
             raise ConfigError(f"{counts}: add --yes to cancel them without being asked")
         if input(f"cancel {counts}? [y/N] ").strip().lower() not in ("y", "yes"):
             return say("nothing was cancelled")
-    slurm.cancel([place.task for place in found])
+    slurm.cancel(found)
     return say(f"cancelled {counts}; running tasks write a checkpoint, and the same grid again resumes them")

@@ -8,6 +8,7 @@ from ablate.base.terminal import say
 from ablate.commands import runs_arguments, warn
 from ablate.config.check import check_tracker
 from ablate.config.schema import Tracker
+from ablate.runs.layout import WANDB_LEDGER
 from ablate.runs.reading import Run, read_runs
 
 EXAMPLES = """examples:
@@ -68,10 +69,10 @@ def main(options: argparse.Namespace) -> None:
 
 def _should_be_sent(run: Run, project: str | None, entity: str | None) -> bool:
     """Whether W&B lacks a run that reached its end, or one that was tracked when it stopped early."""
-    from ablate.tracking.facts import ledger
+    from ablate.tracking.facts import read
     from ablate.tracking.session import delivered
 
-    if run.state not in ("finished", "diverged") and not ledger(run.folder):
+    if run.state not in ("finished", "diverged") and not read(run.folder, WANDB_LEDGER):
         return False
     try:
         return not delivered(run.folder, project, entity)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,52 +19,36 @@ FINAL = ("status", "reason", *NUMBERS, "precision", "device", "weights_sha256")
 """The keys of result.json that W&B's summary has under the same names."""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What `wandb.init` is given of a run. `config` has what people group by in flat keys, and the tree as `config`."""
+def facts(folder: Path, project: str | None = None, entity: str | None = None) -> dict[str, Any]:
+    """What `wandb.init` is given of the record in `folder`; `project` and `entity` replace the record's own.
 
-    id: str
-    name: str
-    project: str
-    entity: str | None
-    group: str | None
-    tags: tuple[str, ...]
-    config: dict[str, Any]
-
-
-def facts(folder: Path, project: str | None = None, entity: str | None = None) -> Facts:
-    """The record in `folder` on W&B, in its own project or the given one.
-
-    Raises OSError or ValueError if the folder holds no record.
+    Its `config` has what people group by in flat keys, and the whole configuration under `config`. Raises OSError or
+    ValueError if the folder holds no record.
     """
     path = folder / layout.CONFIG
     try:
-        return _facts(folder, yaml.load(path.read_bytes(), Loader=YamlLoader), project, entity)
+        tree = yaml.load(path.read_bytes(), Loader=YamlLoader)
+        asked, group, swept = tree["tracker"], tree["experiment"], sweep(folder)
+        flat = {
+            "shortcut": label(tree["shortcut"]),
+            "depth": tree["depth"],
+            "unit": str(tree["unit"]["name"]),
+            "data": str(tree["data"]["name"]),
+            "recipe": str(tree["recipe"]["name"]),
+            "seed": tree["seed"],
+        }
+        tags = (str(tree["shortcut"]["name"]), flat["data"], f"depth {tree['depth']}")
+        return {
+            "id": run_id(folder),
+            "name": (asked["run"] or names([tree])[0])[:NAME],
+            "project": project or swept.get("project") or asked["project"],
+            "entity": entity or swept.get("entity") or asked["entity"],
+            "group": group and group[:NAME],
+            "tags": [tag[:TAG] for tag in tags],
+            "config": {**flat, "signature": _signature(folder), "folder": folder.name, "config": tree},
+        }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not the configuration of a run") from error
-
-
-def _facts(folder: Path, tree: dict[str, Any], project: str | None, entity: str | None) -> Facts:
-    wanted = tree["tracker"]
-    flat = {
-        "shortcut": label(tree["shortcut"]),
-        "depth": tree["depth"],
-        "unit": str(tree["unit"]["name"]),
-        "data": str(tree["data"]["name"]),
-        "recipe": str(tree["recipe"]["name"]),
-        "seed": tree["seed"],
-    }
-    tags = (str(tree["shortcut"]["name"]), flat["data"], f"depth {tree['depth']}")
-    swept = sweep(folder)
-    return Facts(
-        id=run_id(folder),
-        name=(wanted["run"] or names([tree])[0])[:NAME],
-        project=project or swept.get("project") or wanted["project"],
-        entity=entity or swept.get("entity") or wanted["entity"],
-        group=tree["experiment"][:NAME] if tree["experiment"] else None,
-        tags=tuple(tag[:TAG] for tag in tags),
-        config={**flat, "signature": _signature(folder), "folder": folder.name, "config": tree},
-    )
 
 
 def run_id(folder: Path) -> str:
@@ -93,23 +76,14 @@ def sweep(folder: Path) -> dict[str, Any]:
     asked = {key: os.environ.get(f"WANDB_{name}") for key, name in keys.items()}
     if asked["sweep"] and asked["id"]:
         return asked
-    noted = ledger(folder)
+    noted = read(folder, layout.WANDB_LEDGER)
     return {key: noted.get(key) for key in keys} if noted.get("sweep") else {}
 
 
-def ledger(folder: Path) -> dict[str, Any]:
-    """What was recorded of sending the record: the W&B run, the last step, whether the server has confirmed it."""
-    return _read(folder / layout.WANDB_LEDGER)
-
-
-def result(folder: Path) -> dict[str, Any]:
-    """The content of result.json, or nothing if the run is unfinished or was killed."""
-    return _read(folder / layout.RESULT)
-
-
-def _read(path: Path) -> dict[str, Any]:
+def read(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file of the record, or nothing."""
     with contextlib.suppress(OSError):
-        return read_json(path) or {}
+        return read_json(folder / name) or {}
     return {}
 
 
@@ -119,10 +93,10 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         lines, _ = read_metrics(folder)
     except OSError:  # the next look tries again
         return []
-    return [_row(line) for line in lines]
+    return [_flat(line) for line in lines]
 
 
-def _row(line: dict[str, Any]) -> dict[str, Any]:
+def _flat(line: dict[str, Any]) -> dict[str, Any]:
     probes = line.pop("probes", None)
     flat = {**line, **(probes if isinstance(probes, dict) else {})}
     return {key: value for key, value in flat.items() if value is not None}

@@ -104,8 +104,14 @@ _trackers = {"none": NullTracker(), "wandb": Follower()}
 
 
 def tracker(config: Config) -> NullTracker:
-    """This process's tracker of the configured kind."""
-    return _trackers[config.tracker.name]
+    """This process's tracker of the configured kind, unless WANDB_MODE disables it."""
+    return _trackers["none" if wandb_mode() == "disabled" else config.tracker.name]
+
+
+def wandb_mode() -> str:
+    """What WANDB_MODE asks for: online, offline or disabled."""
+    mode = os.environ.get("WANDB_MODE", "").lower()
+    return {"dryrun": "offline"}.get(mode, mode) or "online"
 
 
 def _in_main_thread() -> bool:

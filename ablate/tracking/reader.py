@@ -5,7 +5,6 @@ comes, or that the training process is gone; it then has PATIENCE seconds to sen
 user, a line each.
 """
 
-import contextlib
 import json
 import os
 import queue
@@ -17,8 +16,9 @@ from pathlib import Path
 
 from ablate.base.errors import one_line
 from ablate.base.signals import SIGNALS
-from ablate.tracking.follower import PATIENCE
-from ablate.tracking.session import Refused, Session, Unreachable, delivered, exclusive, reset, wanted_mode
+from ablate.base.terminal import say
+from ablate.tracking.follower import PATIENCE, wandb_mode
+from ablate.tracking.session import Refused, Session, Unreachable, delivered, exclusive, reset
 
 INTERVAL = 2.0
 """Seconds between checks of a record for new evaluations."""
@@ -72,15 +72,15 @@ class Reader:
             session.update()
         if not session.finish() and session.online:
             self.offline_until = time.monotonic() + RETRY
-            _say(f"W&B has not confirmed all of {folder.name}: {SYNC}")
+            say(f"W&B has not confirmed all of {folder.name}: {SYNC}")
 
     def _start(self, folder: Path) -> Session:
         why = "WANDB_MODE=offline"
-        if wanted_mode() == "online" and time.monotonic() >= self.offline_until:
+        if wandb_mode() != "offline" and time.monotonic() >= self.offline_until:
             try:
                 session = Session(folder, online=True)
                 self.warned = False
-                _say(f"W&B: {session.url}")
+                say(f"W&B: {session.url}")
                 return session
             except Refused as error:  # only this run: the next one is tried online
                 why = str(error)
@@ -90,13 +90,8 @@ class Reader:
                 self.offline_until = time.monotonic() + RETRY
         if not self.warned:  # once, not for each run of a grid
             self.warned = True
-            _say(f"W&B is offline ({why}): its data is kept beside the record, and {SYNC}")
+            say(f"W&B is offline ({why}): its data is kept beside the record, and {SYNC}")
         return Session(folder, online=False)
-
-
-def _say(sentence: str) -> None:
-    with contextlib.suppress(OSError):  # the training process is gone; the record is sent all the same
-        print(sentence, flush=True)
 
 
 def main() -> int:
@@ -105,22 +100,14 @@ def main() -> int:
     os.nice(10)  # the training has priority
     requests, reader = Requests(), Reader()
     threading.Thread(target=requests.read, daemon=True).start()
-    if wanted_mode() == "disabled":
-        _say("W&B is disabled by WANDB_MODE")
     while (folder := requests.waiting.get()) is not None:
-        if wanted_mode() == "disabled":
-            continue
         try:
             reader.follow(folder, requests.ended[folder])
         except Exception as error:  # the next records are independent of this one
-            _say(f"W&B does not show {folder.name}: {one_line(error)[:200]}; {SYNC}")
-            with contextlib.suppress(ImportError):
-                reset()
+            say(f"W&B does not show {folder.name}: {one_line(error)[:200]}; {SYNC}")
+            reset()
     return 0
 
 
 if __name__ == "__main__":
-    status = main()
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # the stream is closed
-        sys.stdout.flush()
-    os._exit(status)  # wandb's exit handlers may wait for a server
+    os._exit(main())  # wandb's exit handlers may wait for a server

@@ -18,12 +18,14 @@ from ablate.base.errors import one_line
 from ablate.base.files import to_json, write_whole
 from ablate.runs import layout
 from ablate.runs.record import DONE
-from ablate.tracking.facts import facts, ledger, result, rows, summary, sweep
+from ablate.tracking.facts import facts, read, rows, summary, sweep
 
 INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
 """Seconds for the server: to create or resume a run, to take its last rows, to accept a connection, to confirm."""
 HANDOVER = 20.0
 """Seconds to wait for another process that sends the same record; one whose run was killed needs up to 12."""
+OWN = ("id", "project", "entity")
+"""What identifies a run on W&B."""
 SETTINGS: dict[str, Any] = {
     "init_timeout": INIT,
     "finish_timeout": FINISH,
@@ -55,7 +57,7 @@ class Session:
 
     def __init__(self, folder: Path, *, online: bool, project: str | None = None, entity: str | None = None) -> None:
         self.folder, self.online = folder, online
-        self.facts = known = facts(folder, project, entity)
+        self.facts = facts(folder, project, entity)
         writable = os.access(folder, os.W_OK)
         if not (writable or online):
             raise OSError(f"{folder} cannot be written")
@@ -68,7 +70,7 @@ class Session:
         older = _session_folders(folder)
         try:
             self.run = wandb.init(
-                **vars(known),
+                **self.facts,
                 dir=self.scratch or folder,
                 mode="online" if online else "offline",
                 resume="allow",
@@ -101,7 +103,7 @@ class Session:
     def finish(self) -> bool:
         """Send the rest and how the run ended. Returns whether the server has confirmed all of it."""
         self.update()
-        ended = result(self.folder)
+        ended = read(self.folder, layout.RESULT)
         for key, value in summary(ended).items():
             self.run.summary[key] = value
         status = str(ended.get("status") or "killed")
@@ -131,7 +133,7 @@ class Session:
 
     def _note(self, *, delivered: bool, status: str = "running") -> None:
         note = {
-            **{key: getattr(self.facts, key) for key in ("id", "project", "entity")},
+            **{key: self.facts[key] for key in OWN},
             "sweep": sweep(self.folder).get("sweep"),
             "mode": "online" if self.online else "offline",
             "url": self.url,
@@ -146,12 +148,10 @@ class Session:
 
 def delivered(folder: Path, project: str | None = None, entity: str | None = None) -> bool:
     """Whether the server has the record as it is now, in its own project or the given one."""
-    note, known = ledger(folder), facts(folder, project, entity)
+    note, known = read(folder, layout.WANDB_LEDGER), facts(folder, project, entity)
     now = {
-        "id": known.id,
-        "project": known.project,
-        "entity": known.entity,
-        "status": result(folder).get("status"),
+        **{key: known[key] for key in OWN},
+        "status": read(folder, layout.RESULT).get("status"),
         "step": max((row["step"] for row in rows(folder)), default=-1),
         "delivered": True,
     }
@@ -187,12 +187,6 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def wanted_mode() -> str:
-    """What WANDB_MODE asks for: online, offline or disabled."""
-    mode = os.environ.get("WANDB_MODE", "online").lower()
-    return {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}.get(mode, "online")
-
-
 def reach(url: str) -> None:
     """Raise Unreachable if nothing answers at the server's address; wandb would retry until its time is up."""
     if {key for key in urllib.request.getproxies() if key != "no"}:
@@ -207,9 +201,9 @@ def reach(url: str) -> None:
 
 def reset() -> None:
     """Restart wandb's own process. After a failure, wandb would refuse the next run as in use."""
-    import wandb
-
     with contextlib.suppress(Exception):
+        import wandb
+
         wandb.teardown()
 
 

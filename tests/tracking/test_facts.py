@@ -15,16 +15,16 @@ def test_long_names_are_cut_to_the_limits(write, resolve):
     tree = asdict(resolve("shortcut=gate", "depth=8"))
     tree["shortcut"]["name"] = tree["data"]["name"] = tree["experiment"] = HOSTILE
     found = facts(write(tree=tree))
-    assert max(map(len, found.tags)) <= TAG
-    assert len(found.name) <= NAME
-    assert len(found.group) <= NAME
-    assert found.config["config"]["shortcut"]["name"] == HOSTILE  # the configuration itself stays whole
+    assert max(map(len, found["tags"])) <= TAG
+    assert len(found["name"]) <= NAME
+    assert len(found["group"]) <= NAME
+    assert found["config"]["config"]["shortcut"]["name"] == HOSTILE  # the configuration itself stays whole
 
 
 def test_id_is_hexadecimal(write, resolve):
     tree = asdict(resolve("depth=8"))
     tree["shortcut"]["name"] = "a/b:c#d?e"
-    assert set(facts(write(tree=tree)).id) <= set("0123456789abcdef")
+    assert set(facts(write(tree=tree))["id"]) <= set("0123456789abcdef")
 
 
 def test_id_counts_archived_records(write, tmp_path):
@@ -43,14 +43,13 @@ def test_id_project_and_entity_of_a_sweep_are_kept_after_it(write, monkeypatch):
     assert run_id(folder) != "given"  # set by the user, not by a sweep
     for key, value in (("SWEEP_ID", "sweep"), ("PROJECT", "elsewhere"), ("ENTITY", "lab")):
         monkeypatch.setenv(f"WANDB_{key}", value)
-    found = facts(folder)
-    assert (found.id, found.project, found.entity) == ("given", "elsewhere", "lab")
-    note = {"id": "given", "project": "elsewhere", "entity": "lab", "sweep": "sweep"}
+    where = {"id": "given", "project": "elsewhere", "entity": "lab"}
+    assert facts(folder).items() >= where.items()
+    note = {**where, "sweep": "sweep"}
     (folder / "wandb.json").write_text(json.dumps(note))
     for key in ("RUN_ID", "SWEEP_ID", "PROJECT", "ENTITY"):
         monkeypatch.delenv(f"WANDB_{key}")
-    again = facts(folder)
-    assert (again.id, again.project, again.entity) == ("given", "elsewhere", "lab")
+    assert facts(folder).items() >= where.items()
 
 
 def test_torn_and_invalid_lines_are_skipped(write):

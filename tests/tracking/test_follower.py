@@ -12,7 +12,7 @@ import pytest
 
 from ablate.base.signals import SIGNALS
 from ablate.tracking import session
-from ablate.tracking.follower import PATIENCE, Follower
+from ablate.tracking.follower import PATIENCE, Follower, wandb_mode
 from tests.tracking.wandb_server import SILENT, Server
 from tests.waiting import LIMIT, until
 
@@ -150,4 +150,9 @@ def test_read_only_folder_cannot_be_tracked_offline(write, monkeypatch):
 def test_wandb_mode_of_the_user_is_respected(monkeypatch, mode, meant):
     if mode:
         monkeypatch.setenv("WANDB_MODE", mode)
-    assert session.wanted_mode() == meant
+    assert wandb_mode() == meant
+
+
+def test_wandb_mode_disabled_starts_no_process(start):
+    status, own = start("depth=8", "iterations=1", WANDB_MODE="disabled")
+    assert (status, own.process) == (0, None)

@@ -14,7 +14,7 @@ from ablate.base.terminal import say
 from ablate.grid.launcher import RecordLauncher
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.settings import Settings
-from ablate.grid.slurm.state import places
+from ablate.grid.slurm.state import by_run
 from ablate.grid.slurm.submission import Submission, create, discard, submitted
 from ablate.runs.attempt import Outcome
 from ablate.runs.lock import active_lock
@@ -38,7 +38,7 @@ class SlurmLauncher(RecordLauncher):
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
         """Submit the runs that are not queued or running. None: they go on without this process."""
         folder, experiment = records[0].config.results, records[0].config.experiment
-        waiting = _not_submitted(records, places(Path(folder)))
+        waiting = _not_submitted(records, by_run(Path(folder)))
         if waiting:
             self._submit(waiting)
         else:
@@ -83,16 +83,15 @@ class SlurmLauncher(RecordLauncher):
             raise
 
 
-def _not_submitted(records: list[Record], found: dict[str, Any]) -> list[Record]:
+def _not_submitted(records: list[Record], found: dict[str, slurm.Task]) -> list[Record]:
     """The runs that are neither queued nor running; prints what the others do."""
     waiting = []
     for record in records:
-        place = found.get(record.name)
-        if place and place.task.state == "RUNNING" and record.status() == "failed":
-            name = place.task.name
-            say(f"{record.name}: failed, and its task {name} has not ended: submit it afterwards by the same command")
-        elif place and place.task.state != "COMPLETING":
-            say(f"{record.name}: already {place.task.state.lower()} as {place.task.name}")
+        task = found.get(record.name)
+        if task and task.state == "RUNNING" and record.status() == "failed":
+            say(f"{record.name}: failed, and its task {task.name} has not ended: repeat the command afterwards")
+        elif task and task.state != "COMPLETING":
+            say(f"{record.name}: already {task.state.lower()} as {task.name}")
         elif lock := active_lock(record.folder):
             say(f"{record.name}: is being trained on {lock['host']}")
         else:
@@ -105,12 +104,12 @@ def watch(records: list[Record]) -> list[Outcome]:
     before = ""
     while True:
         try:
-            found = places(Path(records[0].config.results))
+            found = by_run(Path(records[0].config.results))
         except AblateError as error:  # a busy controller
             say(f"ablate: {error}; trying again in {INTERVAL:.0f} s", error=True)
             time.sleep(INTERVAL)
             continue
-        states = [found[record.name].task.state for record in records if record.name in found]
+        states = [found[record.name].state for record in records if record.name in found]
         counts = ", ".join(f"{states.count(state)} {state.lower()}" for state in sorted(set(states)))
         if counts != before:
             say(f"{time.strftime('%H:%M:%S')} {counts or 'all tasks have ended'}")

@@ -1,41 +1,32 @@
 """Which runs SLURM has, and in what state: squeue joined with the submissions and the records."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ablate.grid.slurm import client as slurm
-from ablate.grid.slurm.submission import Submission, read_submissions
+from ablate.grid.slurm.submission import read_submissions
 from ablate.runs.reading import Runs
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run is in SLURM: its task, and that task's submission."""
+def tasks(runs: Path, experiment: str = "*") -> Iterator[tuple[slurm.Task, list[str]]]:
+    """Every queued or running task, of any user, with the folder names of its runs.
 
-    task: slurm.Task
-    submission: Submission
-
-
-def tasks(runs: Path, experiment: str = "*") -> Iterator[Place]:
-    """Every queued or running task, of any user; `experiment` as `read_submissions` takes it.
-
-    Raises AblateError if squeue fails, as the functions below do.
+    `experiment` as `read_submissions` takes it. Raises AblateError if squeue fails, as the functions below do.
     """
     submissions = {str(submission.folder): submission for submission in read_submissions(runs, experiment)}
     for task in slurm.queue(submission.job_name for submission in submissions.values()):
         submission = submissions.get(task.comment)
         if submission is not None and task.index < len(submission.runs):
-            yield Place(task, submission)
+            yield task, submission.runs[task.index]
 
 
-def places(runs: Path) -> dict[str, Place]:
-    """The queued and running runs by folder name. Of two tasks with the same run, a running one counts."""
-    found: dict[str, Place] = {}
-    for place in tasks(runs):
-        for name in place.submission.runs[place.task.index]:
-            if name not in found or place.task.state == "RUNNING":
-                found[name] = place
+def by_run(runs: Path) -> dict[str, slurm.Task]:
+    """The task of each queued or running run, by folder name. Of two tasks with the same run, a running one counts."""
+    found: dict[str, slurm.Task] = {}
+    for task, names in tasks(runs):
+        for name in names:
+            if name not in found or task.state == "RUNNING":
+                found[name] = task
     return found
 
 
@@ -49,7 +40,7 @@ def join(found: Runs, runs: Path) -> None:
     submissions = list(read_submissions(runs))
     if not submissions:
         return
-    current = places(runs)
+    current = by_run(runs)
     latest = {
         name: (submission, index)
         for submission in submissions
@@ -58,10 +49,9 @@ def join(found: Runs, runs: Path) -> None:
         for name in names
     }
     for run in found.runs:
-        place = current.get(run.folder.name)
-        if place is None or run.state in ("finished", "diverged"):
+        task = current.get(run.folder.name)
+        if task is None or run.state in ("finished", "diverged"):
             continue
-        task = place.task
         run.lock["task"], run.lock["node"] = task.name, task.node
         if task.state == "PENDING":
             run.lock["reason"] = f"{task.name}, {task.reason}"

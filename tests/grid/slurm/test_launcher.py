@@ -12,7 +12,7 @@ from ablate import commands
 from ablate.base.errors import AblateError, ConfigError
 from ablate.grid.slurm import client, launcher
 from ablate.grid.slurm.settings import minutes
-from ablate.grid.slurm.state import places
+from ablate.grid.slurm.state import by_run
 from ablate.grid.slurm.submission import folder_of, read_submissions, task
 from tests.grid.slurm import slurm_cluster
 from tests.grid.slurm.conftest import ROOT, Site, finish, unwrapped
@@ -88,7 +88,7 @@ def test_queued_and_running_runs_are_not_submitted_again(site, slurm):
     said = site(*words, SLURM)
     assert said.count(": already ") == 2
     assert "submitted 2 runs" in said
-    assert set(places(site.runs)) == {name for names in submission.runs[:3] for name in names}
+    assert set(by_run(site.runs)) == {name for names in submission.runs[:3] for name in names}
 
 
 def test_status_joins_the_queue_with_the_records(site, slurm):
@@ -231,7 +231,7 @@ def test_watch_continues_if_squeue_fails_once(record, tmp_path, monkeypatch, cap
             raise found
         return found
 
-    monkeypatch.setattr(launcher, "places", answer)
+    monkeypatch.setattr(launcher, "by_run", answer)
     outcomes = launcher.watch([record(f"results={tmp_path}")])
     assert [outcome.message for outcome in outcomes] == ["its task ended without a result"]
     assert "Unable to contact slurm controller; trying again" in capsys.readouterr().err
