@@ -74,3 +74,12 @@ def test_head_reads_the_average_of_the_last_stage():
 def test_depth_that_is_not_6n_plus_2_is_refused(depth):
     with pytest.raises(ValueError, match="not 6n"):
         ResNet(depth, Identity, in_channels=1, classes=10)
+
+
+def test_units_are_in_the_order_of_the_forward_pass_with_their_stage():
+    network, called = ResNet(20, Identity, in_channels=1, classes=3).eval(), []
+    for _, unit in network.units():
+        unit.register_forward_hook(lambda unit, *_: called.append(unit))
+    network(torch.randn(1, 1, 8, 8))
+    assert [stage for stage, _ in network.units()] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert all(unit is other for (_, unit), other in zip(network.units(), called, strict=True))

@@ -105,9 +105,9 @@ def sample(shape, *sizes):
     return x.requires_grad_(), residual.requires_grad_(), cotangent
 
 
-def built(kind, shape, **own):
+def built(kind, shape, **parameters):
     torch.manual_seed(0)
-    h = getattr(shortcuts, kind)(*shape, **own).double()
+    h = getattr(shortcuts, kind)(*shape, **parameters).double()
     with torch.no_grad():  # off their initial values, or a forgotten scale of 1 and shift of 0 would not show
         for parameter in h.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -117,8 +117,8 @@ def built(kind, shape, **own):
 @pytest.mark.parametrize("shape", [EQUAL, CHANGE], ids=["equal", "change"])
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_forward_and_gradients_are_those_of_the_equation(name, shape):
-    kind, own, equation = EQUATIONS[name]
-    h = built(kind, shape, **own)
+    kind, parameters, equation = EQUATIONS[name]
+    h = built(kind, shape, **parameters)
     x, residual, cotangent = sample(shape)
     y, wanted = h(x, residual), equation(h, x, residual)
     assert y.shape == residual.shape
@@ -134,8 +134,8 @@ def test_forward_and_gradients_are_those_of_the_equation(name, shape):
 @pytest.mark.parametrize("shape", [EQUAL, CHANGE], ids=["equal", "change"])
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_gradients_agree_with_finite_differences(name, shape):
-    kind, own, _ = EQUATIONS[name]
-    h = built(kind, shape, **own)
+    kind, parameters, _ = EQUATIONS[name]
+    h = built(kind, shape, **parameters)
     x, residual, _ = sample(shape)
     # `1 * residual`, because gradcheck perturbs its inputs in place and 'none' returns its input itself.
     assert torch.autograd.gradcheck(lambda x, residual, *_: h(x, 1 * residual), (x, residual, *h.parameters()))

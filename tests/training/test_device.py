@@ -11,7 +11,7 @@ ROUNDS = """
 import resource, torch
 from ablate.training.device import keep_memory
 keep_memory()
-for _ in range(24):  # 64 MiB, taken and freed; where the heap lies decides how many rounds it takes, up to 9
+for _ in range(24):  # 64 MiB, allocated and freed; up to 9 rounds until the heap is stable, by its address
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)

@@ -22,7 +22,7 @@ def test_compiled_units_give_the_losses_of_eager_ones(resolve, train, monkeypatc
     # Without generating code, which takes a minute; the traced graph is what is tested.
     monkeypatch.setattr(nn.Module, "compile", lambda self, **how: compiled(self, backend="aot_eager", **how))
     eager, traced = (
-        train(resolve("depth=14", "shortcut=gate", "device=cpu", "iterations=5", f"compile={compile}")).losses
+        train(resolve("depth=8", "shortcut=gate", "device=cpu", "iterations=5", f"compile={compile}")).losses
         for compile in (False, True)
     )
     torch._dynamo.reset()
