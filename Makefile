@@ -18,7 +18,7 @@ help:
 	@echo 'make lint types   ruff, import-linter; mypy'
 	@echo 'make long-test    the tests that take minutes'
 	@echo 'make slurm-test   grids on a real SLURM of two nodes on this machine: minutes'
-	@echo 'make drill        kill a run 100 times and race for one 50 times: minutes'
+	@echo 'make drill        kill a run 100 times, and start one run 50 times at once: minutes'
 	@echo 'make simulate     10,000 simulated studies: coverage of intervals, false alarms of tests'
 	@echo 'make bench scale  speed and overhead; how status and report scale with the number of runs'
 
@@ -52,7 +52,7 @@ slurm-test: $(READY)
 	$(BIN)/pytest tests/grid/slurm -m slurm -n 3 --durations=5
 
 docs: $(READY)
-	$(BIN)/mkdocs build --quiet --strict --site-dir build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir build/docs
 	@echo 'open build/docs/index.html'
 
 # A hundred kills of one run and fifty races for one.
