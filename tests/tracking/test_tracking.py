@@ -235,7 +235,7 @@ def test_run_stopped_and_resumed_offline_is_in_one_folder(tracked, folder, tmp_p
 
 
 def test_sync_sends_an_untracked_record_once(ask, sync, server, folder):
-    assert ask("depth=8", "epochs=2").status == 0
+    assert ask("depth=8", "iterations=2").status == 0
     planned = sync(server, "--project", "later", "--dry-run")
     assert "1 to send" in planned.out
     assert server.runs == {}
