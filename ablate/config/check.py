@@ -37,9 +37,7 @@ def check(config: Config) -> None:
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
-    _require(
-        config.precision in ("auto", "float32", "bfloat16"), "precision", config.precision, "auto, float32, bfloat16"
-    )
+    _require(config.precision in ("float32", "bfloat16"), "precision", config.precision, "float32 or bfloat16")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
     if config.compile and config.probes:

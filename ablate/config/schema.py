@@ -77,7 +77,7 @@ class Config:
     iterations: int | None = _key(None, "length in training steps, in place of the recipe's")
     epochs: int | None = _key(None, "length in epochs, in place of the recipe's")
     device: str = _key("auto", "auto, cpu, cuda, cuda:N or mps")
-    precision: str = _key("auto", "auto, float32 or bfloat16 (for F; h and the sum are float32)")
+    precision: str = _key("float32", "float32 or bfloat16: of the stem and F in training; all else is float32")
     threads: int | None = _key(None, "CPU threads; null: the cores, divided by the runs that share them")
     deterministic: bool = _key(False, "bit-identical results on a GPU too, at some cost in speed")
     graph: bool = _key(False, "capture a GPU's training step as a CUDA graph after checking it against eager steps")

@@ -51,7 +51,9 @@ class ResNet(Network):
         self._initialise(generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.stages(self.stem(x)).mean((2, 3)))
+        features = self.stages(self.stem(x))
+        with torch.autocast(x.device.type, enabled=False):  # logits in bfloat16 tie: it has 8 significant bits
+            return self.head(features.to(self.head.weight.dtype).mean((2, 3)))
 
     def _initialise(self, generator: torch.Generator | None) -> None:
         """He initialisation ([A] §3.4), by fan-out as the papers' Torch releases have it."""

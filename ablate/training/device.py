@@ -23,28 +23,11 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-SMALL = 16
-"""Pixels a side below which bfloat16 makes a CPU slower: conversions cost more than it saves (results/bench)."""
-
-
-def pick_precision(name: str, device: torch.device, shape: tuple[int, int, int]) -> torch.dtype:
-    """The precision; `auto` is bfloat16 if the device is faster in it on images (C, H, W), else float32."""
-    if name == "auto":
-        if device.type == "cuda":
-            gains = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            gains = device.type == "cpu" and min(shape[1:]) >= SMALL and _multiplies_bfloat16()
-        name = "bfloat16" if gains else "float32"
+def pick_precision(name: str) -> torch.dtype:
+    """The precision of the stem and of F: float32, or bfloat16 by autocast."""
     # By default a GPU computes float32 convolutions in TF32, with 11 significant bits.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.bfloat16 if name == "bfloat16" else torch.float32
-
-
-def _multiplies_bfloat16() -> bool:
-    return any(
-        getattr(torch.cpu, name, bool)()  # private names of torch; without them it is float32
-        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    )
 
 
 def compile_units(network: Network) -> None:
@@ -71,9 +54,12 @@ def keep_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, -1)
 
 
-def make_deterministic(device: torch.device) -> None:
-    """Make a GPU give the same bits each time, at some cost in speed. A CPU does so anyway."""
+def set_deterministic(device: torch.device, deterministic: bool) -> None:
+    """Make a GPU give the same bits each time, at some cost in speed, or not. A CPU always does.
+
+    Sets both ways, because a grid's process trains several runs.
+    """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
         torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(deterministic)

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ablate.config.schema import Recipe
 from ablate.probes.stages import Probes
 from ablate.training.checkpoint import generators, restore_generators
+from ablate.training.evaluate import Scores
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
@@ -41,12 +43,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended. `diverged_at` is the first step whose loss was not finite, or None."""
+    """How training ended. `diverged_at` is the first step whose loss was not finite, or None.
+
+    `predictions`, int64 (N,) on the device, are the classes given to the test images at the last epoch.
+    """
 
     diverged_at: int | None
     train_loss: float
     train_error: float
     images_per_second: float
+    predictions: Tensor | None = None
 
 
 class NullObserver:
@@ -68,7 +74,7 @@ class NullObserver:
 
 def train(
     step: Step,
-    evaluate: Callable[[Callable[[], None]], tuple[float, float]],
+    evaluate: Callable[[Callable[[], None]], Scores],
     recipe: Recipe,
     *,
     observer: NullObserver,
@@ -78,7 +84,7 @@ def train(
 ) -> Ending:
     """Train the step's network in place, from its initial weights or from a checkpoint's state.
 
-    `evaluate(pause)` returns test loss and test error; it calls `pause` between batches, which may raise. `take` takes
+    `evaluate(pause)` tests the network; it calls `pause` between batches, which may raise. `take` takes
     a step in place of `step`, as a CUDA graph does. A loss that is not finite ends the run at the end of its epoch:
     losses are read only then, because reading waits for the device.
     """
@@ -105,7 +111,7 @@ def train(
         if ending.diverged_at is not None:
             return ending
         with probes.watch() if probes else nullcontext() as measured:
-            test_loss, test_error = evaluate(lambda: pause(done))
+            test = evaluate(lambda: pause(done))
         observer.evaluation(
             Evaluation(
                 step=done,
@@ -113,16 +119,16 @@ def train(
                 lr=learning_rate(done - 1, total, recipe),
                 train_loss=ending.train_loss,
                 train_error=ending.train_error,
-                test_loss=test_loss,
-                test_error=test_error,
+                test_loss=test.loss,
+                test_error=test.error,
                 seconds=clock.seconds(),
                 images_per_second=ending.images_per_second,
                 probes=measured,
             )
         )
-        if done == total and not math.isfinite(test_loss):  # no training loss was computed with the last step's weights
+        if done == total and not math.isfinite(test.loss):  # no training loss was computed with the last step's weights
             return replace(ending, diverged_at=done - 1)
-        return ending
+        return replace(ending, predictions=test.predictions)
 
     for number in range(start, total + 1):
         epoch, index = divmod(number, per_epoch)

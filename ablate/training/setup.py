@@ -21,8 +21,8 @@ from ablate.models.network import Network
 from ablate.probes.stages import Probes
 from ablate.training import loop
 from ablate.training.checkpoint import seed_generators
-from ablate.training.device import compile_units, keep_memory, make_deterministic, pick_device, pick_precision
-from ablate.training.evaluate import evaluate
+from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
+from ablate.training.evaluate import Scores, evaluate
 from ablate.training.graph import Graphed
 from ablate.training.schedule import total_steps
 from ablate.training.step import Step
@@ -38,12 +38,11 @@ class Setup:
         self.config = config
         self.device = pick_device(config.device)
         keep_memory()
-        if config.deterministic:
-            make_deterministic(self.device)
+        set_deterministic(self.device, config.deterministic)
         self.dataset = load(config.data)
         self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
         self.network = build(config, channels=self.dataset.shape[0], classes=len(self.dataset.classes))
-        self.precision = pick_precision(config.precision, self.device, self.dataset.shape)
+        self.precision = pick_precision(config.precision)
 
     def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":
         """Move everything to the device. `precision` overrides the configuration's: a resumed run keeps its own."""
@@ -62,7 +61,7 @@ class Setup:
             network,
             step,
             Graphed(step, warn) if config.graph and self.device.type == "cuda" else step,
-            partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean, precision),
+            partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean),
             Probes(network) if config.probes else None,
         )
 
@@ -75,7 +74,7 @@ class Training:
     network: Network
     step: Step
     take: Callable[[], None]
-    evaluate: Callable[[Callable[[], None]], tuple[float, float]]
+    evaluate: Callable[[Callable[[], None]], Scores]
     probes: Probes | None
 
     @property

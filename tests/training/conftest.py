@@ -50,7 +50,7 @@ def start():
         training = setup.start(warn=pytest.fail, precision=precision)
         step, test = training.step, setup.dataset
         step.batches.mean, step.losses = step.batches.mean.to(dtype), step.losses.to(dtype)
-        training.evaluate = partial(evaluate, training.network, test.test_x, test.test_y, step.batches.mean, precision)
+        training.evaluate = partial(evaluate, training.network, test.test_x, test.test_y, step.batches.mean)
         return training
 
     return started

@@ -18,22 +18,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "side", "native", "wanted"),
-    [
-        ("auto", 32, True, torch.bfloat16),
-        ("auto", 16, True, torch.bfloat16),
-        ("auto", 8, True, torch.float32),
-        ("auto", 32, False, torch.float32),
-        ("bfloat16", 8, False, torch.bfloat16),
-        ("float32", 32, True, torch.float32),
-    ],
-)
-def test_cpu_uses_bfloat16_where_it_is_faster(monkeypatch, name, side, native, wanted):
-    monkeypatch.setattr(device, "_multiplies_bfloat16", lambda: native)
-    assert device.pick_precision(name, torch.device("cpu"), (3, side, side)) == wanted
-
-
 @pytest.mark.parametrize("name", ["cuda:99", "mps"])
 def test_missing_device_is_refused(name, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
