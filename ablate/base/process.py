@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 from ablate.base.errors import AblateError, one_line
@@ -20,13 +19,19 @@ POLL = 0.2
 class Worker:
     """Calls the function that `make(*arguments)` returns, in another process. Close it, or use it as a context.
 
-    The process ignores Ctrl-C, which a terminal sends to it as well, and ends when this process ends.
+    The process ignores the signals in `ignored`, among them Ctrl-C, which a terminal sends to it as well; the function
+    may handle them. When this process dies, it ends after a SIGTERM, which lets the function write a checkpoint.
     """
 
-    def __init__(self, make: Callable[..., Callable[..., Any]], *arguments: Any) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Callable[..., Any]],
+        *arguments: Any,
+        ignored: tuple[signal.Signals, ...] = (signal.SIGINT,),
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
-        self.process = context.Process(target=_serve, args=(there, make, arguments))
+        self.process = context.Process(target=_serve, args=(there, make, arguments, ignored))
         with signals_blocked():
             self.process.start()
         there.close()  # otherwise the end of the process would not close the connection
@@ -39,6 +44,10 @@ class Worker:
         """Start a call of the function; `result` returns its value."""
         with suppress(OSError):  # the process has ended: `result` says so
             self.connection.send(arguments)
+
+    def done(self) -> bool:
+        """Whether `result` would return at once."""
+        return self.connection.poll() or not self.process.is_alive()
 
     def result(self, stopped: Callable[[], bool] = lambda: False) -> Any:
         """The value of a call, or None if `stopped()` becomes true before it returns.
@@ -75,29 +84,40 @@ class Worker:
     def __enter__(self) -> "Worker":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
             self.kill()
 
 
-def _serve(connection: Connection, make: Callable[..., Callable[..., Any]], arguments: tuple[Any, ...]) -> None:
+def _serve(
+    connection: Connection,
+    make: Callable[..., Callable[..., Any]],
+    arguments: tuple[Any, ...],
+    ignored: tuple[signal.Signals, ...],
+) -> None:
     multiprocessing.set_start_method(None, force=True)  # DataLoader workers start in the default way, not by spawn
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     unblock_signals()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    calling = threading.Lock()
+    threading.Thread(target=_end_with_parent, args=(calling,), daemon=True).start()
     try:
         function = make(*arguments)
         while (message := connection.recv()) is not None:
-            connection.send((None, function(*message)))
+            with calling:
+                value = function(*message)
+            connection.send((None, value))
     except (Exception, SystemExit) as error:  # custom code may end the process
         with suppress(OSError):  # the parent has closed the connection
             connection.send((str(error) if isinstance(error, AblateError) else one_line(error), None))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(calling: threading.Lock) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    while not calling.acquire(timeout=1.0):
+        os.kill(os.getpid(), signal.SIGTERM)  # repeatedly, because a run that is just beginning ignores it
     os._exit(1)

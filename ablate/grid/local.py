@@ -1,17 +1,15 @@
 """`hydra/launcher=joblib`: several runs of a grid at once, in processes of this machine."""
 
-import contextlib
 import os
-import queue
-import signal
-import threading
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from multiprocessing.connection import wait
 
-from ablate.base.errors import ConfigError, one_line
+from ablate.base.errors import AblateError, ConfigError, one_line
 from ablate.base.machine import cores, gpus
-from ablate.base.signals import SIGNALS, signals_blocked, unblock_signals
+from ablate.base.process import POLL, Worker
+from ablate.base.signals import SIGNALS
 from ablate.base.terminal import say
 from ablate.grid import packing
 from ablate.grid.launcher import RecordLauncher, complete
@@ -22,10 +20,7 @@ from ablate.tracking.follower import tracker
 
 
 class ProcessLauncher(RecordLauncher):
-    """`n_jobs` runs at once, or as many as there are cores for -1. Each slot reuses one process for its runs.
-
-    Every slot has a pool of its own, so that a process that dies ends its own run only.
-    """
+    """`n_jobs` runs at once, or as many as there are cores for -1. A process that dies ends only its current run."""
 
     __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid/sweeper.py
 
@@ -37,79 +32,41 @@ class ProcessLauncher(RecordLauncher):
 
     def carry_out(self, records: list[Record]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(records)
-        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in range(len(records)):
-            waiting.put(number)
-        with Stopping() as stopping:
+        waiting = deque(range(len(records)))
+        workers: dict[int, Worker] = {}  # by slot; a worker is reused for the slot's next run
+        running: dict[int, int] = {}  # the run of each busy slot
+        with Stopping() as stopping, ExitStack() as stack:  # a second Ctrl-C makes the stack kill the workers
             if records[0].config.pack is not None:
                 self.slots = packed(records, stopping) or self.slots
-            devices = assigned_devices(records, self.slots)
-            slots = [
-                _Slot(self.slots, records, outcomes, waiting, stopping, devices[number])
-                for number in range(min(self.slots, len(records)))
-            ]
-            for slot in slots:
-                slot.start()
-            try:
-                while any(slot.is_alive() for slot in slots):
-                    for slot in slots:
-                        slot.join(0.5 / len(slots))
-                        if stopping.signum is not None:  # repeatedly, because another run may have begun
-                            slot.stop_run()
-            except KeyboardInterrupt:  # a second Ctrl-C: without this, the processes would train to the end
-                for process in active_children():
-                    process.kill()
-                raise
+            devices = assigned_devices(records, self.slots)[: len(records)]
+            while running or (waiting and stopping.signum is None):
+                for slot, device in enumerate(devices):
+                    if slot in running or not waiting or stopping.signum is not None:
+                        continue
+                    number = waiting.popleft()
+                    try:
+                        if slot not in workers:
+                            started = Worker(_begin, device, _carry_out, ignored=SIGNALS)
+                            workers[slot] = stack.enter_context(started)
+                        workers[slot].send(records[number], f"[{number + 1}/{len(records)}] ", self.slots)
+                        running[slot] = number
+                    except Exception as error:  # no process can be started, say; the other slots continue
+                        outcomes[number] = Outcome(1, one_line(error))
+                wait([workers[slot].connection for slot in running], POLL)
+                for slot, number in list(running.items()):
+                    worker = workers[slot]
+                    if worker.done():
+                        del running[slot]
+                        try:
+                            outcomes[number] = worker.result()
+                        except AblateError as error:
+                            outcomes[number] = Outcome(1, str(error))
+                            del workers[slot]
+                        if not waiting:
+                            worker.close()  # frees its memory
+                    elif stopping.signum is not None:  # repeatedly, because a run that is just beginning ignores it
+                        worker.process.terminate()
             return complete(outcomes, stopping)
-
-
-class _Slot(threading.Thread):
-    """Carries out runs from `waiting`, one at a time, in a process of its own."""
-
-    def __init__(
-        self,
-        workers: int,
-        records: list[Record],
-        outcomes: list[Outcome | None],
-        waiting: "queue.SimpleQueue[int]",
-        stopping: Stopping,
-        device: str | None,
-    ) -> None:
-        super().__init__(daemon=True)
-        self.workers, self.records, self.outcomes = workers, records, outcomes
-        self.waiting, self.stopping, self.device = waiting, stopping, device
-        self.pid: int | None = None
-
-    def run(self) -> None:
-        pool: ProcessPoolExecutor | None = None
-        while self.stopping.signum is None:
-            try:
-                number = self.waiting.get_nowait()
-            except queue.Empty:
-                break
-            try:
-                if pool is None:
-                    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(self.device,))
-                    with signals_blocked():
-                        first = pool.submit(os.getpid)
-                    self.pid = first.result()
-                label = f"[{number + 1}/{len(self.records)}] "
-                future: Future[Outcome] = pool.submit(_carry_out, self.records[number], label, self.workers)
-                self.outcomes[number] = future.result()
-            except BrokenProcessPool:
-                self.outcomes[number] = Outcome(1, "its process was killed, perhaps because memory ran out")
-                pool = self.pid = None
-            except Exception as error:  # no process can be started, say; the other slots continue
-                self.outcomes[number] = Outcome(1, one_line(error))
-        self.pid = None  # the number may be reused from here on
-        if pool is not None:
-            pool.shutdown()
-
-    def stop_run(self) -> None:
-        """Send SIGTERM to the current run. A process between two runs ignores it."""
-        if self.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
 
 
 def packed(records: list[Record], stopping: Stopping) -> int:
@@ -137,36 +94,12 @@ def assigned_devices(records: list[Record], slots: int) -> list[str | None]:
     return [devices[slot % len(devices)] for slot in range(slots)]
 
 
-_busy = threading.Lock()
-"""Held by a worker process during a run."""
-
-
-def _begin(device: str | None) -> None:
-    """Initialise a worker process: choose its GPU before torch is imported, and ignore signals between runs.
-
-    Ctrl-C reaches every process of a terminal. The parent handles it; during a run, the run does as well.
-    """
+def _begin(device: str | None, carry_out: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """In a worker: choose its GPU before torch is imported."""
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    unblock_signals()
-    threading.Thread(target=_end_with_parent, daemon=True, name="orphan").start()
+    return carry_out
 
 
 def _carry_out(record: Record, label: str, workers: int) -> Outcome:
-    with _busy:
-        return attempt(record, tracker(record.config), label=label, workers=workers, bar=False)
-
-
-def _end_with_parent() -> None:
-    """Once the parent has died, stop the current run, which writes a checkpoint, and end this process.
-
-    Without this it would wait for its next run for ever, because the queue is never closed.
-    """
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    while not _busy.acquire(timeout=1.0):
-        os.kill(os.getpid(), signal.SIGTERM)  # repeatedly, because a run that is just beginning ignores it
-    os._exit(1)
+    return attempt(record, tracker(record.config), label=label, workers=workers, bar=False)

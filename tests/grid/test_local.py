@@ -2,7 +2,6 @@
 
 import json
 import os
-import queue
 import random
 import signal
 import sys
@@ -16,7 +15,6 @@ from ablate.base.machine import cores, gpus
 from ablate.grid import local
 from ablate.grid.local import ProcessLauncher, assigned_devices
 from ablate.runs.attempt import Outcome
-from ablate.runs.stopping import Stopping
 from tests.forked import Command
 from tests.waiting import LIMIT, held, until
 
@@ -71,16 +69,9 @@ def test_runs_fail_if_no_process_can_be_started(record, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no more processes")
 
-    monkeypatch.setattr(local, "ProcessPoolExecutor", refuse)
+    monkeypatch.setattr(local, "Worker", refuse)
     outcomes = ProcessLauncher(2).carry_out([record(f"seed={seed}") for seed in range(3)])
     assert [(outcome.status, outcome.message) for outcome in outcomes] == [(1, "OSError: no more processes")] * 3
-
-
-def test_slot_that_has_ended_sends_no_signal():
-    slot = local._Slot(1, [], [], queue.SimpleQueue(), Stopping(), None)
-    slot.pid = os.getpid()
-    slot.run()
-    assert slot.pid is None
 
 
 def weights(folder):
