@@ -6,11 +6,13 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+
+from ablate.base.errors import AblateError
 
 TEMPORARY = ".writing-"
 UMASK = os.umask(0)  # it can be read only by setting it; done here, before there are threads
@@ -18,11 +20,12 @@ os.umask(UMASK)
 
 
 def write_whole(
-    path: Path, content: bytes, *, durable: bool = True, before_rename: Callable[[], None] | None = None
+    path: Path, content: bytes, *, durable: bool = True, rename: Callable[[str, Path], object] | None = None
 ) -> None:
     """Write a temporary file beside `path`, flush it to disk, rename it: a reader sees the old content or the new.
 
-    Raises OSError and leaves `path` as it was. `durable=False` skips the flushing, for files that may be lost.
+    Raises OSError and leaves `path` as it was. `durable=False` skips the flushing, for files that may be lost. `rename`
+    takes the place of os.replace.
     """
     handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
     try:
@@ -32,14 +35,20 @@ def write_whole(
             if durable:
                 os.fsync(file.fileno())
         os.chmod(name, 0o666 & ~UMASK)
-        if before_rename:
-            before_rename()
-        os.replace(name, path)
-    except BaseException:
+        (rename or os.replace)(name, path)
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
     if durable:
         _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """Turns an OSError in this context into the sentence that `path` cannot be written, with `advice`."""
+    try:
+        yield
+    except OSError as error:
+        raise AblateError(f"{path} cannot be written: {error.strerror}; {advice}") from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

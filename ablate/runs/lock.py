@@ -16,11 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ablate.base.errors import AblateError
-from ablate.base.files import TEMPORARY, UMASK, read_json, write_whole
+from ablate.base.files import read_json, write_whole
 from ablate.runs.layout import LOCK
 
 HEARTBEAT = 15.0
@@ -51,10 +50,9 @@ class Lock:
             other = active_lock(self.folder)
             if other:
                 return other
-            number = max(map(_number, _files(self.folder)), default=0) + 1
-            path = self.folder / LOCK.format(number)
+            path = self.folder / LOCK.format(_newest(self.folder) + 1)
             try:
-                _create(path, json.dumps(self._content()).encode())
+                self._write(path, rename=os.link)  # unlike a renaming, it fails if the file exists, on NFS too
             except FileExistsError:
                 continue  # another process was faster: check again
             # A process suspended between its check and its file may find the folder locked meanwhile. Both check again
@@ -69,7 +67,7 @@ class Lock:
     def check(self) -> None:
         """Raise LockLost if another process has taken the lock over."""
         assert self.path is not None
-        if not self.path.exists() or max(map(_number, _files(self.folder)), default=0) > _number(self.path):
+        if not self.path.exists() or _newest(self.folder) > _number(self.path):
             raise LockLost(f"{self.folder} was taken over by another process, which found this one's lock stale")
 
     def release(self) -> None:
@@ -78,7 +76,7 @@ class Lock:
         if self._thread.is_alive():
             self._thread.join()
         assert self.path is not None
-        for path in sorted(_files(self.folder), key=_number):  # its own last
+        for path in reversed(_files(self.folder)):  # its own last
             if _number(path) <= _number(self.path):
                 path.unlink(missing_ok=True)
         self.path = None
@@ -87,10 +85,8 @@ class Lock:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, LockLost):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is LockLost:
             self._stop.set()  # the files are the other process's now
         else:
             self.release()
@@ -99,7 +95,10 @@ class Lock:
         """Raises LockLost, or OSError if the file system refuses."""
         self.check()
         assert self.path is not None
-        write_whole(self.path, json.dumps(self._content()).encode(), durable=False)
+        self._write(self.path)
+
+    def _write(self, path: Path, rename: Callable[[str, Path], object] | None = None) -> None:
+        write_whole(path, json.dumps(self._content()).encode(), durable=False, rename=rename)
 
     def _content(self) -> dict[str, Any]:
         where = {"host": socket.gethostname(), "machine": _machine()}
@@ -117,38 +116,17 @@ class Lock:
                 continue  # a full disk must not end a run; the next heartbeat tries again
 
 
-def _create(path: Path, content: bytes) -> None:
-    """Create `path` with its content at once. Raises FileExistsError if it exists. A link is exclusive on NFS too."""
-    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, 0o666 & ~UMASK)  # other users read it
-        os.link(name, path)
-    finally:
-        os.unlink(name)
-
-
 def active_lock(folder: Path, *, probe: bool = True) -> dict[str, Any] | None:
     """The content of the active lock on a run's folder, or None.
 
     `probe=False` writes nothing: the age of another host's lock is then taken from this host's clock.
     """
-    for path in sorted(_files(folder), key=_number, reverse=True):
-        if _active(path, probe):
-            return _read(path) or {"host": "an unknown host"}
-    return None
+    return next((_read(path) or {"host": "an unknown host"} for path in _files(folder) if _active(path, probe)), None)
 
 
 def last_lock(folder: Path) -> dict[str, Any] | None:
     """The content of the newest lock, active or stale, or None."""
-    return next((found for path in sorted(_files(folder), key=_number, reverse=True) if (found := _read(path))), None)
-
-
-def remove_locks(folder: Path) -> None:
-    """Remove every lock file in a folder."""
-    for path in _files(folder):
-        path.unlink(missing_ok=True)
+    return next(filter(None, map(_read, _files(folder))), None)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -163,9 +141,7 @@ def _active(path: Path, probe: bool = True) -> bool:
         if content is not None and content.get("machine") == _machine():
             return _born(int(content["pid"])) == float(content["born"])
         return (_now(path.parent) if probe else time.time()) - path.stat().st_mtime < STALE
-    except FileNotFoundError:
-        return False
-    except (KeyError, TypeError, ValueError):
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
         return False
 
 
@@ -201,16 +177,19 @@ def _now(folder: Path) -> float:
 def _machine() -> str:
     """What a process number is unique in: a host since its boot, or a container on it."""
     parts = [socket.gethostname()]
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        try:
-            parts.append(os.readlink(path) if path.endswith("ns/pid") else Path(path).read_text().strip())
-        except OSError:
-            continue
+    with contextlib.suppress(OSError):  # macOS has neither
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
     return " ".join(parts)
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob(LOCK.format("*")) if path.stem.removeprefix("lock-").isdigit()]
+    """The lock files in a folder, the newest first."""
+    found = (path for path in folder.glob(LOCK.format("*")) if path.stem.removeprefix("lock-").isdigit())
+    return sorted(found, key=_number, reverse=True)
+
+
+def _newest(folder: Path) -> int:
+    return next(map(_number, _files(folder)), 0)
 
 
 def _number(path: Path) -> int:

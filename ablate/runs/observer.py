@@ -53,7 +53,7 @@ class Observer(NullObserver):
     def evaluation(self, evaluation: Evaluation) -> None:
         self.lock.check()
         self.evaluations.append(evaluation)
-        self.record.add_metrics(as_line(evaluation))
+        self.record.write_metrics(map(as_line, self.evaluations))
         self.record.log(self.progress.evaluation(evaluation))
 
     def wants_checkpoint(self) -> bool:

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.progress import TextColumn
 
 from ablate.base.terminal import console, say
 from ablate.runs.naming import describe
@@ -21,9 +21,8 @@ class Progress:
 
     def __init__(self, label: str = "", *, bar: bool = False, every: float = 0.0) -> None:
         self.label, self.every, self.printed = label, every, time.monotonic()
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[last]}"), TimeRemainingColumn())
-        name = TextColumn("{task.description}")
-        self.bar = Bar(name, *columns, console=console(error=True), refresh_per_second=4) if bar else None
+        columns = (*Bar.get_default_columns(), TextColumn("{task.fields[last]}"))
+        self.bar = Bar(*columns, console=console(error=True), refresh_per_second=4) if bar else None
 
     def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
         """Print that the run begins or resumes, and return the line."""

@@ -17,10 +17,6 @@ SOURCE = ("ablate", "conf")
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
 
 
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-
-
 def session(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:
     """What computes a run from `step` on, as plain values that a checkpoint can hold: one session of the run."""
     return {
@@ -32,7 +28,7 @@ def session(step: int, device: torch.device, precision: torch.dtype, threads: in
         "precision": str(precision).removeprefix("torch."),
         "threads": threads,
         "graph": False,
-        "versions": versions(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git(),
     }
 

@@ -3,9 +3,8 @@
 result.json exists only after a run has ended or was interrupted by a signal; it is removed when the run resumes.
 """
 
-import errno
+import itertools
 import json
-import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from ablate.base.errors import AblateError
-from ablate.base.files import read_json, sweep_temporaries, to_json, write_whole
+from ablate.base.files import read_json, sweep_temporaries, to_json, write_whole, writing
 from ablate.config.schema import Config
 from ablate.runs import layout
 from ablate.runs.identity import cell, folder_name
@@ -23,6 +22,8 @@ from ablate.runs.identity import cell, folder_name
 DONE = ("finished", "diverged")
 RERUN = {"failed": ("failed",), "all": (*DONE, "failed")}
 """The statuses that rerun= trains again: never an unfinished run, which resumes."""
+RESUMES = "free some space and run the same command again, which resumes from the last checkpoint"
+"""Advice to a user whose disk is full."""
 
 Action = Literal["skip", "train again", "train"]
 
@@ -69,39 +70,27 @@ class Record:
 
     def make_folder(self) -> None:
         """Raises AblateError if it cannot be made. Only the process that holds the lock writes into the folder."""
-        try:
+        with writing(self.folder, "use results=FOLDER"):
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
-        except OSError as error:
-            raise self._unwritable(error) from error
 
-    def start(self, metrics: Iterable[dict[str, Any]]) -> None:
-        """Turn the folder into that of an unfinished run with these metrics. Requires the lock."""
+    def start(self, evaluations: Iterable[dict[str, Any]]) -> None:
+        """Turn the folder into that of an unfinished run with these evaluations. Requires the lock."""
         sweep_temporaries(self.folder)
-        result = self.folder / layout.RESULT
-        try:
-            write_whole(self.folder / layout.CONFIG, yaml.safe_dump(self.tree, sort_keys=False).encode())
-            lines = "".join(to_json(line) + "\n" for line in metrics)
-            write_whole(self.folder / layout.METRICS, lines.encode())
-            if result.exists() and self.read_result() is None:
-                result.replace(result.with_suffix(".json.broken"))
-            result.unlink(missing_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        self._write(layout.CONFIG, yaml.safe_dump(self.tree, sort_keys=False))
+        self.write_metrics(evaluations)
+        (self.folder / layout.RESULT).unlink(missing_ok=True)
 
-    def add_metrics(self, line: dict[str, Any]) -> None:
-        """Append one evaluation, flushed to disk. Raises AblateError, with the file as it was, if that fails."""
-        handle = os.open(self.folder / layout.METRICS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        whole, content = os.fstat(handle).st_size, (to_json(line) + "\n").encode()
-        try:
-            if os.write(handle, content) < len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(handle)
-        except OSError as error:
-            os.ftruncate(handle, whole)
-            raise self.unwritten(layout.METRICS, error) from error
-        finally:
-            os.close(handle)
+    def write_metrics(self, evaluations: Iterable[dict[str, Any]]) -> None:
+        self._write(layout.METRICS, "".join(to_json(line) + "\n" for line in evaluations))
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        self._write(layout.RESULT, to_json(result, indent=1) + "\n")
+
+    def _write(self, name: str, content: str) -> None:
+        """Replace a file at once. Raises AblateError, with the file as it was, if the disk refuses."""
+        with writing(self.folder / name, RESUMES):
+            write_whole(self.folder / name, content.encode())
 
     def log(self, line: str) -> None:
         try:
@@ -110,31 +99,12 @@ class Record:
         except OSError:
             pass  # a full disk must not end the run
 
-    def write_result(self, result: dict[str, Any]) -> None:
-        """Write result.json. Raises AblateError, with no partial file, if the disk refuses."""
-        try:
-            write_whole(self.folder / layout.RESULT, (to_json(result, indent=1) + "\n").encode())
-        except OSError as error:
-            raise self.unwritten(layout.RESULT, error) from error
-
     def archive(self) -> Path:
         """Move the folder to _archived and return its new path."""
         archived = self.folder.parent / layout.ARCHIVED
         archived.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while (target := archived / f"{self.name}.{number}").exists():
-            number += 1
-        self.folder.rename(target)
-        return target
-
-    def _unwritable(self, error: OSError) -> AblateError:
-        return AblateError(f"results={self.config.results} cannot be written: {error.strerror}; use results=FOLDER")
-
-    def unwritten(self, name: str, error: OSError) -> AblateError:
-        return AblateError(
-            f"{self.folder / name} cannot be written: {error.strerror}; free some space and run the same command "
-            "again, which resumes from the last checkpoint"
-        )
+        number = next(n for n in itertools.count(1) if not (archived / f"{self.name}.{n}").exists())
+        return self.folder.rename(archived / f"{self.name}.{number}")
 
 
 def read_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:

@@ -3,21 +3,22 @@
 import shlex
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import torch
 
 from ablate.base.errors import AblateError, one_line
-from ablate.base.files import write_whole
+from ablate.base.files import write_whole, writing
 from ablate.base.machine import cores
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout
 from ablate.runs.identity import SCHEMA
-from ablate.runs.lock import Lock, LockLost, active_lock, remove_locks
+from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
 from ablate.runs.provenance import git_diff, session, utc
-from ablate.runs.record import Record
+from ablate.runs.record import RESUMES, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
@@ -54,7 +55,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
             if record.finished():  # by another process, while this one was setting up
                 progress.skipped(record)
                 return
-            _carry_out(setup, record, observer, tracker, cost, workers)
+            _carry_out(setup, observer, tracker, cost, workers)
 
 
 def _cost(setup: Setup) -> dict[str, int]:
@@ -89,22 +90,17 @@ def _acquire(record: Record, lock: Lock) -> dict[str, Any] | None:
 def _archive(record: Record) -> None:
     """Archive an old record, unless another process holds its lock."""
     lock = Lock(record.folder)
-    try:
-        if lock.acquire():
-            return
-        if record.action() != "train again":
+    with suppress(FileNotFoundError):  # another process was faster
+        if lock.acquire() is None:
+            if record.action() == "train again":
+                lock.folder = record.archive()  # the lock file is moved with it
             lock.release()
-            return
-        remove_locks(record.archive())
-    except FileNotFoundError:  # another process was faster
-        return
 
 
-def _carry_out(
-    setup: Setup, record: Record, observer: Observer, tracker: NullTracker, cost: dict[str, int], workers: int
-) -> None:
+def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dict[str, int], workers: int) -> None:
     """Train with the lock held, and record how it ended."""
-    resume = _resume(setup, record, observer)
+    record = observer.record
+    resume = _resume(setup, observer)
     threads, precision, start = record.config.threads or max(1, cores() // workers), setup.precision, 0
     if resume:  # another precision or number of threads would change the bits of the result
         observer.sessions = resume["sessions"]
@@ -114,29 +110,36 @@ def _carry_out(
     torch.set_num_threads(threads)
     observer.sessions = [*observer.sessions, session(start, setup.device, precision, threads)]
     observer.begin(start, resume["seconds"] if resume else 0.0)
-    facts = _facts(setup, record, observer, cost, workers)
+    facts = _facts(setup, observer, cost, workers)
 
-    def end(status: str, ending: Ending | None, **more: Any) -> None:
+    def end(status: str, ending: Ending | None = None, **more: Any) -> None:
         observer.lock.check()
-        numbers = {**_numbers(observer.evaluations, ending), "seconds": observer.seconds()}
+        errors = [evaluation.test_error for evaluation in observer.evaluations]
+        numbers = {
+            "test_error": errors[-1] if status == "finished" else None,
+            "best_test_error": min(errors, default=None),
+            **{key: getattr(ending, key, None) for key in ("train_loss", "train_error", "images_per_second")},
+            "seconds": observer.seconds(),
+        }
         sessions = observer.all_sessions()
         record.write_result({**facts, **numbers, "sessions": sessions, "status": status, "ended": utc(), **more})
 
     record.start(map(as_line, observer.evaluations))
     record.log(observer.progress.started(record, observer.steps, facts, start))
     tracker.follow(record.folder)
-    _save_diff(record, observer)
+    _save_diff(observer)
     try:
         observer.training = setup.start(warn=observer.warn, precision=precision)
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
-            _save_weights(record, setup)
+            with writing(record.folder / layout.WEIGHTS, RESUMES):  # the checkpoint stays
+                checkpoint.save_weights(record.folder / layout.WEIGHTS, setup.network)
             end("finished", ending, weights_sha256=checkpoint.weights_sha256(setup.network))
         else:
             end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     except (Interrupted, KeyboardInterrupt) as error:
         record.log(f"interrupted: {error}")
-        end("interrupted", None, reason=str(error) or "stopped in the middle of a step")
+        end("interrupted", reason=str(error) or "stopped in the middle of a step")
         raise
     except LockLost:
         raise
@@ -144,7 +147,7 @@ def _carry_out(
         memory = isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
         reason = OUT_OF_MEMORY if memory else str(error) if isinstance(error, AblateError) else one_line(error)
         record.log(traceback.format_exc())
-        end("failed", None, reason=reason)
+        end("failed", reason=reason)
         if memory or isinstance(error, SystemExit):
             raise AblateError(reason) from error
         raise
@@ -155,12 +158,13 @@ def _carry_out(
     record.log(observer.progress.ended(record, record.read_result() or {}))
 
 
-def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] | None:
+def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
     """The checkpoint to resume from, or None.
 
     Raises AblateError if the run began on another kind of device: its result would be of neither.
     """
-    paths = [record.folder / name for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT)]
+    folder = observer.record.folder
+    paths = [folder / name for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT)]
     state, warnings = checkpoint.load(paths)
     for sentence in warnings:
         observer.warn(sentence)
@@ -169,15 +173,15 @@ def _resume(setup: Setup, record: Record, observer: Observer) -> dict[str, Any] 
     began, now = state["sessions"][0]["device_type"], setup.device.type
     if began != now:
         raise AblateError(
-            f"{record.folder} began with device={began} and cannot resume with device={now}: resume it where it began, "
+            f"{folder} began with device={began} and cannot resume with device={now}: resume it where it began, "
             "or remove the folder to train it again"
         )
     return state
 
 
-def _facts(setup: Setup, record: Record, observer: Observer, cost: dict[str, int], workers: int) -> dict[str, Any]:
+def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int) -> dict[str, Any]:
     """The part of result.json that does not depend on how the run ends."""
-    now, dataset = observer.sessions[-1], setup.dataset
+    record, now, dataset = observer.record, observer.sessions[-1], setup.dataset
     return {
         "schema": SCHEMA,
         "signature": record.signature,
@@ -197,29 +201,10 @@ def _facts(setup: Setup, record: Record, observer: Observer, cost: dict[str, int
     }
 
 
-def _save_weights(record: Record, setup: Setup) -> None:
-    try:
-        checkpoint.save_weights(record.folder / layout.WEIGHTS, setup.network)
-    except OSError as error:  # the checkpoint stays, so the same command tries again
-        raise record.unwritten(layout.WEIGHTS, error) from error
-
-
-def _save_diff(record: Record, observer: Observer) -> None:
+def _save_diff(observer: Observer) -> None:
     """Save the source's uncommitted changes in the run's folder, for each session."""
     if diff := git_diff():
         try:
-            write_whole(record.folder / layout.source_diff(len(observer.sessions)), diff.encode())
+            write_whole(observer.record.folder / layout.source_diff(len(observer.sessions)), diff.encode())
         except OSError as error:
             observer.warn(f"the source's uncommitted changes were not saved: {error.strerror}")
-
-
-def _numbers(evaluations: list[Evaluation], ending: Ending | None) -> dict[str, float | None]:
-    """The numbers of a result. A run that did not reach its last epoch has no last epoch's error."""
-    whole = ending is not None and ending.diverged_at is None
-    return {
-        "test_error": evaluations[-1].test_error if whole else None,
-        "best_test_error": min((e.test_error for e in evaluations), default=None),
-        "train_loss": ending.train_loss if ending else None,
-        "train_error": ending.train_error if ending else None,
-        "images_per_second": ending.images_per_second if ending else None,
-    }

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 
 from ablate.base.signals import SIGNALS
 
@@ -36,12 +36,10 @@ class Stopping:
             self._before = {number: signal.signal(number, self._record) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
-        if self.signum is not None and not self.answered and not isinstance(error, KeyboardInterrupt):
+        if self.signum is not None and not self.answered and kind is not KeyboardInterrupt:
             signal.raise_signal(self.signum)
 
     def answer(self, step: int, *, kept: bool = True) -> None:

@@ -31,11 +31,12 @@ def save(path: Path, previous: Path, state: dict[str, Any]) -> None:
     content = buffer.getvalue()
     sealed = content + MARK + hashlib.sha256(content).hexdigest().encode()
 
-    def keep_previous() -> None:  # called once the new one is on disk under its temporary name
+    def rename(new: str, path: Path) -> None:  # called once the new one is on disk under its temporary name
         if path.exists():
             path.replace(previous)
+        Path(new).replace(path)
 
-    write_whole(path, sealed, before_rename=keep_previous)
+    write_whole(path, sealed, rename=rename)
 
 
 def save_weights(path: Path, network: torch.nn.Module) -> None:
