@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ablate.base import image_folder
+from ablate.base.code import hash_definition
 from ablate.base.errors import ConfigError, one_line
-from ablate.base.source import digest, find
+from ablate.base.source import find
 from ablate.config.check import check, check_types, names_class
 from ablate.config.compose import Origin, conf_folder, declared, options, register
 from ablate.config.schema import Config
@@ -85,14 +86,14 @@ def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
 
 
 def _hash_custom(group: str, node: dict[str, Any]) -> None:
-    """Add the hash of a custom class's source, so that an edited class is another run."""
+    """Add the hash of a custom class and of what it uses, so that an edited class is another run."""
     target = node.get("_target_")
     if not names_class(target) or target in shipped(group):
         return
     try:
-        source = digest(find(target)[0])
-    except (Exception, SystemExit) as error:  # importing a package runs its __init__, which may raise anything
+        module, names = find(target)
+        if module.origin and module.origin.endswith(".py"):
+            node["source"] = hash_definition(Path(module.origin), names[0])
+    except (Exception, SystemExit) as error:  # finding it imports its package's __init__, which may raise anything
         reason = str(error) if isinstance(error, ModuleNotFoundError) else one_line(error)
         raise ConfigError(f"{group}._target_={target} cannot be imported: {reason}") from error
-    if source:
-        node["source"] = source

@@ -1,12 +1,12 @@
 """One form for a run: lengths, and the name, parameters and source of a custom class."""
 
-import hashlib
 import importlib
 import sys
 from dataclasses import asdict
 
 import pytest
 
+from ablate.base.code import hash_definition
 from ablate.base.errors import ConfigError
 from ablate.config.resolve import from_overrides
 
@@ -50,7 +50,7 @@ def test_iterations_and_epochs_together_are_refused(resolve):
 
 
 def test_custom_class_has_its_own_name_its_own_parameters_and_the_hash_of_its_source(rezero):
-    source = hashlib.sha256(REZERO.encode()).hexdigest()[:16]
+    source = hash_definition(rezero / "rezero.py", "ReZero")
     node = {"name": "ReZero", "_target_": "rezero.ReZero", "source": source}
     assert from_overrides("shortcut._target_=rezero.ReZero").shortcut == node
     assert from_overrides("shortcut=gate", "shortcut._target_=rezero.ReZero").shortcut == node
