@@ -22,7 +22,9 @@ class Scores:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, x: Tensor, y: Tensor, mean: Tensor, pause: Callable[[], None] = lambda: None) -> Scores:
+def evaluate(
+    network: nn.Module, x: Tensor, y: Tensor, mean: Tensor, pause: Callable[[], None] = lambda: None
+) -> Scores:
     """Test on x, uint8 (N, C, H, W) on the device, and labels y, int64 (N,): in float32, without augmentation.
 
     `pause` is called between batches and may raise, to stop.
