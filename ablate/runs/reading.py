@@ -12,7 +12,7 @@ import yaml
 
 from ablate.base.errors import AblateError
 from ablate.runs import layout
-from ablate.runs.identity import SCHEMA, cell, signature_and_cell
+from ablate.runs.identity import SCHEMA, signature_and_cell
 from ablate.runs.lock import active_lock, last_lock
 
 ENDED = ("finished", "diverged", "interrupted", "failed")
@@ -21,6 +21,7 @@ NUMBERS = (
     *("images_per_second", "steps"),
 )
 """The numbers of a result; one that a run does not have is null."""
+TYPES = {**dict.fromkeys(NUMBERS, (int, float, NoneType)), **dict.fromkeys(("git", "versions"), (dict, NoneType))}
 TIMES = ("seconds", "images_per_second")
 """The parts of an evaluation that differ each time a run is repeated."""
 READERS, BATCH = 16, 2000
@@ -72,7 +73,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     unread: list[str] = []
     plans, old_plans = _read_plans(path, unread)
     if experiment is not None and experiment not in plans:
-        known = f"known here: {', '.join(plans)}" if plans else "no experiment was run here"
+        known = f"known here: {', '.join(sorted(plans))}" if plans else "no experiment was run here"
         raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
     asked = {}
     for name, plan in plans.items():
@@ -88,8 +89,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
             if name in there:
                 run = read_run(there[name], content)
             else:
-                _check_config(asked[name])
-                run = Run(path / name, "missing", asked[name], cell(asked[name]))
+                run = Run(path / name, "missing", asked[name], _cell(asked[name], name))
         except OtherSchema:
             old_records += 1
             continue
@@ -115,20 +115,19 @@ def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict
     """
     plans: dict[str, dict[str, dict[str, Any]]] = {}
     old = 0
-    for folder in sorted(entry for entry in (path / layout.PLANS).glob("*") if entry.is_dir()):
-        asked = plans.setdefault(folder.name, {})
-        for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns):
-            try:
-                plan = json.loads(file.read_bytes())
-                if plan["schema"] != SCHEMA:  # its runs have other signatures
-                    old += 1
-                    continue
-                asked |= {str(name): dict(config) for name, config in plan["runs"].items() if cell(config)}
-            except NOT_A_RECORD as error:
-                unread.append(
-                    f"{file} cannot be read ({type(error).__name__}), so missing runs are not reported: run the grid's "
-                    "command again"
-                )
+    for file in sorted((path / layout.PLANS).glob("*/*.json"), key=lambda file: file.stat().st_mtime_ns):
+        asked = plans.setdefault(file.parent.name, {})
+        try:
+            plan = json.loads(file.read_bytes())
+            if plan["schema"] == SCHEMA:
+                asked |= plan["runs"]
+            else:  # its runs have other signatures
+                old += 1
+        except NOT_A_RECORD as error:
+            unread.append(
+                f"{file} cannot be read ({type(error).__name__}), so missing runs are not reported: run the grid's "
+                "command again"
+            )
     return plans, old
 
 
@@ -154,47 +153,26 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
         if not (folder / layout.CONFIG).exists():
             raise ValueError(f"it holds neither a {layout.RESULT} nor a {layout.CONFIG}") from None
         config = yaml.load((folder / layout.CONFIG).read_bytes(), Loader=YamlLoader)
-        which = _verified(config, folder)
+        which = _cell(config, folder.name)
         active = active_lock(folder, probe=False)
         return Run(folder, "running" if active else "stale", config, which, lock=active or last_lock(folder) or {})
     if result["schema"] != SCHEMA:
         raise OtherSchema(f"its schema is {result['schema']} and this version reads {SCHEMA}: train it again")
     config = result.pop("config")
-    which = _verified(config, folder, result["signature"])
+    which = _cell(config, folder.name, result["signature"])
     if result["status"] not in ENDED:
         raise ValueError(f"its status is {result['status']!r}")
-    for key in NUMBERS:
-        if not (result.get(key) is None or _is_number(result[key])):
-            raise ValueError(f"its {key} is {result[key]!r}, not a number")
-    for key in ("git", "versions"):
-        if not isinstance(result.get(key), (dict, NoneType)):
+    for key, types in TYPES.items():
+        if type(result.get(key)) not in types:
             raise ValueError(f"its {key} is {result[key]!r}")
     if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
         raise ValueError(f"it is finished with a test error of {result['test_error']}")
     return Run(folder, result["status"], config, which, result)
 
 
-def _verified(config: dict[str, Any], folder: Path, recorded: str | None = None) -> str:
-    """The cell of a configuration, once it is complete and has the signature in the folder's name and `recorded`."""
-    _check_config(config)
+def _cell(config: dict[str, Any], *recorded: str) -> str:
+    """The cell of a configuration. Raises an error of NOT_A_RECORD if a `recorded` name has another signature."""
     signature, which = signature_and_cell(config)
-    if recorded not in (None, signature):
-        raise ValueError("its configuration does not have its signature")
-    if not folder.name.endswith(signature):
+    if not all(name.endswith(signature) for name in recorded):
         raise ValueError("its name does not end in its signature: it was made by another version, copied or edited")
     return which
-
-
-def _check_config(config: dict[str, Any]) -> None:
-    """Raise KeyError, TypeError or ValueError if a configuration lacks what status and report read of it."""
-    numbers = {"seed": config["seed"], "depth": config["depth"], "recipe.batch": config["recipe"]["batch"]}
-    for key, value in (numbers | {"data.validation": config["data"]["validation"]}).items():
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"its {key} is {value!r}, not a whole number")
-    for group in ("shortcut", "unit", "data", "recipe"):
-        if not isinstance(config[group]["name"], (str, int, float)):
-            raise ValueError(f"its {group}.name is {config[group]['name']!r}, not a word")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

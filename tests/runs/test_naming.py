@@ -56,7 +56,11 @@ def test_runs_of_a_grid_have_distinct_names(resolve):
 def test_variant_has_what_differs_among_runs_of_its_shortcut_depth_and_data(resolve):
     identity = asdict(resolve("depth=8"))
     grid = [
-        *[{**identity, "precision": precision, "seed": seed} for precision in ("bfloat16", "float32") for seed in (0, 1)],
+        *[
+            {**identity, "precision": precision, "seed": seed}
+            for precision in ("bfloat16", "float32")
+            for seed in (0, 1)
+        ],
         {**identity, "depth": 14, "probes": True},
         asdict(resolve("depth=8", "shortcut=gate")),
         asdict(resolve("depth=8", "data=cifar10")),

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ablate.base.errors import AblateError
+from ablate.runs.identity import folder_name
 from ablate.runs.layout import PLANS
 from ablate.runs.reading import read_runs
 
@@ -79,24 +80,15 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("state", ["ended", "unfinished", "missing"])
-def test_incomplete_configuration_is_reported(study, write, damage, state, left_out, resolve, monkeypatch):
-    # With signatures that fit: the reader must not depend on them to find what is missing.
-    monkeypatch.setattr("ablate.runs.reading.signature_and_cell", lambda tree: (tree["device"] and "-", "a cell"))
-    for file in study.glob("*/result.json"):
-        edit(file, lambda tree: tree.update(signature="-"))
-    next(study.iterdir()).rename(study / "good-")
+def test_incomplete_configuration_is_reported(study, write, damage, state, left_out, resolve):
     if state == "missing":
         tree = asdict(resolve(*GATE))
+        folder = study / folder_name(tree)
         damage(tree)
-        folder = study / "asked-"
-        monkeypatch.setattr("ablate.runs.reading.cell", lambda tree: tree["device"])
         write_plan(study, {folder.name: tree})
-        if "device" not in tree:
-            folder = study / PLANS  # the plan as a whole, because its cells have no signature
     else:
-        folder = write(*GATE, ended=state == "ended", test_error=1.0).rename(study / "bad-")
+        folder = write(*GATE, ended=state == "ended", test_error=1.0)
         if state == "ended":
-            edit(folder / "result.json", lambda tree: tree.update(signature="-"))
             edit(folder / "result.json", lambda tree: damage(tree["config"]))
         else:
             edit(folder / "config.yaml", damage)
@@ -146,11 +138,11 @@ def test_experiment_whose_only_plan_is_of_another_version_is_an_error(study):
         read_runs(study, "mine")
 
 
-def test_runs_of_an_experiment_are_those_of_all_its_plans(study, resolve, write):
-    trees = [asdict(resolve(*GATE, f"seed={seed}")) for seed in range(3)]
+def test_runs_of_an_experiment_are_those_of_all_its_plans(study, resolve):
+    asked = [(folder_name(tree), tree) for tree in (asdict(resolve(*GATE, f"seed={seed}")) for seed in (2, 3, 4))]
     write_plan(study, {})
-    write_plan(study, {"a-missing": trees[0]})
-    write_plan(study, {"another-missing": trees[1], "a-missing": trees[0]})
-    write_plan(study, {"a-third": trees[2]}, experiment="other")
-    assert {run.folder.name for run in read_runs(study, "mine").runs} == {"a-missing", "another-missing"}
+    write_plan(study, dict(asked[:1]))
+    write_plan(study, dict(asked[:2]))
+    write_plan(study, dict(asked[2:]), experiment="other")
+    assert [run.folder.name for run in read_runs(study, "mine").runs] == [name for name, _ in asked[:2]]
     assert len(read_runs(study).runs) == 4

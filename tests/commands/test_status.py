@@ -49,7 +49,7 @@ def put(resolve, runs):
 def study(put, runs, monkeypatch):
     """One cell with a seed in each state, at the time of the running one's last heartbeat."""
     now = time.time()
-    monkeypatch.setattr("ablate.runs.status.time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr("ablate.commands.status.time", SimpleNamespace(time=lambda: now))
     put(0, "finished", test_error=2.5)
     put(1, "running", {"step": 250, "steps": 1000, "images_per_second": 50.0, "renewed": now})
     put(2, "stale", {"pid": 1 << 22, "step": 10, "steps": 1000})
@@ -75,7 +75,7 @@ def test_every_state_is_shown_and_nothing_is_changed(study, ask):
     for line in (
         "2 of 8",
         # 750 steps of 100 images at 50 images/s are 1500 s
-        f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 25 min left, on {host}",
+        f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 0:25:00 left, on {host}",
         f"seed 2 stale: process {1 << 22} on {host} is gone; the same command again resumes it",
         "seed 3 failed: KeyError: 'x'",
         "seed 4 diverged: the loss was not finite at step 7",
