@@ -29,7 +29,7 @@ def tips(drawing):
 
 
 def labels_of(drawing):
-    return [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
+    return [text.get_text() for text in drawing.figure.legends[0].get_texts()]
 
 
 def offsets(axes):
@@ -39,14 +39,13 @@ def offsets(axes):
 def test_study_with_everything_has_every_figure(seeds, draw):
     for depth in (20, 56):
         for at, shortcut in enumerate(("identity", "gate", "gate_b0")):
-            cost = {"multiply_adds": depth * 1e6, "parameters": depth * 1e4}
-            for folder in seeds(f"depth={depth} shortcut={shortcut}", [5.0 + at, 6.0 + at], **cost):
+            for folder in seeds(f"depth={depth} shortcut={shortcut}", [5.0 + at, 6.0 + at]):
                 learn(folder, 50.0, 20.0, 5.0)
-    drawings, study = draw()
-    assert list(drawings) == ["shortcuts", "depth", "bias", "cost", *(f"curves-{n:02}" for n in range(1, 5))]
+    drawings, _ = draw()
+    swept = ["against-depth", "against-shortcut.bias_init"]
+    assert list(drawings) == ["shortcuts", *swept, *(f"curves-{n:02}" for n in range(1, 5))]
     assert len({drawing.title for drawing in drawings.values()}) == len(drawings)
     assert "gate bias_init=0, depth 56: 7.50, n = 2" in " ".join(tips(drawings["shortcuts"]))
-    assert len(drawings["cost"].tips) == study.shortcut.nunique()
 
 
 def test_single_run_has_no_figure(write, draw):
@@ -115,26 +114,28 @@ def test_colours_markers_and_dashes_are_distinct():
     assert len({*COLOURS}) == len({*MARKERS}) == len({*map(str, DASHES)}) == 8
 
 
-def test_bars_span_the_seeds_and_areas_are_the_parameters(seeds, draw):
+def test_bars_span_the_seeds(seeds, draw):
     for depth, errors in {20: [4.0, 8.0], 56: [5.0, 6.0]}.items():
-        seeds(f"depth={depth}", errors, multiply_adds=depth * 1e6, parameters=depth * 1e4)
-    drawings, _ = draw()
-    bars = {
-        tuple(line.get_ydata()) for line in drawings["depth"].figure.axes[0].lines if len(set(line.get_xdata())) == 1
-    }
+        seeds(f"depth={depth}", errors)
+    lines = draw()[0]["against-depth"].figure.axes[0].lines
+    bars = {tuple(line.get_ydata()) for line in lines if len(set(line.get_xdata())) == 1}
     assert bars == {(4.0, 8.0), (5.0, 6.0)}
-    (marks, *_) = drawings["cost"].figure.axes[0].collections
-    small, large = marks.get_sizes()
-    assert large / small == pytest.approx(56 / 20)
-    assert numpy.asarray(marks.get_offsets()).tolist() == [[20e6, 6.0], [56e6, 5.5]]
+
+
+def test_any_swept_number_has_a_figure(write, draw):
+    for rate, error in ((0.1, 6.0), (0.01, 5.0), (0.2, 7.0)):
+        write(f"recipe.learning_rate={rate}", test_error=error)
+    drawing = draw()[0]["against-recipe.learning_rate"]
+    assert offsets(drawing.figure.axes[0]) >= {(0.01, 5.0), (0.1, 6.0), (0.2, 7.0)}
+    assert drawing.figure.axes[0].get_xscale() == "log"
 
 
 def test_lines_along_depth_do_not_join_two_recipes(write, draw):
     write("depth=20", "recipe.learning_rate=0.1", test_error=5.0)
     write("depth=56", "recipe.learning_rate=0.5", test_error=6.0)
-    assert "depth" not in draw()[0]
+    assert "against-depth" not in draw()[0]
     write("depth=56", "recipe.learning_rate=0.1", test_error=7.0)
-    drawing = draw()[0]["depth"]
+    drawing = draw()[0]["against-depth"]
     assert labels_of(drawing) == ["identity recipe.learning_rate=0.1"]
     assert [words.split(": ")[1] for words in drawing.tips["tip0"]] == ["5.00, n = 1", "7.00, n = 1"]
 
@@ -145,7 +146,7 @@ def test_lines_along_the_bias_do_not_join_two_configurations(write, draw):
             for bias in (0, -6):
                 write("shortcut=gate", f"shortcut.bias_init={bias}", f"shortcut.option={option}",
                       f"recipe.learning_rate={rate}", test_error=5.0 + rate - bias)  # fmt: skip
-    assert labels_of(draw()[0]["bias"]) == [
+    assert labels_of(draw()[0]["against-shortcut.bias_init"]) == [
         "gate recipe.learning_rate=0.1",
         "gate recipe.learning_rate=0.2",
         "gate option=B recipe.learning_rate=0.1",
@@ -157,7 +158,7 @@ def test_baselines_of_the_gates_have_different_dashes(write, draw):
     for rate in (0.1, 0.2):
         for shortcut in ("identity", "gate", "gate_b0"):
             write(f"shortcut={shortcut}", f"recipe.learning_rate={rate}", test_error=5.0 + rate)
-    lines = {line.get_label(): line for line in draw()[0]["bias"].figure.axes[0].lines}
+    lines = {line.get_label(): line for line in draw()[0]["against-shortcut.bias_init"].figure.axes[0].lines}
     levels = [lines[f"identity recipe.learning_rate={rate}"] for rate in (0.1, 0.2)]
     assert len({line.get_linestyle() for line in levels}) == 2
 

@@ -8,31 +8,27 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-import matplotlib
 from pandas import DataFrame
 
 from ablate.report.aggregate import ENDED
 from ablate.report.curves import band
-from ablate.report.figures.against import by_bias, by_cost, by_depth
-from ablate.report.figures.drawing import STYLE, Drawing
+from ablate.report.figures.against import against, swept
+from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
 from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
 
-PATTERNS = ("shortcuts", "depth", "bias", "cost", "curves-??")
+PATTERNS = ("shortcuts", "against-*", "curves-??")
 
 
 def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple[str, Drawing]]:
     """Every figure for which there is something to show, with the name of its file, one after another."""
-    with matplotlib.rc_context(STYLE):
-        whole = {
-            "shortcuts": by_shortcut(cells, runs),
-            "depth": by_depth(cells),
-            "bias": by_bias(cells),
-            "cost": by_cost(cells),
-        }
-    yield from ((name, drawing) for name, drawing in whole.items() if drawing)
+    if drawing := by_shortcut(cells, runs):
+        yield "shortcuts", drawing
+    for key in swept(cells):
+        if drawing := against(cells, key):
+            yield f"against-{key}", drawing
     folders = runs[runs.state.isin(ENDED)].groupby("cell").folder.apply(list).to_dict()
     names = dict(zip(cells.cell, labels(cells, settings=True), strict=True))
     band_of = functools.cache(lambda which: band(curves, folders.get(which, [])))
@@ -41,8 +37,7 @@ def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple
         ours, theirs = band_of(cell.cell), band_of(base.cell)
         if len(ours) > 1 and len(theirs) > 1:
             number += 1
-            with matplotlib.rc_context(STYLE):
-                yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs, names[cell.cell])
+            yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs, names[cell.cell])
 
 
 def comparisons(cells: DataFrame) -> Iterator[tuple[Any, Any]]:

@@ -50,10 +50,9 @@ class Drawing:
         self.axes.scatter(x, y, gid=name, **(style or {"s": 60, "alpha": 0.0}))
         self.tips[name] = words
 
-    def legend_above(self, columns: int) -> None:
-        """A legend outside the axes, where it covers no data."""
-        spacing = {"handletextpad": 0.4, "columnspacing": 1.2}
-        self.axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, fontsize=8, **spacing)
+    def legend(self, columns: int = 2) -> None:
+        """A legend above the axes, where it covers no data."""
+        self.figure.legend(loc="outside upper center", ncols=columns, fontsize=8)
 
     def save(self, kind: str, **options: Any) -> bytes:
         """The figure as pdf, svg or png, without a date: the same records give the same bytes."""

@@ -3,10 +3,11 @@
 import math
 from typing import Any
 
+from matplotlib import rc_context
 from pandas import DataFrame
 
 from ablate.report.curves import ERRORS, thin
-from ablate.report.figures.drawing import Drawing, look, short
+from ablate.report.figures.drawing import STYLE, Drawing, look, short
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
 
@@ -14,11 +15,12 @@ TRAINING = ("--", ":")
 MOST_TIPS = 60
 
 
+@rc_context(STYLE)
 def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame, name: str) -> Drawing:
     """Training and test error against iterations; `ours` and `theirs` are the bands of the two cells' runs."""
     last = max(frame[key].iloc[-1] for frame in (ours, theirs) for key in ERRORS)
     top = FAIL if last < 0.8 * FAIL else 100.0
-    drawing = Drawing(f"{name} against {base.label}", _caption(cell, base, top), 5.2, 3.4)
+    drawing = Drawing(f"{name} against {base.label}", _caption(cell, base), 5.2, 3.4)
     axes = drawing.axes
     axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, top))
     for at, (row, frame) in enumerate(((base, theirs), (cell, ours))):
@@ -39,19 +41,12 @@ def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame, na
             ]
             drawing.points(points.step, points[key], words)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    drawing.legend_above(2)
+    drawing.legend()
     return drawing
 
 
-def _caption(cell: Any, base: Any, top: float) -> str:
+def _caption(cell: Any, base: Any) -> str:
     counts = sorted({cell.n, base.n})
     seeds = f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
-    sentences = [
-        f"Solid lines: {cell.evaluated_on} error. Thin dashed lines: training error, mean over the epoch.",
-        seeds if counts[-1] > 1 else "One seed.",
-    ]
-    if math.inf in (cell.maximum, base.maximum):
-        sentences.append("A curve ends where the first of its runs diverged.")
-    if top < 100:
-        sentences.append(f"The axis ends at {top:g} %.")
-    return " ".join(sentences)
+    ends = " A curve ends where the first of its runs diverged." if math.inf in (cell.maximum, base.maximum) else ""
+    return f"Training error: mean over the epoch. {seeds if counts[-1] > 1 else 'One seed.'}{ends}"

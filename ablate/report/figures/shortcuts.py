@@ -3,10 +3,11 @@
 from typing import Any
 
 import numpy
+from matplotlib import rc_context
 from pandas import DataFrame
 
 from ablate.report import wording
-from ablate.report.figures.drawing import COLOURS, GREY, Drawing, error_label, log_axis, short
+from ablate.report.figures.drawing import COLOURS, GREY, STYLE, Drawing, error_label, log_axis, short
 from ablate.report.keys import labels
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
@@ -15,13 +16,15 @@ MOST_ROWS = 40
 PUBLISHED: Any = {"s": 34, "facecolors": "none", "edgecolors": COLOURS[1]}
 
 
+@rc_context(STYLE)
 def by_shortcut(cells: DataFrame, runs: DataFrame) -> Drawing | None:
     """The last epoch's error of each row; None if there is one row or no error."""
     if len(cells) < 2 or not cells.n.any():
         return None
     shown = cells.iloc[:MOST_ROWS]
     names = labels(cells, settings=True)[:MOST_ROWS]
-    drawing = Drawing("Error by shortcut", _caption(cells, shown), 6.2, 0.8 + 0.27 * len(shown))
+    caption = f"The first {len(shown)} of {len(cells)} rows." if len(shown) < len(cells) else "All rows."
+    drawing = Drawing("Error by shortcut", caption, 6.2, 0.8 + 0.27 * len(shown))
     axes = drawing.axes
     errors = runs[runs.state == "finished"].groupby("cell").test_error.apply(list).to_dict()
     finite = [value for cell in shown.cell for value in errors.get(cell, [])]
@@ -55,24 +58,13 @@ def _row(drawing: Drawing, y: int, cell: Any, name: str, errors: list[float], li
         drawing.points([x], [y], [text], marker=marker, zorder=4, linewidths=1.2, **PUBLISHED)
 
 
-def _caption(cells: DataFrame, shown: DataFrame) -> str:
-    sentences = ["Dot: median over seeds. Ticks: each seed."]
-    if shown.low.notna().any():
-        sentences.append("Line: 95 % interval of the mean (Student's t).")
-    if shown.published.notna().any():
-        sentences.append("Hollow: published for CIFAR-10 (He et al. 2016); a triangle at 20 % is 'fail'.")
-    if len(shown) < len(cells):
-        sentences.append(f"The first {len(shown)} of {len(cells)} rows.")
-    return " ".join(sentences)
-
-
 def _legend(drawing: Drawing, cells: DataFrame) -> None:
     axes = drawing.axes
     axes.scatter([], [], s=26, color=COLOURS[0], label="median")
     axes.plot([], [], "|", color=COLOURS[2], ms=8, label="one seed")
     if cells.low.notna().any():
-        axes.plot([], [], color=COLOURS[0], lw=1.6, label="95 % interval")
+        axes.plot([], [], color=COLOURS[0], lw=1.6, label="95 % interval of the mean")
     if cells.published.notna().any():
-        axes.scatter([], [], marker="D", label="published", **PUBLISHED)
+        axes.scatter([], [], marker="D", label="published (CIFAR-10)", **PUBLISHED)
         axes.scatter([], [], marker=">", label="published: fail", **PUBLISHED)
-    drawing.legend_above(5)
+    drawing.legend(5)
