@@ -1,9 +1,6 @@
 """Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
 
 import math
-import statistics
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import numpy
@@ -16,7 +13,7 @@ from ablate.report.published import FAIL, by_own_depth, find, same_setting
 from ablate.report.records import rows_of
 
 ENDED = ("finished", "diverged")
-UNFINISHED = ("failed", "interrupted", "running", "stale", "missing")
+INCOMPLETE = ("diverged", "failed", "interrupted", "running", "stale", "missing")
 BASELINE = ("shortcut", "identity")
 
 
@@ -45,31 +42,26 @@ def cells(runs: DataFrame, baseline: tuple[str, str] = BASELINE) -> DataFrame:
 
     `baseline` is a key and a value, also in `attrs["key"]` and `attrs["baseline"]`.
     """
-    groups: dict[str, list[Any]] = {}
-    for run in rows_of(runs):
-        groups.setdefault(run.cell, []).append(run)
-    own_depth = by_own_depth([group[0].config for group in groups.values()])
-    frame = DataFrame([_cell(group, own_depth) for group in groups.values()])
+    own_depth = by_own_depth(list(runs.drop_duplicates("cell").config))
+    frame = DataFrame([_cell(group, own_depth) for _, group in runs.groupby("cell", sort=False)])
     frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
-    errors = {
-        cell: {run.seed: last_error(run) for run in group if run.state in ENDED} for cell, group in groups.items()
-    }
-    return compare(frame, errors, baseline)
+    return compare(frame, dict(zip(frame.cell, frame.pop("errors"), strict=True)), baseline)
 
 
-def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
-    first = group[0]
-    ended = [run for run in group if run.state in ENDED]
-    errors = numpy.array([last_error(run) for run in ended])
+def _cell(group: DataFrame, own_depth: bool) -> dict[str, Any]:
+    first = rows_of(group)[0]
+    ended = group[group.state.isin(ENDED)]
+    errors = ended.test_error.where(ended.state == "finished", math.inf).to_numpy(float)
     n = len(errors)
     finite = bool(n) and bool(numpy.isfinite(errors).all())
-    median = _median(errors.tolist())
-    seconds = _known(run.seconds for run in ended)
+    median = float(numpy.median(errors)) if n else math.nan
     low, high = stats.student_interval(errors) if finite else (math.nan, math.nan)
     published, place = find(first.config, own_depth=own_depth)
+    counts = group.state.value_counts()
     return {
         **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
+        "errors": dict(zip(ended.seed, errors.tolist(), strict=True)),
         "n": n,
         "seeds": len(group),
         "median": median,
@@ -78,17 +70,17 @@ def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
         "minimum": errors.min() if n else math.nan,
         "maximum": errors.max() if n else math.nan,
         **{"low": float(low), "high": float(high)},
-        "best_epoch": _median(_known(run.best_test_error for run in ended)),
+        "best_epoch": ended.best_test_error.median(),
         "outcome": "diverged" if median == math.inf else "fail" if median > FAIL else "",
         "published": published.error if published else math.nan,
         "source": f"{published.source}, {published.depth} layers" if published else "",
         "same_setting": bool(published and same_setting(first.config, published)),
-        "parameters": max(_known(run.parameters for run in group), default=math.nan),
-        "multiply_adds": max(_known(run.multiply_adds for run in group), default=math.nan),
-        "seconds": sum(seconds) / len(seconds) if seconds else math.nan,
-        "computed": "; ".join(sorted({computed_on(run) for run in ended})),
-        "mixed": len({(run.device, run.precision, run.threads) for run in ended}) > 1,
-        "state": _state(group),
+        "parameters": group.parameters.max(),
+        "multiply_adds": group.multiply_adds.max(),
+        "seconds": ended.seconds.mean(),
+        "computed": "; ".join(sorted({computed_on(run) for run in rows_of(ended)})),
+        "mixed": len(ended[["device", "precision", "threads"]].drop_duplicates()) > 1,
+        "state": ", ".join(f"{state} {counts[state]} of {len(group)}" for state in INCOMPLETE if state in counts),
         "place": place,
     }
 
@@ -96,21 +88,3 @@ def _cell(group: list[Any], own_depth: bool) -> dict[str, Any]:
 def computed_on(run: Any) -> str:
     """The device and the precision of a run."""
     return ", ".join(str(word) for word in (run.device, run.precision) if word) or "an unknown device"
-
-
-def last_error(run: Any) -> float:
-    """Percent, at the last epoch of a run that ended; infinite if it diverged."""
-    return float(run.test_error) if run.state == "finished" else math.inf
-
-
-def _known(values: Iterable[float]) -> list[float]:
-    return [value for value in values if not math.isnan(value)]
-
-
-def _median(values: list[float]) -> float:
-    return statistics.median(values) if values else math.nan
-
-
-def _state(group: list[Any]) -> str:
-    counts = Counter(run.state for run in group)
-    return ", ".join(f"{state} {counts[state]} of {len(group)}" for state in ("diverged", *UNFINISHED) if counts[state])

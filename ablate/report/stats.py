@@ -19,11 +19,8 @@ GRAIN = 1e-9
 
 def student_interval(values: Array) -> tuple[Array, Array]:
     """Student's 95 % interval of the mean of values (..., n): low and high, each (...)."""
-    n = values.shape[-1]
     mean = values.mean(-1)
-    if n < STUDENT_FROM:
-        return _none(mean), _none(mean)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * _standard_error(values)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, values.shape[-1] - 1) * _standard_error(values)
     return mean - half, mean + half
 
 
@@ -33,14 +30,10 @@ def paired_difference(values: Array, baseline: Array) -> tuple[Array, Array, Arr
     If all differences are zero, p is 1; if they are all equal but not zero, they show no spread and there is no p.
     """
     difference = values - baseline
-    low, high = student_interval(difference)
-    mean = difference.mean(-1)
-    if difference.shape[-1] < STUDENT_FROM:
-        return mean, low, high, _none(mean)
-    with numpy.errstate(divide="ignore", invalid="ignore"):
-        t = numpy.abs(mean) / _standard_error(difference)
-    p = 2 * stats.t.sf(t, difference.shape[-1] - 1)
-    return mean, low, high, numpy.where((numpy.abs(difference) < GRAIN).all(-1), 1.0, p)
+    n, mean = difference.shape[-1], difference.mean(-1)
+    p = 2 * stats.t.sf(numpy.abs(mean) / _standard_error(difference), n - 1)
+    equal = (numpy.abs(difference) < GRAIN).all(-1) & (n >= STUDENT_FROM)
+    return mean, *student_interval(difference), numpy.where(equal, 1.0, p)
 
 
 def holm(p: Array) -> Array:
@@ -85,11 +78,7 @@ def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: in
 
 
 def _standard_error(values: Array) -> Array:
-    """Of the mean, (...); NaN if all seeds gave the same."""
+    """Of the mean, (...); NaN if there are too few seeds, or if all gave the same."""
     n = values.shape[-1]
-    error = values.std(-1, ddof=1) / numpy.sqrt(n)
-    return numpy.where(numpy.ptp(values, -1) > GRAIN, error, numpy.nan)
-
-
-def _none(like: Array) -> Array:
-    return numpy.full(numpy.shape(like), numpy.nan)
+    error = values.std(-1, ddof=min(n - 1, 1)) / numpy.sqrt(n)
+    return numpy.where((numpy.ptp(values, -1) > GRAIN) & (n >= STUDENT_FROM), error, numpy.nan)
