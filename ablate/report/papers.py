@@ -1,5 +1,6 @@
 """The published tables with our measurements beside them."""
 
+import math
 from typing import Any
 
 from pandas import DataFrame
@@ -27,17 +28,13 @@ def papers(cells: DataFrame) -> dict[str, tuple[DataFrame, str]]:
 
 def _paper(table: Table, found: dict[int, list[Any]]) -> tuple[DataFrame, str]:
     rows = [
-        {
-            **dict(zip(table.headings, row.printed, strict=True)),
-            "published": wording.published(row.error),
-            **_ours(cell, row),
-        }
+        [*row.printed, wording.published(row.error), *_ours(cell, row)]
         for at, row in enumerate(table.rows)
         for cell in found.get(at, [None])
     ]
-    frame = DataFrame(rows)
-    empty = [key for key in (INTERVAL, FROM_PUBLISHED) if (frame[key] == NONE).all()]
-    if all(len(row) == 1 for row in found.values()):
+    frame = DataFrame(rows, columns=[*table.headings, "published", OURS, "run as", "n", INTERVAL, FROM_PUBLISHED])
+    empty = [column for column in frame if (frame[column] == NONE).all()]
+    if all(len(cells) == 1 for cells in found.values()):
         empty.append("run as")
     return frame.drop(columns=empty), f"{table.title}. Ours: {_setting(next(iter(found.values()))[0], table)}."
 
@@ -47,7 +44,7 @@ def _best_set(cells: DataFrame, table: Table) -> dict[int, list[Any]] | None:
     sets: dict[str, dict[int, list[Any]]] = {}
     for cell in rows_of(cells):
         for at, row in enumerate(table.rows):
-            if is_row(cell.config, row, any_depth="depth" not in table.varies):
+            if is_row(cell.config, row) and ("depth" not in table.varies or cell.depth == row.depth):
                 sets.setdefault(without(cell.config, *table.varies), {}).setdefault(at, []).append(cell)
 
     def rank(found: dict[int, list[Any]]) -> tuple[int, int, int]:
@@ -58,24 +55,17 @@ def _best_set(cells: DataFrame, table: Table) -> dict[int, list[Any]] | None:
     return max((found for found in sets.values() if len(found) > 1), key=rank, default=None)
 
 
-def _ours(cell: Any | None, row: Published) -> dict[str, str]:
+def _ours(cell: Any | None, row: Published) -> list[str]:
     if cell is None:
-        return {OURS: "not run", **dict.fromkeys(("run as", "n", INTERVAL, FROM_PUBLISHED), NONE)}
-    return {
-        OURS: wording.error(cell),
-        "run as": cell.label,
-        "n": str(cell.n),
-        INTERVAL: wording.interval(cell.low, cell.high),
-        FROM_PUBLISHED: wording.signed(cell.median - row.error) if same_setting(cell.config, row) else NONE,
-    }
+        return ["not run", NONE, NONE, NONE, NONE]
+    difference = cell.median - row.error if same_setting(cell.config, row) else math.nan
+    interval = wording.interval(cell.low, cell.high)
+    return [wording.error(cell), cell.label, str(cell.n), interval, wording.signed(difference)]
 
 
 def _setting(cell: Any, table: Table) -> str:
     recipe = cell.config["recipe"]
     length = f"{recipe['iterations']:,} iterations" if recipe["iterations"] else f"{recipe['epochs']} epochs"
-    words = [f"data {cell.data}", f"recipe {cell.recipe} of {length}, batch {recipe['batch']}"]
-    if "depth" not in table.varies:
-        words.append(f"depth {cell.depth}")
-    if cell.evaluated_on != "test":
-        words.append(f"evaluated on {cell.evaluated_on} images")
-    return ", ".join(words)
+    depth = "" if "depth" in table.varies else f", depth {cell.depth}"
+    images = "" if cell.evaluated_on == "test" else f", evaluated on {cell.evaluated_on} images"
+    return f"data {cell.data}, recipe {cell.recipe} of {length}, batch {recipe['batch']}{depth}{images}"

@@ -6,88 +6,76 @@ Table 2. Errors in percent on the CIFAR-10 test set.
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 FAIL = 20.0
 """Percent above which [B] Table 1 prints 'fail'."""
+FAILED = math.inf
 
 
 @dataclass(frozen=True)
 class Published:
     """One published row: `error` in percent, infinite for 'fail'.
 
-    `parameters` are the shortcut's that the row fixes, `option` is the shortcut where the shape changes, and `printed`
-    are the columns of the paper's table before the error.
+    `printed` are the columns of the paper's table before the error, `parameters` are those of the shortcut that the row
+    fixes, and `option` is the shortcut where the shape changes.
     """
 
-    shortcut: str
+    printed: tuple[str, ...]
     error: float
-    parameters: dict[str, float | bool] = field(default_factory=dict)
+    shortcut: str = "identity"
+    parameters: dict[str, float] = field(default_factory=dict)
     depth: int = 110
     unit: str = "basic"
     option: str = "A"
     source: str = "[B] Table 1"
-    printed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Table:
-    """A published table: its name in file names, its title, its first columns and its rows in the paper's order."""
+class Table(NamedTuple):
+    """A published table: its name in file names, its title, its first columns and its rows in the paper's order.
+
+    Its rows differ in the keys `varies`; all other keys are equal within it.
+    """
 
     name: str
     title: str
     headings: tuple[str, ...]
-    rows: list[Published]
     varies: tuple[str, ...]
-    """The keys in which its rows differ; all others are equal within a table."""
-
-
-def _row(shortcut: str, error: float, *printed: str, **parameters: float | bool) -> Published:
-    return Published(shortcut, error, parameters, printed=printed)
+    rows: list[Published]
 
 
 SCALE, EXCLUSIVE, GATE = "constant scaling", "exclusive gating", "shortcut-only gating"
 TABLE_1 = [
-    _row("identity", 6.61, "original", "1", "1", "Fig. 2a"),
-    _row("none", math.inf, SCALE, "0", "1", "plain network"),
-    _row("constant", math.inf, SCALE, "0.5", "1", "", scale=0.5, residual_scale=1.0),
-    _row("constant", 12.35, SCALE, "0.5", "0.5", "frozen gating", scale=0.5, residual_scale=0.5),
+    Published(("original", "1", "1", "Fig. 2a"), 6.61),
+    Published((SCALE, "0", "1", "plain network"), FAILED, "none"),
+    Published((SCALE, "0.5", "1", ""), FAILED, "constant", {"scale": 0.5, "residual_scale": 1}),
+    Published((SCALE, "0.5", "0.5", "frozen gating"), 12.35, "constant", {"scale": 0.5, "residual_scale": 0.5}),
     *(
-        _row("exclusive_gate", math.inf, EXCLUSIVE, "1−g(x)", "g(x)", f"b_g = {-b}", bias_init=-float(b))
-        for b in range(6)
+        Published((EXCLUSIVE, "1−g(x)", "g(x)", f"b_g = {-b}"), error, "exclusive_gate", {"bias_init": -b})
+        for b, error in enumerate((FAILED, FAILED, FAILED, FAILED, FAILED, FAILED, 8.70, 9.81))
     ),
-    _row("exclusive_gate", 8.70, EXCLUSIVE, "1−g(x)", "g(x)", "b_g = -6", bias_init=-6.0),
-    _row("exclusive_gate", 9.81, EXCLUSIVE, "1−g(x)", "g(x)", "b_g = -7", bias_init=-7.0),
-    _row("gate", 12.86, GATE, "1−g(x)", "1", "b_g = 0", bias_init=0.0),
-    _row("gate", 6.91, GATE, "1−g(x)", "1", "b_g = -6", bias_init=-6.0),
-    _row("conv1x1", 12.22, "1×1 conv", "conv(x)", "1", "Fig. 2e"),
-    _row("dropout", math.inf, "dropout", "dropout(x)", "1", "ratio 0.5", p=0.5),
+    Published((GATE, "1−g(x)", "1", "b_g = 0"), 12.86, "gate", {"bias_init": 0}),
+    Published((GATE, "1−g(x)", "1", "b_g = -6"), 6.91, "gate", {"bias_init": -6}),
+    Published(("1×1 conv", "conv(x)", "1", "Fig. 2e"), 12.22, "conv1x1"),
+    Published(("dropout", "dropout(x)", "1", "ratio 0.5"), FAILED, "dropout", {"p": 0.5}),
 ]
-
-ORDERS = {
-    "basic": ("original", "Fig. 4a", 6.61, 5.93),
-    "bn_after_addition": ("BN after addition", "Fig. 4b", 8.17, 6.50),
-    "relu_before_addition": ("ReLU before addition", "Fig. 4c", 7.84, 6.14),
-    "relu_only_preactivation": ("ReLU-only pre-activation", "Fig. 4d", 6.71, 5.91),
-    "full_preactivation": ("full pre-activation", "Fig. 4e", 6.37, 5.46),
-}
-"""By unit, in the paper's order: case, figure, errors of ResNet-110 and of ResNet-164, which has bottleneck units."""
-
-
-def _order(unit: str, case: str, figure: str, depth: int, error: float) -> Published:
-    # [B]'s release projects where the shape of a bottleneck unit changes.
-    option = "B" if unit.startswith("bottleneck") else "A"
-    printed = (case, figure, str(depth))
-    return Published("identity", error, depth=depth, unit=unit, option=option, source="[B] Table 2", printed=printed)
-
-
-TABLE_2 = [_order(unit, case, figure, 110, error) for unit, (case, figure, error, _) in ORDERS.items()]
-TABLE_2 += [
-    _order("bottleneck" if unit == "basic" else f"bottleneck_{unit}", case, figure, 164, error)
-    for unit, (case, figure, _, error) in ORDERS.items()
+ORDERS = (
+    ("original", "Fig. 4a", "basic", 6.61, 5.93),
+    ("BN after addition", "Fig. 4b", "bn_after_addition", 8.17, 6.50),
+    ("ReLU before addition", "Fig. 4c", "relu_before_addition", 7.84, 6.14),
+    ("ReLU-only pre-activation", "Fig. 4d", "relu_only_preactivation", 6.71, 5.91),
+    ("full pre-activation", "Fig. 4e", "full_preactivation", 6.37, 5.46),
+)
+"""Case, figure, unit, errors of ResNet-110 and of ResNet-164, which has bottleneck units."""
+TABLE_2 = [
+    Published((case, figure, "110"), error, unit=unit, source="[B] Table 2") for case, figure, unit, error, _ in ORDERS
 ]
+for case, figure, unit, _, error in ORDERS:
+    bottleneck = f"bottleneck_{unit}".removesuffix("_basic")
+    # Option B: [B]'s release projects where the shape of a bottleneck unit changes.
+    TABLE_2 += [Published((case, figure, "164"), error, "identity", {}, 164, bottleneck, "B", "[B] Table 2")]
 TABLE_6 = [
-    Published("identity", error, depth=depth, source="[A] Table 6", printed=(f"ResNet-{depth}", size))
+    Published((f"ResNet-{depth}", size), error, depth=depth, source="[A] Table 6")
     for depth, error, size in (
         (20, 8.75, "0.27 M"),
         (32, 7.51, "0.46 M"),
@@ -98,35 +86,51 @@ TABLE_6 = [
     )
 ]
 ROWS = [*TABLE_1, *TABLE_2, *TABLE_6]
+SHORTCUTS = "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs"
 TABLES = [
-    Table(
-        "table1",
-        "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs",
-        ("case", "on shortcut", "on F", "remark"),
-        TABLE_1,
-        ("shortcut",),
-    ),
+    Table("table1", SHORTCUTS, ("case", "on shortcut", "on F", "remark"), ("shortcut",), TABLE_1),
     Table(
         "table2",
         "[B] Table 2: activation orders, CIFAR-10",
         ("case", "Fig.", "depth"),
-        TABLE_2,
         ("unit", "depth", "shortcut.option"),
+        TABLE_2,
     ),
-    Table("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), TABLE_6, ("depth",)),
+    Table("table6", "[A] Table 6: depth, option A shortcuts, CIFAR-10", ("net", "parameters"), ("depth",), TABLE_6),
 ]
 
 
-def is_row(config: dict[str, Any], row: Published, *, any_depth: bool = False) -> bool:
-    """Whether a run's network is that of a published row, on any data and by any recipe."""
+PAPERS_SETTING: dict[str, dict[str, Any]] = {
+    "data": {"name": "cifar10", "validation": 0, "shift": 4, "flip": True},
+    "recipe": {
+        **{"name": "he2016", "iterations": 64000, "batch": 128, "learning_rate": 0.1, "momentum": 0.9},
+        **{"weight_decay": 1e-4, "milestones": [0.5, 0.75], "warmup": 0.00625},
+    },
+}
+
+
+def is_row(config: dict[str, Any], row: Published) -> bool:
+    """Whether a run's network is that of a published row, at any depth, on any data and by any recipe."""
     shortcut, unit = config["shortcut"], config["unit"]
     return (
         all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
         and shortcut.get("option", row.option) == row.option
         and (shortcut["name"], unit["name"]) == (row.shortcut, row.unit)
-        and all(shortcut.get(key) == value for key, value in row.parameters.items())
-        and (any_depth or config["depth"] == row.depth)
+        and row.parameters.items() <= shortcut.items()
     )
+
+
+def same_setting(config: dict[str, Any], row: Published) -> bool:
+    """Whether a run has the setting of the paper: depth, data, unit and the whole recipe."""
+    alike = all(setting.items() <= config[group].items() for group, setting in PAPERS_SETTING.items())
+    return alike and is_row(config, row) and config["depth"] == row.depth
+
+
+def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
+    """The published row of a run's network, of its own depth or else the first, and its place in the papers' order."""
+    rows = [row for row in ROWS if is_row(config, row)]
+    exact = [row for row in rows if row.depth == config["depth"]]
+    return next(iter(exact if own_depth else rows), None), ROWS.index(rows[0]) if rows else len(ROWS)
 
 
 def by_own_depth(configs: list[dict[str, Any]]) -> bool:
@@ -136,29 +140,3 @@ def by_own_depth(configs: list[dict[str, Any]]) -> bool:
     """
     known = [config for config in configs if find(config, own_depth=False)[0]]
     return len({config["depth"] for config in configs}) > 1 or all(find(config, own_depth=True)[0] for config in known)
-
-
-def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
-    """The published row of a run's network, of its own depth or else the first, and its place in the papers' order.
-
-    `same_setting` checks whether the run was also trained as in the paper.
-    """
-    rows = [row for row in ROWS if is_row(config, row, any_depth=True)]
-    if not rows:
-        return None, len(ROWS)
-    exact = next((row for row in rows if row.depth == config["depth"]), None)
-    return exact if own_depth else rows[0], ROWS.index(rows[0])
-
-
-def same_setting(config: dict[str, Any], row: Published) -> bool:
-    """Whether a run has the setting of the paper: depth, data, unit and the whole recipe."""
-    recipe = config["recipe"]
-    return (
-        is_row(config, row)
-        and config["data"]["name"] == "cifar10"
-        and config["data"]["validation"] == 0
-        and (config["data"]["shift"], config["data"]["flip"]) == (4, True)
-        and (recipe["name"], recipe["iterations"], recipe["batch"]) == ("he2016", 64000, 128)
-        and (recipe["learning_rate"], recipe["momentum"], recipe["weight_decay"]) == (0.1, 0.9, 1e-4)
-        and (recipe["milestones"], recipe["warmup"]) == ([0.5, 0.75], 0.00625)
-    )
