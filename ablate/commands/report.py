@@ -1,7 +1,6 @@
 """Tables, figures and a page from the records of runs."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from ablate.base.errors import AblateError, ConfigError
@@ -50,14 +49,18 @@ def main(options: argparse.Namespace) -> None:
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
     terminal.width = terminal.width if terminal.is_terminal else WIDE
-    drawn, spared = formats.terminal(tables.words(study), terminal.width)
-    terminal.print(drawn)
+    table = tables.words(study)
+    widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
+    needed = 1 + sum(3 + len(word) for word in widest)
+    if needed > terminal.width:
+        table = table.drop(columns=tables.DETAILS, errors="ignore")
+    terminal.print(formats.terminal(table))
     for line in tables.notes(study):
         terminal.print(Text(line))
-    if spared:
-        terminal.print(f"Omitted on this narrow terminal: {', '.join(spared)}; --out FOLDER has all.", markup=False)
+    if needed > terminal.width:
+        terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
     if pivoted is not None:
-        terminal.print(formats.terminal(pivoted, sys.maxsize)[0])
+        terminal.print(formats.terminal(pivoted))
     failed = runs[runs.state == "failed"]
     reasons = [(str(reason or "").splitlines() or ["no reason given"])[0] for reason in failed.reason]
     for sentence in (*read.unread, *(f"{run} failed: {why}" for run, why in zip(failed.path, reasons, strict=True))):

@@ -1,25 +1,32 @@
 """The report as files: tables in each form, figures, the page."""
 
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pandas import DataFrame
+from rich.progress import track
 
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
-from ablate.base.terminal import is_terminal
-from ablate.report import figures, formats, pivot, published, tables
+from ablate.base.terminal import console, is_terminal
+from ablate.report import figures, formats, pivot, tables
 from ablate.report.curves import read_curves
 from ablate.report.figures.svg import inline
 from ablate.report.page import page
 from ablate.report.papers import papers
+from ablate.report.published import TABLES
 
 PAGE = "report.html"
 GENERATOR = b'<meta name="generator" content="ablate">'
 """Marks a page of this command; see templates/page.html."""
-FORMS, IMAGES = ("md", "tex", "html", "csv"), ("pdf", "svg", "png")
+FORMS, IMAGES = ("md", "tex", "csv"), ("pdf", "svg", "png")
+PATTERNS = (
+    *(f"{name}.{form}" for name in ("table", "pivot", *(table.name for table in TABLES)) for form in FORMS),
+    *(f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES),
+)
+"""Files of an earlier report."""
 MOST_COMPARISONS = 40
 """Comparisons whose curves are drawn, so that the page stays small."""
 
@@ -30,10 +37,12 @@ def write(
     """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations.
 
     `out` is a new or empty folder, or one with an earlier report, which is replaced; other files in it stay. Raises
-    AblateError, with nothing changed, if it holds anything else, and if it cannot be written.
+    AblateError, with nothing changed, if it holds files but no page of this command, and if it cannot be written.
     """
     try:
-        _check(out)
+        head = (out / PAGE).read_bytes()[:1000] if (out / PAGE).is_file() else b""
+        if GENERATOR not in head and out.exists() and any(out.iterdir()):
+            raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
         (out / "figures").mkdir(parents=True, exist_ok=True)
         drawn, shown, left_out = _figures(runs, cells)
         text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *left_out])
@@ -41,27 +50,12 @@ def write(
         files = {PAGE: text.encode(), **dict(_tables(runs, cells, pivot)), **drawn}
         for name, content in files.items():
             write_whole(out / name, content, durable=False)
-        for path in _former(out):
+        for path in (path for pattern in PATTERNS for path in out.glob(pattern)):
             if str(path.relative_to(out)) not in files:
                 path.unlink()
     except OSError as error:
         raise AblateError(f"--out {out} cannot be written: {error.strerror}; use another folder") from error
     return left_out
-
-
-def _check(out: Path) -> None:
-    """Raise AblateError if `out` is a folder with files, and none of them is a page of this command."""
-    head = (out / PAGE).read_bytes()[:1000] if (out / PAGE).is_file() else b""
-    if GENERATOR not in head and out.exists() and any(out.iterdir()):
-        raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
-
-
-def _former(out: Path) -> list[Path]:
-    """All files in `out` with a name that this command writes."""
-    names = ("table", "pivot", *(table.name for table in published.TABLES))
-    patterns = [f"{name}.{form}" for name in names for form in FORMS]
-    patterns += [f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES]
-    return [path for pattern in patterns for path in out.glob(pattern)]
 
 
 def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
@@ -72,14 +66,13 @@ def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[
     if more := len(pairs[MOST_COMPARISONS:]):
         left_out.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {more} more are not drawn")
     drawn: dict[str, bytes] = {}
-    shown = []
+    shown: list[tuple[str, str, str]] = []
+    progress: Any = {"console": console(error=True), "transient": True, "disable": not is_terminal()}
     with warnings.catch_warnings():  # matplotlib warns of each letter that the font lacks, and draws a box
         warnings.simplefilter("ignore", UserWarning)
-        for name, drawing in figures.draw(cells, runs, curves):
-            _progress(f"drawing {name}: {drawing.title}")
+        for name, drawing in track(figures.draw(cells, runs, curves), "Drawing figures", **progress):
             drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
             shown.append((inline(drawing, name), drawing.title, drawing.caption))
-    _progress("")
     return drawn, shown, left_out
 
 
@@ -92,11 +85,5 @@ def _tables(runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None) -> Ite
         below = "\n\n".join(formats.markdown_text(line) for line in notes or [caption])
         yield f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode()
         yield f"{name}.tex", formats.latex(table, " ".join([caption, *notes])).encode()
-        yield f"{name}.html", formats.html(table, caption, notes).encode()
         yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else table.to_csv(index=False)).encode()
     yield "runs.csv", formats.runs_csv(runs).encode()
-
-
-def _progress(line: str) -> None:
-    if is_terminal():
-        print(f"\r\033[K{line[:100]}", end="", file=sys.stderr, flush=True)

@@ -1,24 +1,26 @@
 """A study on one page: a single HTML file that opens from disk and loads nothing else."""
 
-import math
 import shlex
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from pandas import DataFrame
 
 from ablate.base.version import __version__
 from ablate.report import tables, wording
 from ablate.report.aggregate import computed_on
-from ablate.report.formats import LEFT, PAGES, html_table
+from ablate.report.formats import LEFT
 from ablate.report.papers import papers
 from ablate.report.pivot import CAPTION
 from ablate.report.records import rows_of
 from ablate.runs.identity import EXCLUDED
 from ablate.runs.naming import flatten, within
 
+PAGES = Environment(
+    loader=PackageLoader("ablate.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 MOST_VALUES = 12
 TROUBLES = ("failed", "diverged", "interrupted", "stale", "running", "missing")
 REASONS = {
@@ -38,24 +40,17 @@ def page(
     unread: list[str],
 ) -> str:
     """The page's HTML. `figures`: the <svg>, title and caption of each; `unread`: a sentence for each unread record."""
-    columns = tables.columns(cells)
     return PAGES.get_template("page.html").render(
         title=experiment or "residual shortcuts",
         counts=[(count, state) for state in ("finished", *TROUBLES) if (count := int((runs.state == state).sum()))],
         setup=_setup(runs, cells),
-        columns=[(column.heading, column.heading in LEFT) for column in columns],
-        rows=[
-            {
-                "cells": [(column.text(cell), _sort_key(column, cell)) for column in columns],
-                "runs": rows_of(runs[runs.cell == cell.cell].sort_values("seed")),
-            }
-            for cell in rows_of(cells)
-        ],
+        main=_table(tables.words(cells)),
+        runs=[rows_of(runs[runs.cell == cell].sort_values("seed")) for cell in cells.cell],
         notes=tables.notes(cells),
         wording=wording,
         computed_on=computed_on,
-        papers=[html_table(table, caption) for table, caption in papers(cells).values()],
-        pivot=None if pivot is None else html_table(pivot, CAPTION),
+        papers=[_table(table, caption) for table, caption in papers(cells).values()],
+        pivot=None if pivot is None else _table(pivot, CAPTION),
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
         troubles=_troubles(runs),
         unread=unread,
@@ -65,12 +60,10 @@ def page(
     )
 
 
-def _sort_key(column: tables.Column, cell: Any) -> str:
-    """What a column sorts by, or nothing for its text. Finite: with 'inf' the page would sort the column as text."""
-    if column.key is None:
-        return ""
-    value = column.key(cell)
-    return "1e9" if math.isnan(value) else f"{min(value, 1e8):.12g}"
+def _table(table: DataFrame, caption: str = "") -> dict[str, object]:
+    """What the templates show of a table: headings, whether they are of words, rows, caption."""
+    columns = [(name, name in LEFT or at == 0) for at, name in enumerate(table.columns)]
+    return {"columns": columns, "rows": table.to_numpy().tolist(), "caption": caption}
 
 
 def _setup(runs: DataFrame, cells: DataFrame) -> list[tuple[str, str]]:

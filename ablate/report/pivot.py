@@ -6,8 +6,9 @@ from pandas import DataFrame
 
 from ablate.base.errors import AblateError
 from ablate.report import wording
-from ablate.report.keys import check_key, labels, typed
+from ablate.report.keys import NOT_OF_A_CELL, check_key, labels, typed
 from ablate.report.records import rows_of
+from ablate.runs.naming import differing, flatten
 
 CAPTION = "Median error over seeds, percent, last epoch."
 
@@ -26,11 +27,9 @@ def pivot(cells: DataFrame, rows: str, columns: str) -> DataFrame:
             key = (rows, columns)[place.index(None)]
             raise AblateError(f"--pivot: {cell.label} has no key {key!r}; keys are dotted, as in recipe.batch")
         if place in found:
-            one, other = cell.config, found[place].config
-            keys = [key for key in sorted({*one} - {rows, columns, "seed"}) if typed(one, key) != typed(other, key)]
+            keys = ", ".join(differing([flatten(one.config) for one in (found[place], cell)], *NOT_OF_A_CELL))
             raise AblateError(
-                f"--pivot {rows} {columns}: two cells have the values {place[0]} and {place[1]}; select one with "
-                f"--where KEY=VALUE, KEY being one of {', '.join(keys or ['its dotted keys'])}"
+                f"--pivot: two cells have the values {place[0]} and {place[1]}; select one with --where, by {keys}"
             )
         found[place] = cell
     across = _order(at[1] for at in found)

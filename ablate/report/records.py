@@ -10,7 +10,7 @@ from pandas import DataFrame
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import plain
 from ablate.report.keys import typed
-from ablate.runs.naming import flatten, label
+from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, Run, read_runs
 
 TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
@@ -72,14 +72,14 @@ def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
         if not equals:
             raise ConfigError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
         values = [typed(config, key) for config in runs.config]
-        known = sorted({word for word in values if word is not None})
-        if not known:
-            from ablate.config.explain import near  # imports Hydra, which takes time
-
-            keys = sorted({key for config in runs.config for key in (*config, *flatten(config))})
-            raise AblateError(f"--where {condition}: no run has a key {key!r}{near(key, keys)}")
-        if value not in known:
-            raise AblateError(f"--where {condition} leaves no run: {key} is {', '.join(known[:8])}")
+        if value not in values:
+            known = sorted({word for word in values if word is not None})
+            why = (
+                f"{key} is {', '.join(known[:8])}"
+                if known
+                else f"no run has a key {key!r}; keys are dotted, as in recipe.batch"
+            )
+            raise AblateError(f"--where {condition} leaves no run: {why}")
         runs = runs[[word == value for word in values]]
     return runs
 

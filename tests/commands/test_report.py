@@ -38,6 +38,17 @@ def test_table_notes_and_pivot_are_printed_and_files_written(write, report, tmp_
     assert (tmp_path / "out" / "pivot.csv").read_text() == "shortcut,20\nidentity,5.00\n"
 
 
+def test_narrow_terminal_omits_details(write, report, monkeypatch):
+    for seed, error in enumerate([5.0, 6.0, 7.0]):
+        write(f"seed={seed}", test_error=error)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    for columns, shown in (("80", False), ("300", True)):
+        monkeypatch.setenv("COLUMNS", columns)
+        out = report().out
+        assert out.splitlines()[0].count("┳") == (8 if shown else 4)
+        assert ("Some columns need a terminal" in out) != shown
+
+
 def test_failed_and_unreadable_runs_are_named_with_their_reasons(write, report):
     failed = write(status="failed", reason="OSError: disk full\nTraceback")
     spoilt = write("shortcut=gate", test_error=6.0)

@@ -69,7 +69,8 @@ def test_diverged_run_counts_as_the_worst_error(errors, text, state, seeds, tabl
     (words,), (numbers,), _ = table()
     assert words[HEAD] == text
     assert words["state"] == state
-    assert (words["n"], words["mean ± std"]) == (str(len(errors)), "–")
+    assert words["n"] == str(len(errors))
+    assert "mean ± std" not in words
     assert numbers["mean"] == ""
 
 

@@ -101,6 +101,12 @@ def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
     assert len(known) == 3
     assert known == sorted(known)
     assert p[3:] == ["–"] * 3  # rows without a number are last
+    for order in (
+        ["identity", "gate", "conv1x1", "none", "dropout"],
+        ["none", "dropout", "conv1x1", "gate", "identity"],
+    ):
+        page.get_by_role("button", name="published").click()  # 'fail' is the worst
+        assert [name.split()[0] for name in first_cells(page)[:5]] == order
     page.get_by_role("button", name="shortcut", exact=True).click()
     assert first_cells(page)[1:] == ["conv1x1 norm=false", "dropout p=0.5", "gate bias_init=-6", "identity", "none"]
     assert len(events) == 1

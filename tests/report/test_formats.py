@@ -1,7 +1,6 @@
-"""A table as Markdown, CSV, LaTeX, HTML and for a terminal: what each form escapes and omits."""
+"""A table as Markdown, CSV, LaTeX and for a terminal: what each form escapes and omits."""
 
 import csv
-import html.parser
 import io
 import re
 import shutil
@@ -81,7 +80,6 @@ def compile_latex(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:]
         assert (tmp_path / "table.pdf").stat().st_size > 1000
-        return done.stdout
 
     return make
 
@@ -92,30 +90,8 @@ def test_latex_compiles(table, compile_latex):
 
 
 @needs_latex
-@pytest.mark.parametrize("rows", [4, 90])
-def test_latex_of_odd_names_and_of_many_rows_compiles(rows, compile_latex):
-    names = ["a", "[x]", "*", "[2pt]"] + [f"row {number}" for number in range(rows - 4)]
-    log = compile_latex(pandas.DataFrame({"shortcut": names, "n": ["5"] * rows}), "c")
-    assert "too large" not in log
-
-
-def test_html_escapes_names(table):
-    text = formats.html(table, NASTY, [NASTY])
-
-    class Reader(html.parser.HTMLParser):
-        tags, words = [], []
-
-        def handle_starttag(self, tag, attrs):
-            self.tags.append(tag)
-
-        def handle_data(self, data):
-            self.words.append(data)
-
-    reader = Reader()
-    reader.feed(text)
-    assert "script" not in reader.tags
-    assert reader.words.count(NASTY) == 4  # title, caption, cell, note
-    assert reader.tags.count("td") == 6
+def test_latex_of_odd_names_compiles(compile_latex):
+    compile_latex(pandas.DataFrame({"shortcut": ["a", "[x]", "*", "[2pt]", "ÅÑßéÿ ðþ÷"], "n": ["5"] * 5}), "c")
 
 
 def test_markdown_has_one_column_per_heading(table):
@@ -125,28 +101,17 @@ def test_markdown_has_one_column_per_heading(table):
     assert lines[1] == "| --- | --: | --: |"
 
 
-def test_narrow_terminal_omits_whole_columns():
-    table = pandas.DataFrame(
-        {"shortcut": ["identity"], "test error": ["5.00"], "seconds": ["30"], "parameters": ["852,730"]}
-    )
-    whole, spared = formats.terminal(table, 200)
-    assert (len(whole.columns), spared) == (4, [])
-    narrow, spared = formats.terminal(table, 30)
-    assert [str(column.header) for column in narrow.columns] == ["shortcut", "test error"]
-    assert spared == ["seconds", "parameters"]
-
-
 def test_narrow_terminal_wraps_long_words():
     table = pandas.DataFrame({"shortcut": ["gate bias_init=-6", "gate bias_init=0"], "test error": ["5.00", "6.00"]})
     console = Console(file=io.StringIO(), width=26)
-    console.print(formats.terminal(table, 26)[0])
+    console.print(formats.terminal(table))
     assert "…" not in console.file.getvalue()
 
 
 @pytest.mark.parametrize("name", [r"a\[/b]", ":x: y", "[red]a[/red]", "[/]", "a\\"])
 def test_terminal_shows_markup_and_emoji_codes_as_text(name):
     console = Console(file=io.StringIO(), width=80)
-    console.print(formats.terminal(pandas.DataFrame({name: [name]}), 80)[0])
+    console.print(formats.terminal(pandas.DataFrame({name: [name]})))
     assert console.file.getvalue().count(name) == 2
 
 

@@ -21,7 +21,9 @@ def test_pivot_by_shortcut_and_depth(study):
     assert list(table.loc["none"]) == ["8.00", "diverged", "not run"]
     with pytest.raises(AblateError, match="no key 'dept'"):
         pivot(cells, "shortcut", "dept")
-    with pytest.raises(AblateError, match="--where KEY=VALUE, KEY being one of depth"):
+    with pytest.raises(
+        AblateError, match="two cells have the values identity and digits; select one with --where, by depth"
+    ):
         pivot(cells, "shortcut", "data")
     with pytest.raises(ConfigError, match="rows do not differ in seed"):
         pivot(cells, "seed", "shortcut")

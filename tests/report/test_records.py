@@ -49,7 +49,7 @@ def test_where_selects_runs_and_names_unknown_keys(write, tmp_path):
     assert list(records.where(runs, ["depth=32"]).test_error) == [6.0]
     assert list(records.where(runs, ["shortcut=identity", "recipe.batch=64"]).test_error) == [5.0]
     assert list(records.where(runs, ["shortcut.bias_init=-6"]).test_error) == [6.0]
-    with pytest.raises(AblateError, match="did you mean 'depth'"):
+    with pytest.raises(AblateError, match="no run has a key 'dpeth'"):
         records.where(runs, ["dpeth=32"])
     with pytest.raises(AblateError, match="depth is 20, 32"):
         records.where(runs, ["depth=56"])
@@ -141,5 +141,5 @@ def test_unknown_facts_of_a_run_are_missing_values(write, table, tmp_path):
     write("seed=0", test_error=5.0, parameters=None, seconds=None, device=None, precision=None)
     (words,), (numbers,), unread = table()
     assert not unread
-    assert (words["parameters"], words["seconds"]) == ("–", "–")
+    assert not {"parameters", "seconds"} & {*words}
     assert (numbers["parameters"], numbers["seconds"], numbers["computed"]) == ("", "", "an unknown device")

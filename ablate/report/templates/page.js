@@ -2,17 +2,24 @@
 // Sorting: a cell's row and the row of its runs are one <tbody>, and move together.
 const main = document.getElementById("main");
 const headings = [...main.tHead.rows[0].cells];
+// The first number of a text; a diverged row, and one published as 'fail', are the worst.
+const number = (text) => {
+  const found = text.replaceAll(",", "").match(/[-+]?\d+(\.\d+)?/);
+  return found ? Number(found[0]) : /^(diverged|fail)$/.test(text) ? Infinity : null;
+};
 headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
-  const down = heading.getAttribute("aria-sort") === "ascending";
+  const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
   headings.forEach((other) => other.setAttribute("aria-sort", "none"));
-  heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = (body) => body.rows[0].cells[column].dataset.key;
-  const bodies = [...main.tBodies];
-  const numbers = bodies.every((body) => key(body) !== "" && !isNaN(key(body)));
-  const none = (body) => numbers && key(body) === "1e9"; // without a number: last, whichever way
-  const compare = (a, b) => numbers ? key(a) - key(b) : key(a).localeCompare(key(b));
-  bodies.sort((a, b) => none(a) - none(b) || (down ? compare(b, a) : compare(a, b)));
-  main.append(...bodies);
+  heading.setAttribute("aria-sort", sign < 0 ? "descending" : "ascending");
+  const words = heading.classList.contains("left");
+  const rows = [...main.tBodies].map((body) => {
+    const text = body.rows[0].cells[column].textContent.trim();
+    return { body, key: words ? text : number(text) };
+  });
+  const none = (row) => row.key === null; // without a number: last, whichever way
+  const order = (a, b) => a < b ? -1 : Number(a > b);
+  rows.sort((a, b) => none(a) - none(b) || sign * (words ? a.key.localeCompare(b.key) : order(a.key, b.key)));
+  main.append(...rows.map((row) => row.body));
 }));
 
 // A row opens to its runs.
