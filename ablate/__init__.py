@@ -37,11 +37,8 @@ def run(*overrides: str) -> "Run":
     config = from_overrides(*overrides)
     if config.pack is not None or config.dry_run:
         raise ConfigError("pack and dry_run are for the command line")
-    record, progress = Record(config), Progress()
-    try:
-        train(record, progress, tracker(config))
-    finally:
-        progress.close()
+    record = Record(config)
+    train(record, Progress(), tracker(config))
     return read_run(record.folder)
 
 

@@ -52,10 +52,14 @@ def complete(line: str) -> list[str]:
     return sorted(one for one in known if one.startswith(word))
 
 
+def named(group: str) -> list[str]:
+    """The options of one of GROUPS."""
+    return options(group.lstrip("+"), [sites_folder()])
+
+
 def values(key: str) -> list[str]:
     """KEY=VALUE for the values that a key may have, as far as they are names."""
-    group = key.lstrip("+")
     if key in GROUPS:
-        return [f"{key}={name}" for name in options(group, [sites_folder()])]
+        return [f"{key}={name}" for name in named(key)]
     default = {one.name: one.default for one in keys()}.get(key)
     return [f"{key}={value}" for value in ("true", "false")] if default in ("true", "false") else []

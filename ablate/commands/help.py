@@ -1,11 +1,13 @@
 """Every command, configuration group and key."""
 
 import argparse
+import json
 
 import yaml
 
 from ablate.base.terminal import say
-from ablate.config.compose import conf_folder, options, sites_folder
+from ablate.commands.completion import GROUPS, named
+from ablate.config.compose import conf_folder
 from ablate.config.schema import keys
 
 EXAMPLES = """examples:
@@ -25,7 +27,6 @@ Examples
   ablate shortcut=dropout shortcut.p=0.2 data=cifar10 data.download=true
   ablate report                                the table of all that has run
 """
-GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "experiment", "hydra/launcher")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,51 +34,41 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(_options: argparse.Namespace) -> None:
-    say(text())
-
-
-def text() -> str:
-    """The whole help."""
     from ablate import commands
 
-    return "\n".join(
-        [
-            HEAD,
-            "Commands",
-            *(f"  {name:<12} {commands.summary(name)}" for name in commands.names()),
-            "",
-            "Groups (GROUP=OPTION; an experiment with +experiment=NAME)",
-            *(f"  {group + '=':<16} {', '.join(options(group))}" for group in GROUPS),
-            f"  {'cluster=':<16} {', '.join(options('cluster', [sites_folder()]))}",
-            "",
-            "Keys of a run, and their defaults",
-            *(f"  {key.name + '=' + key.default:<28} {key.meaning}" for key in keys() if key.name not in GROUPS),
-            "",
-            "Keys of a shortcut, as shortcut.KEY=VALUE",
-            *(f"  {line}" for line in _parameters()),
-            "",
-            "Keys of a launcher, as hydra.launcher.KEY=VALUE",
-            *(f"  {line}" for line in _launchers()),
-            "",
-            "Guide: docs/, README.md. Configuration files of your own: --config-dir FOLDER",
+    groups = [group.lstrip("+") for group in GROUPS]
+    lines = [
+        HEAD,
+        "Commands",
+        *(f"  {name:<12} {commands.summary(name)}" for name in commands.names()),
+        "",
+        "Groups",
+        *(f"  {group + '=':<16} {', '.join(named(group))}" for group in GROUPS),
+        "",
+        "Keys of a run, and their defaults",
+        *(f"  {key.name + '=' + key.default:<28} {key.meaning}" for key in keys() if key.name not in groups),
+        "",
+        "Keys of a shortcut, as shortcut.KEY=VALUE",
+        *_own_keys("shortcut"),
+        "",
+        "Keys of a launcher, as hydra.launcher.KEY=VALUE",
+        *_own_keys("hydra/launcher"),
+        "",
+        "Guide: docs/, README.md. Configuration files of your own: --config-dir FOLDER",
+    ]
+    say("\n".join(lines))
+
+
+def _own_keys(group: str) -> list[str]:
+    """A line for each option of a group that has keys of its own."""
+    lines = []
+    for name in named(group):
+        file = yaml.safe_load((conf_folder() / group / f"{name}.yaml").read_text())
+        own = [
+            f"{key}={json.dumps(value)}".replace('"', "")
+            for key, value in file.items()
+            if key not in ("name", "_target_", "defaults")
         ]
-    )
-
-
-def _parameters() -> list[str]:
-    lines = []
-    for name in options("shortcut"):
-        file = yaml.safe_load((conf_folder() / "shortcut" / f"{name}.yaml").read_text())
-        own = {key: value for key, value in file.items() if key not in ("name", "_target_", "defaults")}
         if own and "defaults" not in file:
-            lines.append(f"{name + ':':<16} {', '.join(f'{key}={value!s}' for key, value in own.items())}")
-    return lines
-
-
-def _launchers() -> list[str]:
-    lines = []
-    for name in options("hydra/launcher"):
-        file = yaml.safe_load((conf_folder() / "hydra/launcher" / f"{name}.yaml").read_text())
-        if own := [key for key in file if key != "_target_"]:
-            lines.append(f"{name + ':':<16} {', '.join(own)}")
+            lines.append(f"  {name + ':':<16} {', '.join(own)}")
     return lines

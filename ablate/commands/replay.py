@@ -64,11 +64,8 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     from ablate.runs.progress import Progress
     from ablate.runs.run import run as carry_out
 
-    record, progress = Record(config), Progress(bar=is_terminal())
-    try:
-        carry_out(record, progress, NullTracker())
-    finally:
-        progress.close()
+    record = Record(config)
+    carry_out(record, Progress(bar=is_terminal()), NullTracker())
     again = record.read_result() or {}
     differences = compare(run.result, again, read_metrics(folder)[0], read_metrics(record.folder)[0])
     for line in differences:

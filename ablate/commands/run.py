@@ -68,16 +68,13 @@ def _run(record: Record) -> None:
     from ablate.runs.progress import Progress
     from ablate.runs.run import run
 
-    progress = Progress(bar=is_terminal())
     try:
-        run(record, progress, tracker(record.config))
+        run(record, Progress(bar=is_terminal()), tracker(record.config))
     except AblateError:
         raise
     except Exception as error:
         log = record.folder / layout.LOG
         raise AblateError(f"{one_line(error)}{f'; its log: {log}' if log.exists() else ''}") from error
-    finally:
-        progress.close()
     return None
 
 

@@ -54,7 +54,7 @@ def trials(
     most = len(records) if device is not None else min(len(records), cores)
     done: list[Trial] = []
     runs = 1
-    while runs <= most and (not done or _fits(done[-1], runs)):
+    while runs <= most and (not done or done[-1].memory <= SHARE * done[-1].free):  # as much memory again
         try:
             trial = _try(config, runs, device, config.threads or max(1, cores // runs), stopped)
         except AblateError as error:
@@ -63,8 +63,6 @@ def trials(
             if not done:
                 raise AblateError(f"pack=auto: a trial of one run failed: {error}") from error
             break
-        if trial is None:
-            return []
         done.append(trial)
         if len(done) > 1 and trial.images_per_second < WORTH * done[-2].images_per_second:
             break
@@ -86,14 +84,10 @@ def describe(done: list[Trial]) -> str:
     return f"pack=auto: {chosen.runs} at once; images a second in all: {tried}; {each:.1f} GiB each"
 
 
-def _fits(before: Trial, runs: int) -> bool:
-    return (runs - before.runs) * before.memory / before.runs <= SHARE * before.free
-
-
 def _try(
     config: Config, runs: int, device: str | None, threads: int, stopped: Callable[[], bool] = lambda: False
-) -> Trial | None:
-    """None if `stopped`. Raises AblateError if a process fails, usually because memory runs out."""
+) -> Trial:
+    """Raises AblateError if `stopped`, or if a process fails, usually because memory runs out."""
     with ExitStack() as stack:
         workers = []
         for _ in range(runs):
@@ -104,7 +98,7 @@ def _try(
                 worker.send(seconds)
             results = [worker.result(stopped) for worker in workers]
             if stopped():
-                return None
+                raise AblateError("stopped by a signal")
     speeds, memories, free = zip(*results, strict=True)
     return Trial(runs, sum(speeds), sum(memories), min(free))
 

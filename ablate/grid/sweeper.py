@@ -23,7 +23,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ablate.base.errors import AblateError, ConfigError
-from ablate.base.files import to_json, write_whole
+from ablate.base.files import to_json, write_whole, writing
 from ablate.base.terminal import say
 from ablate.config import compose
 from ablate.config.resolve import resolve
@@ -79,10 +79,7 @@ class GridSweeper(Sweeper):
         cells = [Record(self._compose(cell)) for cell in expand(parser.parse_overrides(asked))]
         for record, name in zip(cells, names([record.tree for record in cells]), strict=True):
             record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
-        different: dict[Path, Record] = {}  # several cells may ask for the same run
-        for record in cells:
-            different.setdefault(record.folder, record)
-        records = list(different.values())
+        records = list({record.folder: record for record in cells}.values())  # cells may ask for the same run
         if any(record.config.dry_run for record in records):
             dry_run(records)
             return
@@ -132,10 +129,8 @@ def _check_buildable(records: Iterable[Record]) -> None:
     """Build each combination of shortcut and unit once, so that a mistake in the last cell costs no training."""
     from ablate.models.build import check_buildable  # torch
 
-    built: dict[str, Config] = {}
-    for record in records:
-        built.setdefault(to_json([record.tree["shortcut"], record.tree["unit"]]), record.config)
-    for config in built.values():
+    different = {to_json([record.tree["shortcut"], record.tree["unit"]]): record.config for record in records}
+    for config in different.values():
         check_buildable(config)
 
 
@@ -206,10 +201,7 @@ def _write_plans(records: Iterable[Record]) -> None:
             folder = Path(record.config.results) / layout.PLANS / record.config.experiment
             plans.setdefault(folder, {})[record.name] = record.tree
     for folder, asked in plans.items():
-        content = to_json({"schema": SCHEMA, "runs": asked}).encode()
         name = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
-        try:
+        with writing(folder, "use results=FOLDER"):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / f"{name}.json", content)
-        except OSError as error:
-            raise AblateError(f"{folder} cannot be written: {error.strerror}; use results=FOLDER") from error
+            write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked}).encode())

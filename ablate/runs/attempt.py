@@ -37,6 +37,4 @@ def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, b
         if os.environ.get("ABLATE_TRACEBACK"):
             traceback.print_exc()
         return Outcome(1, one_line(error))
-    finally:
-        progress.close()
     return Outcome()

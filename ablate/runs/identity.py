@@ -38,7 +38,7 @@ def identity(tree: dict[str, Any]) -> dict[str, Any]:
     for path in EXCLUDED:
         _remove(tree, path)
     for path, neutral in NEUTRAL.items():
-        _remove(tree, path, only=_canonical(neutral))
+        _remove(tree, path, only=_json(_canonical(neutral)))
     tree["device"] = tree["device"].split(":")[0]  # which of several equal GPUs
     return {"schema": SCHEMA, **tree}
 
@@ -68,20 +68,15 @@ def folder_name(tree: dict[str, Any]) -> str:
     return f"{name}-{signature(tree)}"
 
 
-_ABSENT = object()
-
-
-def _remove(tree: dict[str, Any], path: str, *, only: Any = _ABSENT) -> None:
-    """Delete a dotted key if it is there, and its group if that is then empty; with `only`, if it has that value."""
+def _remove(tree: dict[str, Any], path: str, only: str = "") -> None:
+    """Delete a dotted key, if `only` is its value as JSON or empty; and its group if that is then empty."""
     key, _, rest = path.partition(".")
-    value = tree.get(key, _ABSENT)
-    if rest:
-        if isinstance(value, dict):
-            _remove(value, rest, only=only)
-            if not value:
-                del tree[key]
-    # Compared as JSON, which keeps false and 0 apart, as a signature does; Python's == does not.
-    elif value is not _ABSENT and (only is _ABSENT or _json(value) == _json(only)):
+    if rest and isinstance(tree.get(key), dict):
+        _remove(tree[key], rest, only)
+        if not tree[key]:
+            del tree[key]
+    # As JSON, false is not 0, nor in a signature; in Python they are equal.
+    elif not rest and key in tree and only in ("", _json(tree[key])):
         del tree[key]
 
 

@@ -150,19 +150,15 @@ def _born(pid: int) -> float | None:
 
     On Linux in ticks since boot, which no clock change shifts.
     """
-    try:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if state in "ZX" else float(rest[18])
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
     import psutil
 
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):  # on Linux it raises this
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except psutil.NoSuchProcess:
-        return None
+    return None
 
 
 def _now(folder: Path) -> float:

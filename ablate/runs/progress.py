@@ -59,7 +59,6 @@ class Progress:
 
     def ended(self, record: Record, result: dict[str, Any]) -> str:
         """Print how the run ended, and return the line."""
-        self.close()
         error = result["test_error"]
         outcome = f"test error {error:.2f} %" if error is not None else f"{result['status']}: {result['reason']}"
         line = f"{describe(record.tree)}: {outcome} in {result['seconds']:.0f} s -> {record.folder}"

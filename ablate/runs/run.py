@@ -125,10 +125,10 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
         record.write_result({**facts, **numbers, "sessions": sessions, "status": status, "ended": utc(), **more})
 
     record.start(map(as_line, observer.evaluations))
-    record.log(observer.progress.started(record, observer.steps, facts, start))
     tracker.follow(record.folder)
     _save_diff(observer)
     try:
+        record.log(observer.progress.started(record, observer.steps, facts, start))
         observer.training = setup.start(warn=observer.warn, precision=precision)
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
@@ -152,6 +152,7 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
             raise AblateError(reason) from error
         raise
     finally:
+        observer.progress.close()
         tracker.ended(record.folder)
     for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT):
         (record.folder / name).unlink(missing_ok=True)
