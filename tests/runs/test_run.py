@@ -357,7 +357,7 @@ def test_edited_module_has_another_signature(tmp_path, monkeypatch, resolve):
     module.write_text(REZERO)
     first = digest()
     assert digest() == first
-    module.write_text(REZERO.replace("alpha * residual", "(alpha + 0) * residual"))
+    module.write_text(REZERO.replace("self.alpha * residual", "(self.alpha + 0) * residual"))
     assert digest() != first
     module.write_text(REZERO)
     assert digest() == first
