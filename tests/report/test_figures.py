@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import numpy
 import pytest
+from matplotlib.collections import LineCollection
 
 from ablate.report import curves, figures, records
 from ablate.report.aggregate import cells
@@ -64,10 +65,10 @@ def test_seeds_medians_intervals_and_published_values_are_at_their_numbers(seeds
     seeds("shortcut=none", [30.0, 50.0, 40.0])
     drawings, study = draw()
     axes = drawings["shortcuts"].figure.axes[0]
-    lines = {(*line.get_xdata(),): set(line.get_ydata()) for line in axes.lines}
-    assert lines[4.0, 6.0, 5.0] == {0}
-    assert lines[30.0, 50.0, 40.0] == {1}
-    assert lines[study.low[1], study.high[1]] == {1}
+    (marks,) = (line for line in axes.lines if line.get_marker() == "|")
+    assert {*map(tuple, marks.get_xydata())} == {*((x, 0) for x in (4, 5, 6)), *((x, 1) for x in (30, 40, 50))}
+    intervals = next(collection for collection in axes.collections if collection.get_label().startswith("95"))
+    assert intervals.get_segments()[1].tolist() == [[study.low[1], 1], [study.high[1], 1]]
     assert {(5.0, 0.0), (40.0, 1.0), (6.61, 0.0), (20.0, 1.0)} <= offsets(axes)  # 'fail' is drawn at 20 %
 
 
@@ -117,9 +118,9 @@ def test_colours_markers_and_dashes_are_distinct():
 def test_bars_span_the_seeds(seeds, draw):
     for depth, errors in {20: [4.0, 8.0], 56: [5.0, 6.0]}.items():
         seeds(f"depth={depth}", errors)
-    lines = draw()[0]["against-depth"].figure.axes[0].lines
-    bars = {tuple(line.get_ydata()) for line in lines if len(set(line.get_xdata())) == 1}
-    assert bars == {(4.0, 8.0), (5.0, 6.0)}
+    collections = draw()[0]["against-depth"].figure.axes[0].collections
+    (bars,) = (collection for collection in collections if isinstance(collection, LineCollection))
+    assert [segment.tolist() for segment in bars.get_segments()] == [[[20, 4], [20, 8]], [[56, 5], [56, 6]]]
 
 
 def test_any_swept_number_has_a_figure(write, draw):

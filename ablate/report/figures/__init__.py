@@ -1,7 +1,6 @@
 """The figures of a study. Each function returns a Drawing, or None if the records have nothing to show in it.
 
-Errors are in percent, on a logarithmic axis where rows that train and rows that fail are in one figure. Colours have
-a marker or a dash of their own each, so that figures can be printed in black and white.
+Errors are in percent. Each colour has a marker or a dash, so that figures can be printed in black and white.
 """
 
 import functools
@@ -24,20 +23,20 @@ PATTERNS = ("shortcuts", "against-*", "curves-??")
 
 def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple[str, Drawing]]:
     """Every figure for which there is something to show, with the name of its file, one after another."""
+    cells = cells.assign(name=labels(cells, settings=True))
     if drawing := by_shortcut(cells, runs):
         yield "shortcuts", drawing
     for key in swept(cells):
         if drawing := against(cells, key):
             yield f"against-{key}", drawing
     folders = runs[runs.state.isin(ENDED)].groupby("cell").folder.apply(list).to_dict()
-    names = dict(zip(cells.cell, labels(cells, settings=True), strict=True))
-    band_of = functools.cache(lambda which: band(curves, folders.get(which, [])))
+    band_of = functools.cache(lambda cell: band(curves, folders.get(cell, [])))
     number = 0
     for cell, base in comparisons(cells):
         ours, theirs = band_of(cell.cell), band_of(base.cell)
         if len(ours) > 1 and len(theirs) > 1:
             number += 1
-            yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs, names[cell.cell])
+            yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs)
 
 
 def comparisons(cells: DataFrame) -> Iterator[tuple[Any, Any]]:

@@ -1,15 +1,13 @@
 """Errors against a number in which rows differ, such as depth ([A] Fig. 6) or the initial bias of the gates."""
 
-from itertools import pairwise
 from typing import Any
 
 import numpy
-from matplotlib import rc_context
 from matplotlib.ticker import NullLocator
 from pandas import DataFrame
 
 from ablate.report import wording
-from ablate.report.figures.drawing import COLOURS, GREY, STYLE, TICKS, Drawing, error_label, log_axis, look, short
+from ablate.report.figures.drawing import COLOURS, GREY, TICKS, Drawing, error_label, log_axis, look, short, styled
 from ablate.report.keys import labels
 from ablate.report.published import TABLE_6
 from ablate.report.records import rows_of
@@ -24,7 +22,7 @@ def swept(cells: DataFrame) -> list[str]:
     return [key for key in differing(flat, "seed") if len({one[key] for one in flat if _has_number(one, key)}) > 1]
 
 
-@rc_context(STYLE)
+@styled
 def against(cells: DataFrame, key: str) -> Drawing | None:
     """Error against a dotted key, one line for the cells that differ in it alone; None if there is no line.
 
@@ -42,7 +40,7 @@ def against(cells: DataFrame, key: str) -> Drawing | None:
     axes, values = drawing.axes, []
     bases = cells[~has & cells.cell.isin(shown.baseline_cell) & numpy.isfinite(cells["median"])]
     for at, line in enumerate(lines[: len(COLOURS)], int(len(bases) > 0)):
-        values += _draw(drawing, at, key, rows_of(line))
+        values += _draw(drawing, at, key, line)
     for at, (level, name) in enumerate(zip(bases["median"], labels(bases, settings=True), strict=True), 1):
         axes.axhline(level, color=COLOURS[0], lw=1.2, ls=look(at)[2], label=short(name))
         values.append(level)
@@ -66,26 +64,17 @@ def _has_number(flat: dict[str, Any], key: str) -> bool:
     return type(flat.get(key)) in (int, float)
 
 
-def _draw(drawing: Drawing, at: int, key: str, line: list[Any]) -> list[float]:
-    """Medians joined by lines, with a gap where there is none; bars between extreme seeds. Returns what was drawn."""
-    axes, values = drawing.axes, []
+def _draw(drawing: Drawing, at: int, key: str, line: DataFrame) -> list[float]:
+    """Medians joined by a line, with a gap where there is none; bars between extreme seeds. Returns what was drawn."""
+    axes, name = drawing.axes, line.name.iloc[0]
     colour, marker, dash = look(at)
-    for left, right in pairwise(line):
-        if numpy.isfinite([left.median, right.median]).all():
-            y = numpy.maximum([left.median, right.median], TICKS[0])
-            axes.plot([left.x, right.x], y, color=colour, ls=dash, lw=1.4)
-    known = [cell for cell in line if numpy.isfinite(cell.median)]
-    for cell in known:
-        if numpy.isfinite(cell.maximum) and cell.maximum > cell.minimum:
-            ends = numpy.maximum([cell.minimum, cell.maximum], TICKS[0])
-            axes.plot([cell.x, cell.x], ends, color=colour, lw=1, marker="_", ms=5)
-            values += [cell.minimum, cell.maximum]
-    name, medians = line[0].name, [max(cell.median, TICKS[0]) for cell in known]
-    text = [f"{name}, {key} {cell.x:g}: {wording.error(cell)}, n = {cell.n}" for cell in known]
-    drawing.points([cell.x for cell in known], medians, text, s=36, color=colour, marker=marker, zorder=3)
-    axes.plot([], [], color=colour, ls=dash, marker=marker, ms=6, lw=1.4, label=short(name))
-    for cell in line:
-        if numpy.isinf(cell.median):
-            axes.text(cell.x, 97, "diverged", rotation=90, ha="center", va="top", style="italic", color=colour)
-            values.append(100)
-    return values + medians
+    known, diverged = line[numpy.isfinite(line["median"])], line[numpy.isinf(line["median"])]
+    spread = known[numpy.isfinite(known.maximum) & (known.n > 1)]
+    medians = known["median"].clip(TICKS[0])
+    axes.plot(line.x, medians.reindex(line.index), color=colour, ls=dash, marker=marker, lw=1.4, label=short(name))
+    axes.vlines(spread.x, spread.minimum.clip(TICKS[0]), spread.maximum.clip(TICKS[0]), color=colour, lw=1)
+    text = [f"{name}, {key} {cell.x:g}: {wording.error(cell)}, n = {cell.n}" for cell in rows_of(known)]
+    drawing.points(known.x, medians, text)
+    for x in diverged.x:
+        axes.text(x, 97, "diverged", rotation=90, ha="center", va="top", style="italic", color=colour)
+    return [*medians, *spread.minimum, *spread.maximum, *([100.0] if len(diverged) else [])]

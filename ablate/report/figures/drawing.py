@@ -1,10 +1,11 @@
 """What all figures share: style, palette, axes, and marks that carry a text for the page."""
 
 import io
+from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -17,22 +18,8 @@ DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)
 GREY = "#767676"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LONGEST = 44
-STYLE: Any = {
-    "font.size": 9,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#7f7f7f",
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ablate",
-    "savefig.bbox": "tight",
-    "text.parse_math": False,  # a dollar sign in a name does not start a formula
-}
+styled = style.context(Path(__file__).with_name("ablate.mplstyle"))
+"""The style of all figures, as a decorator."""
 
 
 class Drawing:
@@ -44,21 +31,21 @@ class Drawing:
         self.axes: Axes = self.figure.add_subplot()
         self.tips: dict[str, list[str]] = {}
 
-    def points(self, x: Any, y: Any, words: list[str], **style: Any) -> None:
-        """Marks for which the page shows `words`; without a style they are invisible."""
+    def points(self, x: Any, y: Any, words: list[str], **options: Any) -> None:
+        """Marks for which the page shows `words`; without options they are invisible."""
         name = f"tip{len(self.tips)}"
-        self.axes.scatter(x, y, gid=name, **(style or {"s": 60, "alpha": 0.0}))
+        self.axes.scatter(x, y, gid=name, **(options or {"s": 60, "alpha": 0.0}))
         self.tips[name] = words
 
     def legend(self, columns: int = 2) -> None:
         """A legend above the axes, where it covers no data."""
-        self.figure.legend(loc="outside upper center", ncols=columns, fontsize=8)
+        self.figure.legend(loc="outside upper center", ncols=columns)
 
+    @styled
     def save(self, kind: str, **options: Any) -> bytes:
         """The figure as pdf, svg or png, without a date: the same records give the same bytes."""
         file, date = io.BytesIO(), {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-        with matplotlib.rc_context(STYLE):
-            self.figure.savefig(file, format=kind, dpi=160, metadata=date.get(kind), **options)
+        self.figure.savefig(file, format=kind, metadata=date.get(kind), **options)
         return file.getvalue()
 
 

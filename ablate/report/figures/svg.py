@@ -16,7 +16,12 @@ def inline(drawing: Drawing, name: str) -> str:
     for metadata in root.findall(f"{{{SVG}}}metadata"):
         root.remove(metadata)
     for tip, words in drawing.tips.items():
-        _add_tips(root, tip, words)
+        for group in root.iterfind(f".//*[@id='{tip}']"):
+            defined = [element for definitions in group.iter(f"{{{SVG}}}defs") for element in definitions]
+            # matplotlib writes a mark as <use>, or as <path> where that is shorter.
+            shapes = [*group.iter(f"{{{SVG}}}use"), *group.iter(f"{{{SVG}}}path")]
+            for mark, text in zip((shape for shape in shapes if shape not in defined), words, strict=True):
+                mark.set("data-tip", text)
     for element in root.iter():
         for key, value in element.attrib.items():
             if key == "id":
@@ -30,22 +35,6 @@ def inline(drawing: Drawing, name: str) -> str:
     root.set("role", "img")
     root.set("aria-label", drawing.title)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _add_tips(root: ElementTree.Element, tip: str, words: list[str]) -> None:
-    """Give each mark of the group `tip` its text, in the order of its points.
-
-    matplotlib writes a mark as <use>, or as <path> where that is shorter.
-    """
-    group = root.find(f".//*[@id='{tip}']")
-    if group is None:
-        return
-    defined = {id(path) for definitions in group.iter(f"{{{SVG}}}defs") for path in definitions}
-    marks = list(group.iter(f"{{{SVG}}}use")) or [
-        path for path in group.iter(f"{{{SVG}}}path") if id(path) not in defined
-    ]
-    for mark, text in zip(marks, words, strict=True):
-        mark.set("data-tip", text)
 
 
 def _themed(value: str) -> str:
