@@ -28,9 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    for name in ("one", "other"):
-        if not 0 <= getattr(options, name) <= 100:
-            raise ConfigError(f"{getattr(options, name):g} is not a test error: use percent, from 0 to 100")
+    for error in (options.one, options.other):
+        if not 0 <= error <= 100:
+            raise ConfigError(f"{error:g} is not a test error: use percent, from 0 to 100")
     if options.one == options.other:
         raise ConfigError(f"both errors are {options.one:g}: no number of seeds separates equal errors")
     if options.spread is not None and not 0 < options.spread < math.inf:
@@ -67,24 +67,20 @@ def _answer(options: argparse.Namespace) -> list[str]:
 
 
 def pooled_spread(runs: Path, experiment: str | None, worst: float) -> tuple[float, str]:
-    """The spread over seeds of the rows with a median up to `worst`, pooled by their degrees of freedom, and its rows.
+    """The spread over seeds of the rows with a median up to `worst`, pooled by degrees of freedom, and its source.
 
     Worse rows are left out: they have a wider spread than the errors in question.
     """
     from ablate.report.aggregate import cells
-    from ablate.report.records import read, rows_of
+    from ablate.report.records import read
 
     study = cells(read(runs, experiment).runs)
     near = study[(study["median"] <= worst) & study["std"].notna()]
     freedom = (near.n - 1).sum()
-    if not freedom:
+    spread = math.sqrt(((near.n - 1) * near["std"] ** 2).sum() / freedom) if freedom else 0
+    if not spread:
         raise AblateError(
-            f"{runs} has no row with two seeds and a median of {worst:g} % or less, so there is no spread to use: give "
-            "--spread, for example 0.16 for ResNet-110 on CIFAR-10"
+            f"{runs} has no row with two seeds that differ and a median of {worst:g} % or less: give --spread, for "
+            "example 0.16 for ResNet-110 on CIFAR-10"
         )
-    spread = math.sqrt(((near.n - 1) * near["std"] ** 2).sum() / freedom)
-    if spread == 0:
-        raise AblateError(f"{runs}: all seeds gave the same error, so there is no spread to use: give --spread")
-    rows = [f"{row.label} at depth {row.depth} {row.std:.2f}" for row in rows_of(near)]
-    more = f" and {len(rows) - 6} more rows" if len(rows) > 6 else ""
-    return spread, f"pooled over {', '.join(rows[:6])}{more}, in {runs}"
+    return spread, f"pooled over {len(near)} row{'s' * (len(near) > 1)} in {runs}"
