@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import AblateError
 from ablate.base.terminal import console
 from ablate.commands import runs_arguments, warn
 
@@ -36,14 +36,13 @@ def main(options: argparse.Namespace) -> None:
 
     from ablate.report import formats, records, tables
     from ablate.report.aggregate import cells
+    from ablate.report.keys import key_and_value
     from ablate.report.pivot import pivot
 
-    key, equals, value = options.baseline.partition("=")
-    if not equals:
-        raise ConfigError(f"--baseline {options.baseline} is not KEY=VALUE, as in --baseline shortcut=identity")
+    baseline = key_and_value("--baseline", options.baseline)
     read = records.read(options.runs, options.experiment)
     runs = records.where(read.runs, options.where)
-    study = cells(runs, (key, value))
+    study = cells(runs, baseline)
     if not study.is_baseline.any() and options.baseline != "shortcut=identity":
         raise AblateError(f"--baseline {options.baseline}: no row has this value, so there is nothing to compare with")
     pivoted = pivot(study, *options.pivot) if options.pivot else None

@@ -14,10 +14,9 @@ from ablate.report.records import rows_of
 
 ENDED = ("finished", "diverged")
 INCOMPLETE = ("diverged", "failed", "interrupted", "running", "stale", "missing")
-BASELINE = ("shortcut", "identity")
 
 
-def cells(runs: DataFrame, baseline: tuple[str, str] = BASELINE) -> DataFrame:
+def cells(runs: DataFrame, baseline: tuple[str, str] = ("shortcut", "identity")) -> DataFrame:
     """One row for each cell, in the papers' order. Errors in percent.
 
     A diverged run counts as an infinite error: it can move the median, and there is then no mean, no interval and no

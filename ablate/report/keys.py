@@ -1,6 +1,7 @@
 """Keys of a configuration: their values as typed, and names of rows by the keys that differ."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from pandas import DataFrame
@@ -17,14 +18,17 @@ NOT_OF_A_CELL = ("seed", *EXCLUDED)
 
 def typed(config: dict[str, Any], key: str) -> str | None:
     """The value of a dotted key as it is typed, or the name of a group; None if there is no such key."""
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, dict) or part not in node:
-            return None
-        node = node[part]
-    if isinstance(node, dict):
-        node = node.get("name")
-    return _text(node)
+    flat = flatten(config)
+    found = key if key in flat else f"{key}.name"
+    return _text(flat[found]) if found in flat else None
+
+
+def key_and_value(option: str, words: str) -> tuple[str, str]:
+    """The two parts of KEY=VALUE, given to an option. Raises ConfigError if there is no =."""
+    key, equals, value = words.partition("=")
+    if not equals:
+        raise ConfigError(f"{option} {words} is not KEY=VALUE, as in {option} depth=110")
+    return key, value
 
 
 def check_key(option: str, key: str) -> None:
@@ -52,17 +56,15 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
         label({key: value for key, value in config["shortcut"].items() if f"shortcut.{key}" not in axes})
         for config in configs
     ]
-    names = list(shortcuts)
-    for key in sorted({*differing(flat, "seed")} - {*axes}):
+    names = shortcuts
+    for key in sorted({*differing(flat, "seed", "depth")} - {*axes}):
         group = key.partition(".")[0]
-        groups = shortcuts if group == "shortcut" else [typed(c, group) if group in SETTINGS else "" for c in configs]
+        groups = shortcuts if group == "shortcut" else [str(one.get(f"{group}.name")) for one in flat]
         words = [_text(one.get(key)) for one in flat]
-        values: dict[str | None, set[str]] = {}
-        for name, word in zip(groups, words, strict=True):
-            values.setdefault(name, set()).add(word)
+        values = Counter(of for of, _ in {*zip(groups, words, strict=True)})
         names = [
-            f"{name} {key}={word}" if len(values[group]) > 1 else name
-            for name, word, group in zip(names, words, groups, strict=True)
+            f"{name} {key}={word}" if values[of] > 1 else name
+            for name, of, word in zip(names, groups, words, strict=True)
         ]
     if settings:
         for key in (key for key in SETTINGS if key not in axes and cells[key].nunique() > 1):

@@ -36,8 +36,8 @@ def page(
     figures: list[tuple[str, str, str]],
     *,
     pivot: DataFrame | None = None,
-    experiment: str | None,
-    unread: list[str],
+    experiment: str | None = None,
+    unread: Iterable[str] = (),
 ) -> str:
     """The page's HTML. `figures`: the <svg>, title and caption of each; `unread`: a sentence for each unread record."""
     return PAGES.get_template("page.html").render(
@@ -52,7 +52,11 @@ def page(
         papers=[_table(table, caption) for table, caption in papers(cells).values()],
         pivot=None if pivot is None else _table(pivot, CAPTION),
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
-        troubles=_troubles(runs),
+        troubles=[
+            (state, run.folder, REASONS.get(state) or str(run.reason or "no reason given").splitlines()[0])
+            for state in TROUBLES
+            for run in rows_of(runs[runs.state == state])
+        ],
         unread=unread,
         provenance=_provenance(runs),
         commands=list(dict.fromkeys(command for command in runs.command if command)),
@@ -82,15 +86,6 @@ def _listed(values: Iterable[str]) -> str:
     unique = list(dict.fromkeys(values))
     more = f", … ({len(unique)})" if len(unique) > MOST_VALUES else ""
     return ", ".join(unique[:MOST_VALUES]) + more
-
-
-def _troubles(runs: DataFrame) -> list[tuple[str, str, str]]:
-    """State, folder and reason of each run that is missing or did not finish."""
-    return [
-        (state, run.folder, REASONS.get(state) or str(run.reason or "no reason given").splitlines()[0])
-        for state in TROUBLES
-        for run in rows_of(runs[runs.state == state])
-    ]
 
 
 def _provenance(runs: DataFrame) -> list[tuple[str, str]]:

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from pandas import DataFrame
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
-from ablate.report.keys import typed
+from ablate.report.keys import key_and_value, typed
 from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, Run, read_runs
 
@@ -68,9 +68,7 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
 def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
     """The runs for which every KEY=VALUE of `conditions` holds. Raises AblateError if there are none."""
     for condition in conditions:
-        key, equals, value = condition.partition("=")
-        if not equals:
-            raise ConfigError(f"--where {condition} is not KEY=VALUE, as in --where depth=110")
+        key, value = key_and_value("--where", condition)
         values = [typed(config, key) for config in runs.config]
         if value not in values:
             known = sorted({word for word in values if word is not None})

@@ -4,6 +4,8 @@ Pure functions on arrays whose last axis is the seeds. A result is NaN if there 
 if all seeds gave the same number and show no spread. results/statistics.md has the coverage, by simulation.
 """
 
+from bisect import bisect_left
+
 import numpy
 from numpy.typing import NDArray
 from scipy import stats
@@ -66,15 +68,10 @@ def power(difference: float, spread: float, seeds: int, rows: int = 1) -> float:
 
 def seeds_needed(difference: float, spread: float, chance: float = 0.8, rows: int = 1, most: int = 100_000) -> int:
     """The fewest seeds, at least `STUDENT_FROM`, whose `power` is at least `chance`; `most` + 1 if more than `most`."""
-    low, high = STUDENT_FROM - 1, STUDENT_FROM
-    while power(difference, spread, high, rows) < chance:
-        low, high = high, 2 * high
-        if low > most:
-            return most + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(difference, spread, middle, rows) >= chance else (middle, high)
-    return high
+    candidates = range(STUDENT_FROM, most + 1)
+    return STUDENT_FROM + bisect_left(
+        candidates, True, key=lambda seeds: power(difference, spread, seeds, rows) >= chance
+    )
 
 
 def _standard_error(values: Array) -> Array:
