@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   ablate report --pivot shortcut depth                 also the median error by two keys
   ablate report --where recipe.batch=64 --where seed=0 only some of the runs
   ablate report --baseline unit=basic                  differences from another baseline"""
+BASELINE = "shortcut=identity"
 WIDE = 260
 """Columns of a table that is not printed on a terminal."""
 
@@ -22,12 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     runs_arguments(parser)
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs with this value")
-    parser.add_argument(
-        "--baseline",
-        metavar="KEY=VALUE",
-        default="shortcut=identity",
-        help="the rows from which differences are taken (%(default)s)",
-    )
+    parser.add_argument("--baseline", metavar="KEY=VALUE", default=BASELINE, help="compare with these (%(default)s)")
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the median error by two keys")
 
 
@@ -43,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
     read = records.read(options.runs, options.experiment)
     runs = records.where(read.runs, options.where)
     study = cells(runs, baseline)
-    if not study.is_baseline.any() and options.baseline != "shortcut=identity":
+    if not study.is_baseline.any() and options.baseline != BASELINE:
         raise AblateError(f"--baseline {options.baseline}: no row has this value, so there is nothing to compare with")
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
@@ -60,15 +56,14 @@ def main(options: argparse.Namespace) -> None:
         terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
     if pivoted is not None:
         terminal.print(formats.terminal(pivoted))
-    failed = runs[runs.state == "failed"]
-    reasons = [(str(reason or "").splitlines() or ["no reason given"])[0] for reason in failed.reason]
-    for sentence in (*read.unread, *(f"{run} failed: {why}" for run, why in zip(failed.path, reasons, strict=True))):
+    for sentence in read.unread:
         warn("report", sentence)
+    for run in records.rows_of(runs[runs.state == "failed"]):
+        warn("report", f"{run.path} failed: {str(run.reason or 'no reason given').splitlines()[0]}")
     if options.out:
         from ablate.report.files import PAGE, write
 
-        for sentence in write(
-            options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=read.unread
-        ):
+        left_out = write(options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=read.unread)
+        for sentence in left_out:
             warn("report", sentence)
         terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)

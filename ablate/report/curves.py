@@ -14,7 +14,7 @@ ERRORS = ("train_error", "test_error")
 
 
 def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
-    """Every evaluation of the runs in `folders`: columns folder, step, epoch, train_error, test_error in percent.
+    """Every evaluation of the runs in `folders`: columns folder, step, train_error, test_error in percent.
 
     And a sentence for each file with lines that are not valid evaluations and left out.
     """
@@ -25,19 +25,15 @@ def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
         except OSError as error:
             sentences.append(f"{folder / layout.METRICS} cannot be read: {error.strerror}; its curve is not drawn")
             continue
-        found = [evaluation for line in lines if (evaluation := _evaluation(line))]
-        rows += [{"folder": folder.name, **evaluation} for evaluation in found]
-        if left := len(bad) + len(lines) - len(found):
+        valid = [line for line in lines if all(_is_percentage(line.get(key)) for key in ERRORS)]
+        rows += [{"folder": folder.name, **line} for line in valid]
+        if left := len(bad) + len(lines) - len(valid):
             sentences.append(f"{folder / layout.METRICS}: {left} invalid line{'s' * (left > 1)} left out of its curve")
-    return DataFrame(rows, columns=["folder", "step", "epoch", *ERRORS]), sentences
+    return DataFrame(rows, columns=["folder", "step", *ERRORS]), sentences
 
 
-def _evaluation(line: dict[str, Any]) -> dict[str, float] | None:
-    try:
-        found = {"step": line["step"], "epoch": int(line["epoch"]), **{key: float(line[key]) for key in ERRORS}}
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if all(math.isfinite(found[key]) and 0 <= found[key] <= 100 for key in ERRORS) else None
+def _is_percentage(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 100
 
 
 def band(curves: DataFrame, folders: Iterable[str]) -> DataFrame:

@@ -18,9 +18,7 @@ from ablate.report.records import rows_of
 from ablate.runs.identity import EXCLUDED
 from ablate.runs.naming import flatten, within
 
-PAGES = Environment(
-    loader=PackageLoader("ablate.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-)
+PAGES = Environment(loader=PackageLoader("ablate.report", "templates"), autoescape=True, trim_blocks=True)
 MOST_VALUES = 12
 TROUBLES = ("failed", "diverged", "interrupted", "stale", "running", "missing")
 REASONS = {

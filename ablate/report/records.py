@@ -72,12 +72,9 @@ def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
         values = [typed(config, key) for config in runs.config]
         if value not in values:
             known = sorted({word for word in values if word is not None})
-            why = (
-                f"{key} is {', '.join(known[:8])}"
-                if known
-                else f"no run has a key {key!r}; keys are dotted, as in recipe.batch"
-            )
-            raise AblateError(f"--where {condition} leaves no run: {why}")
+            if not known:
+                raise AblateError(f"--where {condition}: no run has a key {key!r}; keys are dotted, as in recipe.batch")
+            raise AblateError(f"--where {condition} leaves no run: {key} is {', '.join(known[:8])}")
         runs = runs[[word == value for word in values]]
     return runs
 

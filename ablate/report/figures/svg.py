@@ -30,8 +30,7 @@ def inline(drawing: Drawing, name: str) -> str:
                 element.set(key, f"#{name}-{value.removeprefix('#')}")
             else:
                 element.set(key, _themed(value.replace("url(#", f"url(#{name}-")))
-    for size in ("width", "height"):
-        root.attrib.pop(size, None)
+    del root.attrib["width"], root.attrib["height"]
     root.set("role", "img")
     root.set("aria-label", drawing.title)
     return ElementTree.tostring(root, encoding="unicode")
