@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -11,29 +10,18 @@ from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS
 from ablate.config.schema import Config, Data, Recipe, Tracker
 
-
-@dataclass(frozen=True)
-class Depths:
-    """The depths that a network can have: `least`, `least + step`, and so on."""
-
-    least: int
-    step: int
-
-    def check(self, depth: int) -> None:
-        """Raise ConfigError, naming the nearest depths, for another depth."""
-        below = max(self.least, depth - (depth - self.least) % self.step)
-        if depth != below:
-            rule = f"{self.step}n+{self.least % self.step}"
-            raise ConfigError(f"depth {depth} is not {rule}; nearest: {below}, {below + self.step}")
+SHALLOWEST = 8
+"""The least depth of the CIFAR ResNet with units of two layers, 6n + 2 ([A] §4.2)."""
 
 
-DEPTHS = Depths(least=8, step=6)
-"""Depths of the CIFAR ResNet with units of two layers ([A] §4.2): 6n + 2."""
+DATASETS = ("digits", "cifar10", "cifar100", "folder")
 
 
 def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
-    DEPTHS.check(config.depth)
+    below = max(SHALLOWEST, config.depth - (config.depth - 2) % 6)
+    if config.depth != below:
+        raise ConfigError(f"depth {config.depth} is not 6n+2; nearest: {below}, {below + 6}")
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
@@ -47,9 +35,10 @@ def check(config: Config) -> None:
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")
     _require(every.steps is None or every.steps >= 1, "checkpoint.steps", every.steps, "1 or more, or null")
     check_tracker(config.tracker)
-    _require(config.pack in (None, "auto") or _is_count(config.pack), "pack", config.pack, "auto, or 1 to 1000")
+    pack = config.pack is None or re.fullmatch(r"auto|[1-9]\d{0,2}|1000", config.pack)
+    _require(pack, "pack", config.pack, "auto, or 1 to 1000")
     _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
-    _require(bool(config.results.strip()), "results", config.results, "a folder")
+    _require(config.results.strip(), "results", config.results, "a folder")
     name = config.experiment or "grid"
     if name[0] in ".-" or {"/", "\\"} & set(name) or not name.isprintable() or len(name.encode()) > 200:
         raise ConfigError(
@@ -61,10 +50,6 @@ def check(config: Config) -> None:
             raise ConfigError(f"{group}._target_={node.get('_target_')} names no class: write it as MODULE.CLASS")
         _check_finite(group, node)
     _check_data(config.data)
-
-
-def _is_count(word: str | None) -> bool:
-    return word is not None and word.isdecimal() and 1 <= int(word) <= 1000
 
 
 def _check_recipe(recipe: Recipe) -> None:
@@ -116,7 +101,7 @@ def names_class(target: object) -> TypeGuard[str]:
     return isinstance(target, str) and "." in target and all(part.isidentifier() for part in target.split("."))
 
 
-def _require(holds: bool, key: str, value: object, wanted: str) -> None:
+def _require(holds: object, key: str, value: object, wanted: str) -> None:
     if not holds:
         raise ConfigError(f"{key}={value} is out of range: it must be {wanted}")
 
@@ -133,12 +118,8 @@ def _check_finite(key: str, value: object) -> None:
 def _check_data(data: Data) -> None:
     _require(data.validation >= 0, "data.validation", data.validation, "0 or more images")
     _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
-    if data.name != "folder":
-        return
-    if not data.root:
-        raise ConfigError("data=folder needs data.root=FOLDER with train/CLASS/file and test/CLASS/file in it")
-    for split in SPLITS:
-        if not (Path(data.root) / split).is_dir():
-            raise ConfigError(
-                f"data.root={data.root} has no folder {split}/: it must hold train/CLASS/file and test/CLASS/file"
-            )
+    if data.name not in DATASETS:
+        raise ConfigError(f"data.name={data.name} is not one of {', '.join(DATASETS)}")
+    whole = data.root and all((Path(data.root) / split).is_dir() for split in SPLITS)
+    if data.name == "folder" and not whole:
+        raise ConfigError(f"data.root={data.root} must be a folder with train/CLASS/file and test/CLASS/file in it")

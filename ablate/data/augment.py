@@ -3,7 +3,7 @@
 The augmentation of an epoch depends only on the seed and the epoch: not on the device, the precision or the network.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from torch.nn import functional
 from ablate.base.seeds import derive
 
 
-@dataclass(frozen=True)
-class Augmentation:
+class Augmentation(NamedTuple):
     """Random augmentation parameters of one epoch.
 
     `order`: int64 (N,), a permutation; `offsets`: int64 (N, 2), the crop's top left corner in the padded image;

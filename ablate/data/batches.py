@@ -1,6 +1,4 @@
-"""Training batches: their interface, and batches of a dataset that is on the device as a whole."""
-
-from typing import Protocol
+"""Training batches of a dataset that is on the device as a whole."""
 
 import torch
 from torch import Tensor
@@ -10,29 +8,12 @@ from ablate.data.augment import Augmentation, augmentation, crop_and_flip
 from ablate.data.dataset import Dataset, normalise, per_pixel_mean
 
 
-class Batches(Protocol):
+class ResidentBatches:
     """The augmented training batches of a run, epoch by epoch, all of `size` images.
 
-    `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a batch
-    does not wait for the device.
-    """
-
-    size: int
-    per_epoch: int
-    index: Tensor
-
-    def begin_epoch(self, epoch: int, index: int = 0) -> None:
-        """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""
-
-    def next(self) -> tuple[Tensor, Tensor]:
-        """Normalised images (B, C, H, W), augmented, and labels (B,). The caller advances `index`."""
-
-
-class ResidentBatches:
-    """Batches of a dataset that is on the device, one gather each.
-
     The last, smaller batch of an epoch is dropped, so that batch normalisation sees the same number of images in every
-    step. Raises ConfigError if the dataset is smaller than a batch.
+    step. `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a
+    batch does not wait for the device. Raises ConfigError if the dataset is smaller than a batch.
     """
 
     def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool) -> None:
@@ -44,23 +25,20 @@ class ResidentBatches:
         self.augmentation: Augmentation | None = None
 
     def begin_epoch(self, epoch: int, index: int = 0) -> None:
+        """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""
         whole = augmentation(self.seed, epoch, len(self.y), shift=self.shift, flip=self.flip)
-        batches = Augmentation(*(self._cut(part) for part in (whole.order, whole.offsets, whole.flips)))
+        batches = Augmentation(*map(self._cut, whole))
         if self.augmentation is None:
             self.augmentation = batches
-        else:  # in place: a CUDA graph reads this memory
-            self.augmentation.order.copy_(batches.order)
-            self.augmentation.offsets.copy_(batches.offsets)
-            self.augmentation.flips.copy_(batches.flips)
+        for place, part in zip(self.augmentation, batches, strict=True):
+            place.copy_(part)  # in place: a CUDA graph reads this memory
         self.index.fill_(index)
 
     def next(self) -> tuple[Tensor, Tensor]:
+        """Normalised images (B, C, H, W), augmented, and labels (B,). The caller advances `index`."""
         assert self.augmentation is not None
         # order[self.index] would wait for the device.
-        chosen, offsets, flips = (
-            part.index_select(0, self.index)[0]
-            for part in (self.augmentation.order, self.augmentation.offsets, self.augmentation.flips)
-        )
+        chosen, offsets, flips = (part.index_select(0, self.index)[0] for part in self.augmentation)
         x = normalise(self.x.index_select(0, chosen), self.mean)
         return crop_and_flip(x, offsets, flips, shift=self.shift), self.y.index_select(0, chosen)
 

@@ -10,16 +10,15 @@ from torch import nn
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
-from ablate.config.check import DEPTHS
+from ablate.config.check import SHALLOWEST
 from ablate.config.schema import Config
-from ablate.models.network import Network
 from ablate.models.resnet import ResNet
 
 LABELS = ("name", "source", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
 
 
-def build(config: Config, *, channels: int, classes: int) -> Network:
+def build(config: Config, *, channels: int, classes: int) -> ResNet:
     """The network of `config` for images of `channels`, its initial weights drawn from the seed.
 
     Raises ConfigError if a shortcut or unit refuses its parameters.
@@ -37,7 +36,7 @@ def build(config: Config, *, channels: int, classes: int) -> Network:
 
 def check_buildable(config: Config) -> None:
     """Raise ConfigError as `build` does, at the cost of the shallowest network."""
-    build(replace(config, depth=DEPTHS.least), channels=1, classes=2)
+    build(replace(config, depth=SHALLOWEST), channels=1, classes=2)
 
 
 def _constructor(group: str, node: dict[str, Any]) -> Callable[..., nn.Module]:

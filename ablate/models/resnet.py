@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ablate.models.network import Network
 from ablate.models.units import Basic, Shortcut
 
 WIDTHS = (16, 32, 64)
 
 
-class ResNet(Network):
+class ResNet(nn.Module):
     """3×3 convolution to 16 channels, three stages, global average pool, linear.
 
     Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). The first unit of stages two and
@@ -54,6 +53,12 @@ class ResNet(Network):
         features = self.stages(self.stem(x))
         with torch.autocast(x.device.type, enabled=False):  # logits in bfloat16 tie: it has 8 significant bits
             return self.head(features.to(self.head.weight.dtype).mean((2, 3)))
+
+    def units(self) -> Iterator[tuple[int, nn.Module]]:
+        """Every residual unit in the order of the forward pass, with the 1-based number of its stage."""
+        for number, stage in enumerate(self.stages.children(), 1):
+            for unit in stage.children():
+                yield number, unit
 
     def _initialise(self, generator: torch.Generator | None) -> None:
         """He initialisation ([A] §3.4), by fan-out as the papers' Torch releases have it."""

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ablate.models.network import Network
+from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Gate
 
 
 class Probes:
     """The probes of one network."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: ResNet) -> None:
         self.network, self.stages = network, list(network.stages)
         self.norms = torch.zeros(len(self.stages))
 

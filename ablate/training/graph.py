@@ -5,9 +5,7 @@ steps before it is used.
 """
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 
@@ -20,8 +18,6 @@ STEPS = 3
 TOLERANCE = 1e-3
 """Relative difference of two losses; a GPU may sum in another order each time."""
 
-Capture = Callable[[Step], Callable[[], None]]
-
 
 def capture(step: Step) -> Callable[[], None]:
     """The replay of the step, captured as a CUDA graph. Raises what CUDA raises."""
@@ -32,39 +28,23 @@ def capture(step: Step) -> Callable[[], None]:
     return graph.replay
 
 
-class Graphed:
-    """Takes `step` as a graph once it is captured and checked; before that, and if the graph differs, eagerly.
-
-    `overhead` is the seconds spent on capturing and checking.
-    """
-
-    def __init__(self, step: Step, warn: Callable[[str], None], capture: Capture = capture) -> None:
-        self.step, self.warn, self.capture = step, warn, capture
-        self.take: Callable[[], None] | None = None
-        self.overhead = 0.0
-
-    @property
-    def used(self) -> bool:
-        """Whether a graph takes the steps."""
-        return self.take not in (None, self.step)
-
-    def __call__(self) -> None:
-        left = self.step.batches.per_epoch - int(self.step.batches.index.item()) if self.take is None else 0
-        if left >= STEPS:  # the steps that are compared are of one epoch
-            began = time.perf_counter()
-            self.take = checked_graph(self.step, self.warn, self.capture)
-            self.overhead += time.perf_counter() - began
-        (self.take or self.step)()
-
-
-def checked_graph(step: Step, warn: Callable[[str], None], capture: Capture = capture) -> Callable[[], None]:
+def checked_graph(
+    step: Step, warn: Callable[[str], None], capture: Callable[[Step], Callable[[], None]] = capture
+) -> Callable[[], None]:
     """`step` as a graph if that computes the same; else `step` itself, and a warning with the losses of both.
 
-    `STEPS` batches of its epoch must be left. The state of the step is restored. Raises AblateError if CUDA cannot
-    capture it: after a failed capture the process cannot train.
+    The state of the step is restored. Raises AblateError if CUDA cannot capture it: after a failed capture the process
+    cannot train.
     """
+    if step.batches.per_epoch < STEPS:
+        warn(f"no CUDA graph: its check needs {STEPS} steps in an epoch")
+        return step
+    step.begin_epoch(0)
     restore = _remember(step)
-    with _side_stream(step.device):
+    module = torch.get_device_module(step.device)
+    module.synchronize()
+    # CUDA requires another stream for a capture and its warm-up.
+    with torch.cuda.stream(torch.cuda.Stream() if step.device.type == "cuda" else None):
         eager = _losses(step, step)
         restore()
         try:
@@ -74,12 +54,11 @@ def checked_graph(step: Step, warn: Callable[[str], None], capture: Capture = ca
             raise AblateError(
                 f"no CUDA graph can be captured of this step: {one_line(cause)}; add graph=false"
             ) from error
+    module.synchronize()
     restore()
     replayed = _losses(step, replay)
     restore()
-    same = all(map(_alike, eager, replayed)) and _reads_its_rate(step, replay)
-    restore()
-    if not same:
+    if not all(map(_alike, eager, replayed)):
         warn(f"no CUDA graph: it differs from eager steps (losses {eager}, and {replayed} by the graph)")
         return step
     return replay
@@ -90,34 +69,9 @@ def _alike(a: float, b: float) -> bool:
 
 
 def _losses(step: Step, take: Callable[[], None]) -> list[float]:
-    first = int(step.batches.index.item())
     for _ in range(STEPS):
         take()
-    return step.losses[first : first + STEPS].tolist()
-
-
-def _reads_its_rate(step: Step, take: Callable[[], None]) -> bool:
-    """Whether `take` reads the learning rate at each step: at a rate of 0 no weight changes."""
-    rate, before = step.rate.clone(), [parameter.detach().clone() for parameter in step.network.parameters()]
-    step.rate.zero_()
-    take()
-    step.rate.copy_(rate)
-    return all(torch.equal(a, b) for a, b in zip(before, step.network.parameters(), strict=True))
-
-
-@contextmanager
-def _side_stream(device: torch.device) -> Iterator[None]:
-    """A second stream, which CUDA requires for a capture and its warm-up."""
-    if device.type != "cuda":
-        yield
-        return
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    try:
-        with torch.cuda.stream(stream):
-            yield
-    finally:
-        torch.cuda.current_stream().wait_stream(stream)
+    return step.losses[:STEPS].tolist()
 
 
 def _remember(step: Step) -> Callable[[], None]:

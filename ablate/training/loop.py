@@ -7,16 +7,14 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ablate.config.schema import Recipe
 from ablate.probes.stages import Probes
 from ablate.training.checkpoint import generators, restore_generators
-from ablate.training.evaluate import Scores
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
@@ -43,16 +41,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended. `diverged_at` is the first step whose loss was not finite, or None.
-
-    `predictions`, int64 (N,) on the device, are the classes given to the test images at the last epoch.
-    """
+    """How training ended. `diverged_at` is the first step whose loss was not finite, or None."""
 
     diverged_at: int | None
     train_loss: float
     train_error: float
     images_per_second: float
-    predictions: Tensor | None = None
 
 
 class NullObserver:
@@ -74,24 +68,23 @@ class NullObserver:
 
 def train(
     step: Step,
-    evaluate: Callable[[Callable[[], None]], Scores],
+    evaluate: Callable[[Callable[[], None]], tuple[float, float]],
     recipe: Recipe,
     *,
     observer: NullObserver,
-    take: Callable[[], None] | None = None,
-    probes: Probes | None = None,
-    resume: dict[str, Any] | None = None,
+    take: Callable[[], None],
+    probes: Probes | None,
+    resume: dict[str, Any] | None,
 ) -> Ending:
     """Train the step's network in place, from its initial weights or from a checkpoint's state.
 
     `evaluate(pause)` tests the network; it calls `pause` between batches, which may raise. `take` takes
-    a step in place of `step`, as a CUDA graph does. A loss that is not finite ends the run at the end of its epoch:
-    losses are read only then, because reading waits for the device.
+    a step: `step` itself, or a CUDA graph of it. A loss that is not finite ends the run at the end of its epoch: losses
+    are read only then, because reading waits for the device.
     """
-    take = take or step
     per_epoch, size = step.batches.per_epoch, step.batches.size
     total = total_steps(recipe, per_epoch)
-    clock = _Clock(take)
+    clock = _Clock()
     start = _restore(resume, step, clock, probes) if resume else 0
 
     def pause(done: int) -> None:
@@ -101,34 +94,30 @@ def train(
     def end_epoch(done: int, batches: int) -> Ending:
         losses = step.losses[:batches].cpu()  # waits for the device, once an epoch
         clock.stop_training()
+        training = {
+            "train_loss": losses.double().mean().item(),
+            "train_error": 100 * step.wrong.item() / (batches * size),
+            "images_per_second": done * size / clock.training(),
+        }
         infinite = (~torch.isfinite(losses)).nonzero()
-        ending = Ending(
-            diverged_at=done - batches + int(infinite[0]) if len(infinite) else None,
-            train_loss=losses.double().mean().item(),
-            train_error=100 * step.wrong.item() / (batches * size),
-            images_per_second=done * size / clock.training,
-        )
-        if ending.diverged_at is not None:
-            return ending
+        if len(infinite):
+            return Ending(done - batches + int(infinite[0]), **training)
         with probes.watch() if probes else nullcontext() as measured:
-            test = evaluate(lambda: pause(done))
+            test_loss, test_error = evaluate(lambda: pause(done))
         observer.evaluation(
             Evaluation(
                 step=done,
                 epoch=math.ceil(done / per_epoch),
                 lr=learning_rate(done - 1, total, recipe),
-                train_loss=ending.train_loss,
-                train_error=ending.train_error,
-                test_loss=test.loss,
-                test_error=test.error,
+                test_loss=test_loss,
+                test_error=test_error,
                 seconds=clock.seconds(),
-                images_per_second=ending.images_per_second,
                 probes=measured,
+                **training,
             )
         )
-        if done == total and not math.isfinite(test.loss):  # no training loss was computed with the last step's weights
-            return replace(ending, diverged_at=done - 1)
-        return replace(ending, predictions=test.predictions)
+        diverged = done == total and not math.isfinite(test_loss)  # no training loss is of the last step's weights
+        return Ending(done - 1 if diverged else None, **training)
 
     for number in range(start, total + 1):
         epoch, index = divmod(number, per_epoch)
@@ -151,28 +140,21 @@ def train(
 class _Clock:
     """Seconds of a run over all its sessions, and the part of them spent in training steps."""
 
-    def __init__(self, take: Callable[[], None]) -> None:
-        self.take, self.before, self.trained, self.excluded = take, 0.0, 0.0, 0.0
-        self.started = time.perf_counter()
+    def __init__(self) -> None:
+        self.before, self.trained, self.started = 0.0, 0.0, time.perf_counter()
         self.mark: float | None = self.started
-
-    @property
-    def training(self) -> float:
-        running = time.perf_counter() - self.mark if self.mark is not None else 0.0
-        return self.trained + running - (self._overhead() - self.excluded)
 
     def seconds(self) -> float:
         return self.before + time.perf_counter() - self.started
 
+    def training(self) -> float:
+        return self.trained + (time.perf_counter() - self.mark if self.mark is not None else 0.0)
+
     def stop_training(self) -> None:
-        self.trained, self.excluded, self.mark = self.training, self._overhead(), None
+        self.trained, self.mark = self.training(), None
 
     def start_training(self) -> None:
         self.mark = time.perf_counter()
-
-    def _overhead(self) -> float:
-        """Seconds of `take` that were not training, as those of capturing a graph."""
-        return float(getattr(self.take, "overhead", 0.0))
 
 
 def _state(done: int, step: Step, clock: _Clock, probes: Probes | None) -> dict[str, Any]:
@@ -180,7 +162,7 @@ def _state(done: int, step: Step, clock: _Clock, probes: Probes | None) -> dict[
         **step.state_dict(),
         "step": done,
         "seconds": clock.seconds(),
-        "training_seconds": clock.training,
+        "training_seconds": clock.training(),
         "generators": generators(step.device),
         **({"gradients": probes.norms} if probes else {}),
     }

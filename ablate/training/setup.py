@@ -17,14 +17,14 @@ from ablate.config.schema import Config
 from ablate.data.batches import ResidentBatches, per_epoch
 from ablate.data.load import load
 from ablate.models.build import build
-from ablate.models.network import Network
+from ablate.models.resnet import ResNet
 from ablate.probes.stages import Probes
 from ablate.training import loop
 from ablate.training.checkpoint import seed_generators
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
-from ablate.training.evaluate import Scores, evaluate
-from ablate.training.graph import Graphed
-from ablate.training.schedule import total_steps
+from ablate.training.evaluate import evaluate
+from ablate.training.graph import checked_graph
+from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
 
@@ -53,17 +53,15 @@ class Setup:
         dataset, how = self.dataset.to(self.device), config.data
         batches = ResidentBatches(dataset, config.recipe.batch, seed=config.seed, shift=how.shift, flip=how.flip)
         step = Step(network, batches, config.recipe, precision)
-        if config.graph and self.device.type != "cuda":
-            warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
+        step.rate.fill_(learning_rate(0, self.steps, config.recipe))
         seed_generators(derive(config.seed, "training"))
-        return Training(
-            config,
-            network,
-            step,
-            Graphed(step, warn) if config.graph and self.device.type == "cuda" else step,
-            partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean),
-            Probes(network) if config.probes else None,
-        )
+        take: Callable[[], None] = step
+        if config.graph and self.device.type == "cuda":
+            take = checked_graph(step, warn)
+        elif config.graph:
+            warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
+        test = partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean)
+        return Training(config, network, step, take, test, Probes(network) if config.probes else None)
 
 
 @dataclass
@@ -71,26 +69,24 @@ class Training:
     """A network on its device, ready to be trained. `take` takes a step: `step` itself, or a CUDA graph of it."""
 
     config: Config
-    network: Network
+    network: ResNet
     step: Step
     take: Callable[[], None]
-    evaluate: Callable[[Callable[[], None]], Scores]
+    evaluate: Callable[[Callable[[], None]], tuple[float, float]]
     probes: Probes | None
 
     @property
     def graphed(self) -> bool:
         """Whether a CUDA graph takes the steps."""
-        return isinstance(self.take, Graphed) and self.take.used
+        return self.take is not self.step
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
         """Train to the end of the run; see `loop.train`."""
-        recipe, probes = self.config.recipe, self.probes
-        return loop.train(
-            self.step, self.evaluate, recipe, observer=observer, take=self.take, probes=probes, resume=resume
-        )
+        how: dict[str, Any] = {"take": self.take, "probes": self.probes, "resume": resume}
+        return loop.train(self.step, self.evaluate, self.config.recipe, observer=observer, **how)
 
     def steps(self) -> Iterator[None]:
-        """Endless steps at the recipe's initial learning rate, without evaluation, to be timed."""
+        """Endless steps at the first step's learning rate, without evaluation, to be timed."""
         epoch = 0
         while True:
             self.step.begin_epoch(epoch)
@@ -102,7 +98,4 @@ class Training:
 
 def wait(device: torch.device) -> None:
     """Wait until the device is idle."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    torch.get_device_module(device).synchronize()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ablate.config.schema import Recipe
-from ablate.data.batches import Batches
+from ablate.data.batches import ResidentBatches
 from ablate.training.sgd import SGD
 
 
@@ -21,10 +21,7 @@ class Step:
     `losses` (per_epoch,) and `wrong` () are the metrics of the epoch so far, on the device.
     """
 
-    overhead = 0.0
-    """Seconds of calls that were not training; see ablate.training.graph."""
-
-    def __init__(self, network: nn.Module, batches: Batches, recipe: Recipe, precision: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, batches: ResidentBatches, recipe: Recipe, precision: torch.dtype) -> None:
         device = batches.index.device
         self.network, self.batches, self.device, self.precision = network, batches, device, precision
         self.rate = torch.tensor(recipe.learning_rate, device=device)
@@ -41,20 +38,12 @@ class Step:
 
     def __call__(self) -> None:
         x, y = self.batches.next()
-        logits = self.forward(x)
+        with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
+            logits = self.network(x)
         loss = loss_of(logits, y)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.update_metrics(loss, logits, y)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, classes) in the step's precision."""
-        with autocast(self.device, self.precision):
-            return self.network(x)
-
-    def update_metrics(self, loss: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Update the epoch's metrics on the device, and advance to the next batch."""
         self.losses.index_copy_(0, self.batches.index, loss.detach()[None].to(self.losses.dtype))
         self.wrong += (logits.detach().argmax(1) != y).sum()
         self.batches.index += 1
@@ -79,8 +68,3 @@ class Step:
 def loss_of(logits: Tensor, y: Tensor, *, reduction: str = "mean") -> Tensor:
     """Cross-entropy of logits (B, classes) in float32, or in float64 for a network in float64."""
     return functional.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), y, reduction=reduction)
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """The context in which a network computes in `precision`; float32 means no autocast."""
-    return torch.autocast(device.type, dtype=precision, enabled=precision != torch.float32)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ablate.training.evaluate import evaluate
-from ablate.training.graph import Graphed
+from ablate.training.graph import checked_graph
 from ablate.training.loop import NullObserver
 from ablate.training.setup import Setup
 
@@ -66,7 +66,7 @@ def train(start):
     def trained(config, *, stop=None, resume=None, capture=None, warn=pytest.fail, prepare=None, **how):
         training = start(config, **how)
         if capture:
-            training.take = Graphed(training.step, warn, capture)
+            training.take = checked_graph(training.step, warn, capture)
         if prepare:
             prepare(training)
         recorder = Recorder(training, stop)

@@ -12,7 +12,6 @@ from torch.nn import functional
 from ablate.data.augment import augmentation
 from ablate.data.load import load
 from ablate.models.build import build
-from ablate.training.graph import STEPS
 
 BATCH, LENGTH, PER_EPOCH = 100, 25, 12
 
@@ -115,35 +114,28 @@ def test_clock_counts_all_sessions_and_speed_only_training_steps(resolve, train,
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
 
-    def capture(step):
-        now[0] += 500.0
+    def slow_down(training):
+        step, evaluate = training.take, training.evaluate
 
-        def take():
+        def slow_step():
             now[0] += 0.5
             step()
 
-        return take
-
-    def slow_evaluation(training):
-        evaluate = training.evaluate
-
-        def slow(pause):
+        def slow_evaluation(pause):
             now[0] += 1000.0
             return evaluate(pause)
 
-        training.evaluate = slow
+        training.take, training.evaluate = slow_step, slow_evaluation
 
     config = resolve("depth=8", "iterations=6", "recipe.batch=400", "device=cpu")
-    stopped = train(config, stop=4, capture=capture, prepare=slow_evaluation)  # in the second of two epochs
-    checking = 500 + (STEPS + 1) * 0.5
-    assert [one.seconds for one in stopped.evaluations] == [checking + 3 * 0.5 + 1000]
-    assert (stopped.state["seconds"], stopped.state["training_seconds"]) == (checking + 4 * 0.5 + 1000, 4 * 0.5)
+    stopped = train(config, stop=4, prepare=slow_down)  # in the second of two epochs
+    assert [one.seconds for one in stopped.evaluations] == [3 * 0.5 + 1000]
+    assert (stopped.state["seconds"], stopped.state["training_seconds"]) == (4 * 0.5 + 1000, 4 * 0.5)
     now[0] += 1e6
-    # Two steps of its epoch are left, too few to check a graph; the clock does not count eager steps.
-    resumed = train(config, resume=stopped.state, capture=capture, prepare=slow_evaluation)
-    assert [one.seconds for one in resumed.evaluations] == [stopped.state["seconds"] + 1000]
+    resumed = train(config, resume=stopped.state, prepare=slow_down)
+    assert [one.seconds for one in resumed.evaluations] == [stopped.state["seconds"] + 2 * 0.5 + 1000]
     speeds = [one.images_per_second for one in stopped.evaluations + resumed.evaluations]
-    assert speeds == [3 * 400 / 1.5, 6 * 400 / 2.0]
+    assert speeds == [800, 800]
 
 
 PROBED = ("depth=8", "shortcut=gate", "epochs=3", "device=cpu")
