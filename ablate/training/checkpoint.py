@@ -6,6 +6,7 @@ newest checkpoint and the one before are kept.
 
 import hashlib
 import io
+import json
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,35 +18,27 @@ import torch
 from ablate.base.files import write_whole
 
 MARK = b"\nablate-sha256:"
-SCHEMA = 5
+SCHEMA = 6
 """Version of the content. Checkpoints of other versions are not resumed from."""
 
 
 def save(path: Path, previous: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path`, after renaming the checkpoint that is there to `previous`.
 
-    Raises OSError; the newest checkpoint before is then still there, under one of the two names.
+    Raises OSError; the checkpoint that was there is then at `previous`.
     """
     buffer = io.BytesIO()
     torch.save({"schema": SCHEMA, **state}, buffer)
     content = buffer.getvalue()
-    sealed = content + MARK + hashlib.sha256(content).hexdigest().encode()
-
-    def rename(new: str, path: Path) -> None:  # called once the new one is on disk under its temporary name
-        if path.exists():
-            path.replace(previous)
-        Path(new).replace(path)
-
-    write_whole(path, sealed, rename=rename)
+    if path.exists():
+        path.replace(previous)
+    write_whole(path, content + MARK + hashlib.sha256(content).hexdigest().encode())
 
 
 def save_weights(path: Path, network: torch.nn.Module) -> None:
-    """Write the network's state, on the CPU, for torch.load(path, weights_only=True). Raises OSError."""
-    state = network.state_dict()
-    for name, value in state.items():
-        state[name] = value.cpu() if isinstance(value, torch.Tensor) else value
+    """Move the network to the CPU and write its state for torch.load(path, weights_only=True). Raises OSError."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(network.cpu().state_dict(), buffer)
     write_whole(path, buffer.getvalue())
 
 
@@ -85,39 +78,36 @@ def seed_generators(seed: int) -> None:
 
 def generators(device: torch.device) -> dict[str, Any]:
     """The state of those generators, as tensors and plain values."""
-    name, keys, position, has_gauss, cached = numpy.random.get_state(legacy=True)
-    states: dict[str, Any] = {
-        "torch": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": [name, torch.from_numpy(numpy.asarray(keys, numpy.int64)), position, has_gauss, cached],
-    }
+    state: Any = numpy.random.get_state(legacy=False)
+    state["state"]["key"] = state["state"]["key"].tolist()  # torch.load refuses NumPy's arrays
+    states = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": state}
     if device.type != "cpu":
-        states[device.type] = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.mps.get_rng_state()
+        states["device"] = torch.get_device_module(device).get_rng_state()
     return states
 
 
 def restore_generators(states: dict[str, Any], device: torch.device) -> None:
     """Set the generators to `states` of a device of the same kind."""
     torch.set_rng_state(states["torch"])
-    version, inner, gauss = states["python"]
-    random.setstate((version, tuple(inner), gauss))
-    name, keys, position, has_gauss, cached = states["numpy"]
-    numpy.random.set_state((name, keys.numpy().astype(numpy.uint32), position, has_gauss, cached))
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(states["mps"])
+    random.setstate(states["python"])
+    numpy.random.set_state(states["numpy"])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(states["device"])
 
 
 def weights_sha256(network: torch.nn.Module) -> str:
-    """A hash of names and bits of every parameter, buffer and extra state.
+    """A hash of the names and bits of every parameter and buffer, and of every extra state as JSON.
 
-    Raises TypeError for extra state that is not made of tensors and plain values.
+    Raises TypeError for an extra state that is not made of tensors and plain values.
     """
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(_bytes(value))
+        if isinstance(value, torch.Tensor):
+            plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+            digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+        else:
+            digest.update(json.dumps(value, default=torch.Tensor.tolist).encode())
     return digest.hexdigest()
 
 
@@ -128,16 +118,3 @@ def check(network: torch.nn.Module) -> None:
     torch.save(network.state_dict(), buffer)
     buffer.seek(0)
     network.load_state_dict(torch.load(buffer, map_location="cpu", weights_only=True))
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, torch.Tensor):
-        plain = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
-        return plain.flatten().view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16
-    if isinstance(value, dict):
-        return b"{" + b"".join(_bytes(key) + b":" + _bytes(item) + b"," for key, item in value.items()) + b"}"
-    if isinstance(value, (list, tuple)):
-        return b"[" + b"".join(_bytes(item) + b"," for item in value) + b"]"
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
-        return repr(value).encode()
-    raise TypeError(f"{type(value).__name__} in its state is neither a tensor nor a plain value")
