@@ -1,4 +1,4 @@
-"""The cores and GPUs of this machine, and a description of it for measurements."""
+"""The cores and GPUs of this machine."""
 
 import os
 from pathlib import Path
@@ -21,35 +21,3 @@ def cores() -> int:
     import loky
 
     return int(loky.cpu_count())  # affinity and a container's CPU limit included
-
-
-def describe() -> dict[str, str]:
-    """This machine, for the readers of a benchmark. Imports torch."""
-    import platform
-
-    import psutil
-    import torch
-
-    found = {
-        "processor": _processor(),
-        "cores": str(cores()),
-        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__.partition("+")[0],
-    }
-    if torch.cuda.is_available():
-        found["GPU"] = torch.cuda.get_device_name()
-    return found
-
-
-def _processor() -> str:
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

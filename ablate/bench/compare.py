@@ -1,10 +1,17 @@
-"""Variants measured in turns, and what was measured as Markdown."""
+"""Variants measured in turns, and what was measured, on which machine, as Markdown."""
 
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import psutil
+import torch
+
+from ablate.base.machine import cores
 from ablate.base.terminal import say
 
 HARNESS, REFERENCE = "harness", "reference loop"
@@ -36,6 +43,22 @@ def compare(
 
 def _spread(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def machine() -> dict[str, str]:
+    """This machine, for the readers of a benchmark."""
+    cpuinfo = Path("/proc/cpuinfo")
+    name = re.search(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    found = {
+        "processor": name[1] if name else platform.processor() or platform.machine(),
+        "cores": str(cores()),
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__.partition("+")[0],
+    }
+    return found | ({"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
 
 
 def markdown(found: dict[str, Any]) -> str:

@@ -36,10 +36,8 @@ def grid(overrides: list[str], rounds: int) -> dict[str, Any]:
         with TemporaryDirectory() as folder:
             _ablate("-m", *overrides, f"results={folder}")
             runs[:] = read_runs(Path(folder)).runs
-        if (states := {run.state for run in runs}) != {"finished"}:
-            raise AblateError(
-                f"only finished runs can be compared, and the grid's are {', '.join(states) or 'missing'}"
-            )
+        if {run.state for run in runs} != {"finished"}:
+            raise AblateError("only finished runs can be compared: see what the grid printed above")
 
     def reference() -> None:
         for number, run in enumerate(runs, 1):

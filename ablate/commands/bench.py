@@ -10,7 +10,6 @@ from typing import Any
 
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json, write_whole
-from ablate.base.machine import describe
 from ablate.base.terminal import say
 
 EXAMPLES = """benchmarks:
@@ -53,7 +52,7 @@ def main(options: argparse.Namespace) -> None:
         measure = partial(speed.speed, rounds=rounds, seconds=options.seconds)
     else:
         measure = partial(getattr(wall_time, name), rounds=rounds)
-    found: dict[str, Any] = {"benchmark": name, "machine": describe(), "rounds": rounds, "workloads": {}}
+    found: dict[str, Any] = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)
     with nullcontext([options.overrides]) if options.overrides else workloads.usual(name) as chosen:
