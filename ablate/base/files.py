@@ -39,7 +39,12 @@ def write_whole(
     finally:
         Path(name).unlink(missing_ok=True)
     if durable:
-        _sync_folder(path.parent)
+        with contextlib.suppress(OSError):  # some file systems cannot flush a folder, and so the renaming
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 @contextlib.contextmanager
@@ -86,17 +91,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush a rename to disk, on systems that can open a folder."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
