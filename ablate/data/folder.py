@@ -3,6 +3,7 @@
 ablate data=folder data.root=images depth=20
 """
 
+import contextlib
 import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,33 +13,66 @@ import numpy
 import torch
 from PIL import Image
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import AblateError
 from ablate.base.files import cache_folder, write_whole
 from ablate.base.image_folder import SPLITS, listing, listing_key
 from ablate.data.dataset import Dataset
 
-FORM = 2
+FORM = 3
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
 DEEP = ("I", "F")
 """First letters of Pillow's modes with more than 8 bits a channel, which it cannot convert to 8 bits."""
 
 
-def _classes(root: Path) -> tuple[str, ...]:
-    found = {split: {name for name, *_ in listing(root, split)} for split in SPLITS}
-    for one, other in (SPLITS, SPLITS[::-1]):
-        lacking = sorted(found[one] - found[other])
-        if lacking:
+def load_folder(root: Path) -> Dataset:
+    """The images in `root`. Raises AblateError, naming the file, if one cannot be read or does not fit the others."""
+    cache = cache_folder() / f"folder-{FORM}-{listing_key(root)}.npz"
+    try:
+        with open(cache, "rb") as file, numpy.load(file) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # absent or torn
+        arrays = _read(root)
+        buffer = io.BytesIO()
+        numpy.savez(buffer, **arrays)  # type: ignore[arg-type]
+        with contextlib.suppress(OSError):  # without a cache the images are decoded again
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(cache, buffer.getvalue())
+    x, y = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
+    train = int(arrays["train"])
+    return Dataset(x[:train], y[:train], x[train:], y[train:], tuple(arrays["classes"].tolist()))
+
+
+def _read(root: Path) -> dict[str, numpy.ndarray]:
+    """All images `x`, those of train/ first, their labels `y`, how many are of train/, and the names of the classes."""
+    files = [(split, name, path) for split in SPLITS for name, path, *_ in listing(root, split)]
+    names, others = ({name for where, name, _ in files if where == split} for split in SPLITS)
+    if names != others:
+        name = min(names ^ others)
+        raise AblateError(f"data.root={root}: class {name!r} has images in only one of train/ and test/: it needs both")
+    if len(names) < 2:
+        raise AblateError(f"data.root={root} has {len(names)} class folders with images: it needs two or more")
+    with ThreadPoolExecutor() as pool:
+        images = list(pool.map(_decode, [path for *_, path in files]))
+    if {image.ndim for image in images} == {2, 3}:  # greyscale files among coloured ones
+        images = [numpy.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
+    for (*_, path), image in zip(files, images, strict=True):
+        if image.shape != images[0].shape:
+            size, first = ("x".join(map(str, one.shape[:2])) for one in (image, images[0]))
             raise AblateError(
-                f"data.root={root}: class {lacking[0]!r} of {one}/ has no image in {other}/: each needs both"
+                f"{path} is {size} pixels (height x width) where {files[0][2].name} is {first}: all images must have "
+                "one size"
             )
-    if len(found["train"]) < 2:
-        raise AblateError(
-            f"data.root={root} has {len(found['train'])} class folders with images in train/: it needs two or more"
-        )
-    return tuple(sorted(found["train"]))
+    x, classes = numpy.stack(images), sorted(names)
+    return {
+        "x": numpy.ascontiguousarray(x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)),
+        "y": numpy.array([classes.index(name) for _, name, _ in files], dtype=numpy.int64),
+        "train": numpy.array(sum(split == "train" for split, *_ in files)),
+        "classes": numpy.array(classes),
+    }
 
 
 def _decode(path: Path) -> numpy.ndarray:
+    """uint8 (H, W), or (H, W, 3) if the file is coloured."""
     try:
         with Image.open(path) as image:
             mode = image.mode
@@ -49,57 +83,3 @@ def _decode(path: Path) -> numpy.ndarray:
     except Exception as error:  # Pillow raises whatever its decoders raise
         raise AblateError(f"{path} cannot be read as an image: remove or replace it") from error
     raise AblateError(f"{path} has more than 8 bits a channel (Pillow's mode {mode}): save it as an 8-bit image")
-
-
-def _split(root: Path, split: str, classes: tuple[str, ...]) -> tuple[numpy.ndarray, numpy.ndarray]:
-    entries = list(listing(root, split))
-    with ThreadPoolExecutor() as pool:
-        images = list(pool.map(_decode, [path for _, path, _, _ in entries], chunksize=256))
-    if {image.ndim for image in images} == {2, 3}:  # greyscale files among coloured ones
-        images = [numpy.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
-    for (_, path, _, _), image in zip(entries, images, strict=True):
-        if image.shape != images[0].shape:
-            sizes = "x".join(map(str, image.shape[:2])), "x".join(map(str, images[0].shape[:2]))
-            raise AblateError(
-                f"{path} is {sizes[0]} pixels (height x width) where {entries[0][1].name} is {sizes[1]}: all images "
-                "must have one size"
-            )
-    x = numpy.stack(images)
-    x = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
-    y = numpy.array([classes.index(name) for name, *_ in entries], dtype=numpy.int64)
-    return numpy.ascontiguousarray(x), y
-
-
-def _read_cache(path: Path) -> dict[str, numpy.ndarray] | None:
-    try:
-        with open(path, "rb") as file, numpy.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None  # absent or torn
-
-
-def load_folder(root: Path) -> Dataset:
-    """The images in `root`. Raises AblateError, naming the file, if one cannot be read or does not fit the others."""
-    classes = _classes(root)
-    cache = cache_folder() / f"folder-{FORM}-{listing_key(root)}.npz"
-    arrays = _read_cache(cache)
-    if arrays is None:
-        arrays = {}
-        for split in SPLITS:
-            arrays[f"{split}_x"], arrays[f"{split}_y"] = _split(root, split, classes)
-        if arrays["train_x"].shape[1:] != arrays["test_x"].shape[1:]:
-            raise ConfigError(
-                f"data.root={root}: images in train/ are {arrays['train_x'].shape[1:]} (channels, height, width), in "
-                f"test/ {arrays['test_x'].shape[1:]}: they must be the same"
-            )
-        buffer = io.BytesIO()
-        numpy.savez(buffer, **arrays)  # type: ignore[arg-type]
-        try:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(cache, buffer.getvalue())
-        except OSError:
-            pass  # without a cache the images are decoded again
-    train_x, train_y, test_x, test_y = (
-        torch.from_numpy(arrays[f"{split}_{part}"]) for split in SPLITS for part in ("x", "y")
-    )
-    return Dataset(train_x, train_y, test_x, test_y, classes)
