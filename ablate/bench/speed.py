@@ -58,7 +58,6 @@ def _variants(config: Config, setup: Setup, seconds: float, stack: ExitStack) ->
         REFERENCE: rate(Reference, Reference.steps, process=True),
         HARNESS: rate(),
         f"harness, {other}": rate(precision=other),
-        "harness, channels first": rate(steps=_channels_first),
         "harness, loss read at each step": rate(steps=_loss_read),
         "harness, images from a DataLoader": rate(steps=_from_loader, process=True, graph=False),
     }
@@ -83,14 +82,6 @@ def _rate(seconds: float, config: Config, make: Make, steps: Steps) -> Rate:
         return throughput(actions[what], images, device, seconds)
 
     return rate
-
-
-def _channels_first(training: Training) -> Iterator[None]:
-    first = torch.contiguous_format
-    for parameter in training.network.parameters():  # clone: tensors of one channel count as both formats
-        parameter.data = parameter.detach().clone(memory_format=first)
-    training.network.register_forward_pre_hook(lambda _, images: images[0].clone(memory_format=first))
-    return training.steps()
 
 
 def _loss_read(training: Training) -> Iterator[None]:

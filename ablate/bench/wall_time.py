@@ -70,7 +70,7 @@ def records(overrides: list[str], rounds: int) -> dict[str, Any]:
 
 
 def tracker(overrides: list[str], rounds: int) -> dict[str, Any]:
-    """The command with tracker=wandb, offline, and with tracker=nrun."""
+    """The command with tracker=wandb, offline, and with tracker=none."""
 
     def command(word: str) -> None:
         with TemporaryDirectory() as folder:

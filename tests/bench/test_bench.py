@@ -54,16 +54,6 @@ def test_rates_count_two_operations_a_multiply_add_and_bytes_both_ways(monkeypat
     assert limits.matrix_rate(cpu, torch.float32) == max(2 * 1024**3, 2 * 16 * 128 * 16 * 16 * 128 * 9)
 
 
-def test_channels_first_variant_computes_in_that_format(resolve):
-    inputs = []
-    for steps in (speed.Training.steps, speed._channels_first):
-        training = speed._start(resolve(*QUICK))
-        unit = next(unit for _, unit in training.network.units())
-        unit.register_forward_pre_hook(lambda _, x: inputs.append(x[0].is_contiguous()))
-        next(steps(training))
-    assert inputs == [False, True]
-
-
 def test_loader_variant_takes_its_batches_from_a_loader(resolve, monkeypatch):
     training = speed._start(resolve(*QUICK))
     batches = [(torch.zeros(64, 1, 8, 8), torch.zeros(64, dtype=torch.int64))]
@@ -84,7 +74,7 @@ def test_speed_is_reported_and_kept(ask, tmp_path):
     assert said.status == 0, said.err
     (workload,) = json.loads((out / "speed.json").read_text())["workloads"].values()
     assert workload["settings"] == {"batch": 64, "precision": "float32", "threads": 1}
-    variants = ("bfloat16", "channels first", "loss read at each step", "images from a DataLoader")
+    variants = ("bfloat16", "loss read at each step", "images from a DataLoader")
     assert list(workload["training"]) == ["reference loop", "harness", *(f"harness, {name}" for name in variants)]
     assert list(workload["evaluation"]) == ["reference loop", "harness"]
     figures = {name: row["images/s"]["median"] for name, row in workload["training"].items()}
