@@ -81,19 +81,18 @@ def check_tracker(tracker: Tracker) -> None:
 def check_types(group: str, node: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
     """Raise ConfigError for a parameter whose type is not that of its default in the YAML file."""
     for key, default in declared.items():
-        if isinstance(default, str) and (default == "???" or "${" in default):  # a value to be given, or computed
-            continue
-        value = node.get(key, default)
-        if isinstance(default, bool):
-            fits, wanted = isinstance(value, bool), "true or false"
-        elif isinstance(default, (int, float)):
-            fits, wanted = isinstance(value, (int, float)) and not isinstance(value, bool), "a number"
-        elif isinstance(default, str):
-            fits, wanted = isinstance(value, str), "a word"
-        else:
-            continue
-        if not fits:
+        wanted, value = _kind(default), node.get(key, default)
+        computed = isinstance(default, str) and (default == "???" or "${" in default)  # or to be given
+        if wanted and not computed and _kind(value) != wanted:
             raise ConfigError(f"{group}.{key}={value} has the wrong type: it must be {wanted}")
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return "a word" if isinstance(value, str) else ""
 
 
 def names_class(target: object) -> TypeGuard[str]:

@@ -20,11 +20,9 @@ def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
     Counts the operations that torch executes, so those of a custom shortcut too.
     """
     training = network.training
-    try:
-        with _FlopCounter() as counter:
-            network.eval()(torch.zeros(1, *shape, device=next(network.parameters()).device))
-    finally:
-        network.train(training)
+    with _FlopCounter() as counter:
+        network.eval()(torch.zeros(1, *shape, device=next(network.parameters()).device))
+    network.train(training)
     return counter.flops // 2  # torch counts a multiplication and an addition
 
 
