@@ -5,7 +5,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 
 from ablate.base.files import cache_folder, write_whole
@@ -37,11 +36,10 @@ def listing_key(root: Path) -> str:
     return digest.hexdigest()[:24]
 
 
-@lru_cache(maxsize=8)
 def fingerprint(root: Path) -> str:
     """A hash of every image's split, class, name and bytes; the folder's own path is not in it.
 
-    Cached until the `listing_key` changes. Raises OSError if a file cannot be read.
+    Cached on disk until the `listing_key` changes. Raises OSError if a file cannot be read.
     """
     cached = cache_folder() / f"fingerprint-{listing_key(root)}"
     with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import signal
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,9 +59,11 @@ def guarded(prefix: str, call: Callable[[], int | None]) -> int:
         return int(call() or 0)
     except KeyboardInterrupt:
         status, why = 130, "interrupted"
-    except (Exception, SystemExit) as error:  # custom code may end the process
+    except SystemExit as error:  # Hydra's argument parser, which has printed why
+        return error.code if isinstance(error.code, int) else 1
+    except Exception as error:
         if os.environ.get("ABLATE_TRACEBACK"):
-            raise
+            traceback.print_exc()
         if isinstance(error, AblateError):
             status, why = error.exit_status, str(error)
         elif type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):

@@ -37,13 +37,15 @@ class Origin:
 
     choices: Mapping[str, str] = field(default_factory=dict)
     folders: Sequence[Path] = ()
+    overridden: frozenset[str] = frozenset()  # dotted keys that the user gave
 
     @classmethod
     def of(cls, hydra: DictConfig) -> "Origin":
         """From the `hydra` node of a composed configuration."""
         sources = [source.path for source in hydra.runtime.config_sources if source.schema == "file"]
         choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
-        return cls(choices, [Path(path) for path in sources])
+        words = (str(word).lstrip("+~").partition("=")[0] for word in hydra.overrides.task)
+        return cls(choices, [Path(path) for path in sources], frozenset(words))
 
     def declared(self, group: str) -> dict[str, Any]:
         """The content of the chosen file of a group and of the files it builds on, without overrides."""

@@ -41,12 +41,18 @@ def explain(error: BaseException) -> str:
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         key = str(cause.full_key or cause.key)
         known = [*(one.name for one in keys()), *parameters()]
+        if key in known:  # another shortcut's or unit's
+            group, _, name = key.partition(".")
+            return f"the chosen {group} has no parameter '{name}': ablate --help lists those of each {group}"
         return f"there is no key '{key}'{near(key, known) or ': ablate --help lists them'}"
     if isinstance(cause, ValidationError):
         return f"{cause.full_key}: {_first_line(cause)}"
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
     if isinstance(cause, TypeError) and "hydra_plugins.ablate." in str(error):
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown and unknown[1] not in declared("hydra/launcher", "slurm", (conf_folder(),)):
+            return f"the chosen launcher has no key '{unknown[1]}': ablate --help lists those of each launcher"
         return "cluster=NAME and its keys in hydra.launcher are for SLURM: add hydra/launcher=slurm"
     if plus := re.match(r"Could not override '(\w+)'", line):
         return f"a file of {plus[1]} is chosen with a plus: +{plus[1]}=NAME. Known: {', '.join(options(plus[1]))}"

@@ -52,7 +52,8 @@ def resolve(composed: DictConfig, origin: Origin) -> Config:
         node, file = getattr(config, group), origin.declared(group)
         if file.get("_target_") == node.get("_target_"):
             check_types(group, node, file)
-        _name_class(group, node, file)
+        kept = {key for key in file if f"{group}.{key}" in origin.overridden}
+        _name_class(group, node, {key: value for key, value in file.items() if key not in kept or key == "_target_"})
     return settle(config)
 
 

@@ -1,5 +1,6 @@
 """The runs of a grid and their cost, without training any."""
 
+from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
 from ablate.data.facts import FACTS
@@ -48,8 +49,10 @@ def multiply_adds_to_train(config: Config) -> float | None:
         return None
     from ablate.models.build import build
     from ablate.models.cost import multiply_adds
+    from ablate.training.schedule import total_steps
 
     network = build(config, channels=facts.shape[0], classes=facts.classes)
     per_epoch = (facts.train - config.data.validation) // recipe.batch
-    steps = recipe.iterations or (recipe.epochs or 0) * per_epoch
-    return float(PASSES * multiply_adds(network, facts.shape) * steps * recipe.batch)
+    if per_epoch < 1:
+        raise ConfigError(f"data.validation and recipe.batch={recipe.batch} leave no batch of {facts.train} images")
+    return float(PASSES * multiply_adds(network, facts.shape) * total_steps(recipe, per_epoch) * recipe.batch)

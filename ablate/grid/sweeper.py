@@ -56,7 +56,7 @@ class GridSweeper(Sweeper):
     __module__ = "hydra_plugins.ablate"  # see `register`
 
     def __init__(self, params: dict[str, str] | None = None, max_batch_size: int | None = None) -> None:
-        self.params, self.max_batch_size = dict(params or {}), max_batch_size
+        self.params = dict(params or {})  # max_batch_size is a key of Hydra's own sweeper, and has no effect here
         self.composed: dict[tuple[str, ...], tuple[DictConfig, compose.Origin]] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -136,8 +136,10 @@ def _check_buildable(records: Iterable[Record]) -> None:
 
 def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> None:
     """Print how a grid went. Raises GridError if a run failed or was interrupted."""
-    trained = sum(outcome.status == 0 for outcome in outcomes)
-    say(f"{trained} of {len(records)} runs done in {seconds:.0f} s")
+    done = sum(outcome.status == 0 and not outcome.busy for outcome in outcomes)
+    busy = sum(outcome.busy for outcome in outcomes)
+    others = f"; other processes are training {busy}" if busy else ""
+    say(f"{done} of {len(records)} runs done in {seconds:.0f} s{others}")
     failed: dict[str, list[Record]] = {}
     for record, outcome in zip(records, outcomes, strict=True):
         if outcome.status and not outcome.interrupted:

@@ -16,6 +16,7 @@ class Outcome:
     status: int = 0
     message: str = ""
     interrupted: bool = False
+    busy: bool = False  # another process is training it
 
 
 def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, bar: bool) -> Outcome:
@@ -26,7 +27,7 @@ def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, b
 
     progress = Progress(label, bar=bar, every=30.0 if workers > 1 else 0.0)
     try:
-        run(record, progress, tracker, workers=workers)
+        done = run(record, progress, tracker, workers=workers)
     except Interrupted as error:
         return Outcome(error.exit_status, str(error), interrupted=True)
     except KeyboardInterrupt:
@@ -37,4 +38,4 @@ def attempt(record: Record, tracker: NullTracker, *, label: str, workers: int, b
         if os.environ.get("ABLATE_TRACEBACK"):
             traceback.print_exc()
         return Outcome(1, one_line(error))
-    return Outcome()
+    return Outcome(busy=not done)

@@ -138,7 +138,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _active(path: Path, probe: bool = True) -> bool:
     content = _read(path)
     try:
-        if content is not None and content.get("machine") == _machine():
+        if content is not None and content.get("machine") == _machine() and not _hidden(int(content["pid"])):
             return _born(int(content["pid"])) == float(content["born"])
         return (_now(path.parent) if probe else time.time()) - path.stat().st_mtime < STALE
     except (FileNotFoundError, KeyError, TypeError, ValueError):
@@ -159,6 +159,19 @@ def _born(pid: int) -> float | None:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     return None
+
+
+def _hidden(pid: int) -> bool:
+    """Whether another user's process exists that /proc does not show, as with the mount option hidepid."""
+    if Path(f"/proc/{pid}").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _now(folder: Path) -> float:

@@ -28,21 +28,18 @@ from ablate.training.setup import Setup
 OUT_OF_MEMORY = "the GPU ran out of memory: run fewer at once, or use precision=bfloat16 or a smaller recipe.batch"
 
 
-def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: int = 1) -> None:
-    """Train a run, unless it is finished or another process is training it.
+def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: int = 1) -> bool:
+    """Train a run, unless it is finished. Returns False, at once, if another process is training it.
 
     `workers` is how many runs share this machine's cores. Raises AblateError before any folder is made if the data,
     the network or the device is not available; a later failure is recorded and raised. Raises Interrupted if a signal
     stopped the run, after its checkpoint was written.
     """
     if record.action() == "skip":
-        progress.skipped(record)
-        tracker.follow(record.folder)  # the run may have been trained without this tracker
-        tracker.ended(record.folder)
-        return
+        return _skip(record, progress, tracker)
     if other := active_lock(record.folder):
         progress.busy(record, other)
-        return
+        return False
     with Stopping() as stopping:
         setup = Setup(record.config)
         stopping.answer(0)
@@ -50,12 +47,19 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
         observer = Observer(record, progress, stopping, setup.steps)
         if other := _acquire(record, observer.lock):
             progress.busy(record, other)
-            return
+            return False
         with observer.lock:
             if record.finished():  # by another process, while this one was setting up
-                progress.skipped(record)
-                return
+                return _skip(record, progress, tracker)
             _carry_out(setup, observer, tracker, cost, workers)
+    return True
+
+
+def _skip(record: Record, progress: Progress, tracker: NullTracker) -> bool:
+    progress.skipped(record)
+    tracker.follow(record.folder)  # the run may have been trained without this tracker
+    tracker.ended(record.folder)
+    return True
 
 
 def _cost(setup: Setup) -> dict[str, int]:

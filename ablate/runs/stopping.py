@@ -23,12 +23,13 @@ class Interrupted(BaseException):
 class Stopping:
     """As a context, records a signal that asks to stop instead of ending the process. A second SIGINT raises at once.
 
-    A signal that was not answered within the context is raised again at its end.
+    A signal that was not answered within the context is raised again at its end, unless an error ends it.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self.answered = False
+        self.interrupts = 0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Stopping":
@@ -39,7 +40,7 @@ class Stopping:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
-        if self.signum is not None and not self.answered and kind is not KeyboardInterrupt:
+        if self.signum is not None and not self.answered and kind is None:
             signal.raise_signal(self.signum)
 
     def answer(self, step: int, *, kept: bool = True) -> None:
@@ -49,6 +50,8 @@ class Stopping:
             raise Interrupted(self.signum, step, kept=kept)
 
     def _record(self, signum: int, _: FrameType | None) -> None:
-        if self.signum == signum == signal.SIGINT:
-            raise KeyboardInterrupt
+        if signum == signal.SIGINT:
+            if self.interrupts:
+                raise KeyboardInterrupt
+            self.interrupts += 1
         self.signum = self.signum or signum

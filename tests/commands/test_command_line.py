@@ -157,7 +157,7 @@ def test_ctrl_c_while_a_module_is_imported_is_one_line(module, tmp_path):
 def test_hydra_full_error_shows_the_traceback(tmp_path):
     command = Command("depth=111", cwd=tmp_path, environment={"HYDRA_FULL_ERROR": "1"})
     _, err = command.communicate()
-    assert command.returncode == 1
+    assert command.returncode == 2
     assert "Traceback" in err
     assert "depth 111 is not 6n+2" in err.splitlines()[-1]
 

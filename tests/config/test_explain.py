@@ -12,6 +12,8 @@ SENTENCES = {
     "dpeth=20": "there is no key 'dpeth'; did you mean 'depth'?",
     "recipe.learning_rat=1": "there is no key 'recipe.learning_rat'; did you mean 'recipe.learning_rate'?",
     "shortcut.biasinit=1": "there is no key 'shortcut.biasinit'; did you mean 'shortcut.bias_init'?",
+    "shortcut.p=0.5": "the chosen shortcut has no parameter 'p': ablate --help lists those of each shortcut",
+    "data.name=cifra10": "data.name=cifra10 is not one of digits, cifar10, cifar100, folder",
     "zzz=1": "there is no key 'zzz': ablate --help lists them",
     "depth=abc": "depth: Value 'abc' of type 'str' could not be converted to Integer",
     "depth=[": "'depth=[' cannot be read: write KEY=VALUE, and quote brackets and commas for the shell",

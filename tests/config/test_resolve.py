@@ -55,6 +55,8 @@ def test_custom_class_has_its_own_name_its_own_parameters_and_the_hash_of_its_so
     assert from_overrides("shortcut._target_=rezero.ReZero").shortcut == node
     assert from_overrides("shortcut=gate", "shortcut._target_=rezero.ReZero").shortcut == node
     assert from_overrides("shortcut._target_=rezero.ReZero", "+shortcut.init=0.1").shortcut == node | {"init": 0.1}
+    same = from_overrides("shortcut=gate", "shortcut._target_=rezero.ReZero", "shortcut.bias_init=-6")
+    assert same.shortcut == node | {"bias_init": -6}  # what the user gave stays, though gate.yaml says the same
     named = from_overrides("shortcut._target_=rezero.ReZero", "shortcut.name=mine", "shortcut.option=5")
     assert named.shortcut == node | {"name": "mine", "option": 5}
 

@@ -142,3 +142,8 @@ def test_advice_after_a_stopped_grid_leaves_out_rerun_all(record, words, again):
     for outcome, verb in ((Outcome(130, interrupted=True), "resumes"), (Outcome(1, "broken"), "trains the rest")):
         with pytest.raises(GridError, match=f"the same {again} {verb}$"):
             _report([record(*words)], [outcome], 1.0)
+
+
+def test_runs_of_other_processes_are_not_counted_as_done(record, capsys):
+    _report([record(), record("seed=1")], [Outcome(), Outcome(busy=True)], 3.0)
+    assert capsys.readouterr().out == "1 of 2 runs done in 3 s; other processes are training 1\n"
