@@ -87,9 +87,9 @@ def train(
     clock = _Clock()
     start = _restore(resume, step, clock, probes) if resume else 0
 
-    def pause(done: int) -> None:
+    def pause(done: int, random: dict[str, Any] | None = None) -> None:
         if observer.wants_checkpoint():
-            observer.checkpoint(_state(done, step, clock, probes))
+            observer.checkpoint(_state(done, step, clock, probes) | ({"generators": random} if random else {}))
 
     def end_epoch(done: int, batches: int) -> Ending:
         losses = step.losses[:batches].cpu()  # waits for the device, once an epoch
@@ -102,8 +102,9 @@ def train(
         infinite = (~torch.isfinite(losses)).nonzero()
         if len(infinite):
             return Ending(done - batches + int(infinite[0]), **training)
+        random = generators(step.device)  # a resumed run repeats the whole evaluation
         with probes.watch() if probes else nullcontext() as measured:
-            test_loss, test_error = evaluate(lambda: pause(done))
+            test_loss, test_error = evaluate(lambda: pause(done, random))
         observer.evaluation(
             Evaluation(
                 step=done,

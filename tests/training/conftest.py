@@ -63,15 +63,17 @@ def train(start):
     `capture` takes the place of CUDA's; `prepare` changes the Training before it begins.
     """
 
-    def trained(config, *, stop=None, resume=None, capture=None, warn=pytest.fail, prepare=None, **how):
+    def trained(
+        config, *, stop=None, resume=None, capture=None, warn=pytest.fail, prepare=None, recorder=Recorder, **how
+    ):
         training = start(config, **how)
         if capture:
             training.take = checked_graph(training.step, warn, capture)
         if prepare:
             prepare(training)
-        recorder = Recorder(training, stop)
+        observer = recorder(training, stop)
         with contextlib.suppress(InterruptedError):
-            recorder.ending = training.train(recorder, resume)
-        return recorder
+            observer.ending = training.train(observer, resume)
+        return observer
 
     return trained

@@ -166,3 +166,26 @@ def test_probed_run_that_is_stopped_and_resumed_measures_the_same(stop, evaluate
     resumed = train(resolve(*PROBED, "probes=true"), resume=stopped.state)
     assert numbers(resumed) == numbers(probed)[evaluated:]
     assert all(resumed.weights[name].equal(value) for name, value in probed.weights.items())
+
+
+def test_run_stopped_within_an_evaluation_repeats_its_random_numbers(resolve, train, monkeypatch):
+    def noisy(self, x, residual):  # draws in evaluation too
+        return self.match(x) + residual + 0.1 * torch.randn_like(residual)
+
+    monkeypatch.setattr(Identity, "forward", noisy)
+    config = resolve("depth=8", "epochs=2", "recipe.batch=400", "device=cpu")
+    whole = train(config)
+
+    def stop_within(training):
+        evaluate = training.evaluate
+        training.evaluate = lambda pause: (setattr(training.step, "within", True), evaluate(pause))[1]
+
+    class StoppedWithin(type(whole)):
+        def wants_checkpoint(self):
+            return getattr(self.training.step, "within", False)
+
+    stopped = train(config, prepare=stop_within, recorder=StoppedWithin)
+    assert stopped.state["step"] == 3  # the first epoch's end, amid its evaluation
+    resumed = train(config, resume=stopped.state)
+    assert all(torch.equal(a, b) for a, b in zip(whole.weights.values(), resumed.weights.values(), strict=True))
+    assert [e.test_error for e in resumed.evaluations] == [e.test_error for e in whole.evaluations]

@@ -19,7 +19,7 @@ def test_steps_are_those_of_torchs_optimizer_to_the_bit(momentum, resolve):
         rate.fill_(0.1 / (step + 1))
         x = torch.randn(8, 1, 4, 4)
         for model, optimizer in ((network, ours), (reference, theirs)):
-            optimizer.zero_grad()
+            model.zero_grad()
             model(x).square().sum().backward()
             optimizer.step()
     for one, other in zip(network.parameters(), reference.parameters(), strict=True):
