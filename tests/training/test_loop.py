@@ -12,6 +12,7 @@ from torch.nn import functional
 from ablate.data.augment import augmentation
 from ablate.data.load import load
 from ablate.models.build import build
+from ablate.models.shortcuts import Identity
 
 BATCH, LENGTH, PER_EPOCH = 100, 25, 12
 
