@@ -14,7 +14,7 @@ from ablate.runs.reading import Run, read_runs
 EXAMPLES = """examples:
   ablate sync                                every record in results/runs that W&B lacks
   ablate sync --experiment table1            those of one experiment
-  ablate sync --project shortcuts --dry-run  what would be sent, and where
+  ablate sync --project shortcuts --dry-run  list what would be sent to another project
 
 Each record is sent once, and again only if it has changed. A run that is on W&B already is extended."""
 

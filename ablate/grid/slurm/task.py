@@ -173,9 +173,9 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
             give_up(options.submission, options.task, why)
             say(f"ablate: {why}", error=True)
             return 1
-        say(f"time limit reached, {count} so far; requeued")
+        say(f"time limit reached, {count} so far; requeueing")
     else:
-        say("preempted; requeued")
+        say("preempted; requeueing")
     _retry(lambda: slurm.requeue(_task_name()), end)
     return 0
 

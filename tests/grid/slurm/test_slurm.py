@@ -87,7 +87,7 @@ def test_requeued_task_resumes(site, undisturbed):
     array = submit_and_start(site)
     # The job id of the last task is the whole array's: the signal must not requeue the other task.
     site.run("scancel", "--batch", "--signal=USR1", f"{array}_1")
-    until(lambda: "requeued" in logs(site), why="the last task to requeue itself")
+    until(lambda: "requeueing" in logs(site), why="the last task to requeue itself")
     site.run("scontrol", "requeuehold", f"{array}_0")  # without the hold it would run again within seconds
     until(lambda: site.states()["A 0"]["state"] == "waiting", why="status to show that it waits")
     site.run("scontrol", "release", f"{array}_0")
@@ -103,7 +103,7 @@ def test_preempted_tasks_resume(site, undisturbed):
     until(lambda: has_begun(site, 4), why="four runs that have begun")
     high = ("--partition=high", "--array=0-1", "--cpus-per-task=2", "--output=/dev/null")
     site.run("sbatch", *high, "--wrap=sleep 3")
-    until(lambda: logs(site).count("preempted; requeued") >= 2, why="the two tasks of a node to be preempted")
+    until(lambda: logs(site).count("preempted; requeueing") >= 2, why="the two tasks of a node to be preempted")
     site.go()
     site.wait_for_end()
     assert sum(int(job(site, f"{array}_{task}")["Restarts"]) for task in range(4)) >= 2
@@ -114,7 +114,7 @@ def test_task_gives_up_after_max_timeouts(site, undisturbed):
     words = site.experiment()
     limits = ["hydra.launcher.time=1", "hydra.launcher.warning=20", "hydra.launcher.max_timeouts=1"]
     array = array_of(site(*words, *SLURM, *limits))
-    until(lambda: "time limit reached, 1 so far; requeued" in logs(site), why="the first time limit")
+    until(lambda: "time limit reached, 1 so far; requeueing" in logs(site), why="the first time limit")
     site.wait_for_end()
     why = "the time limit of 1 minutes was reached 2 times, more than max_timeouts=1: give a longer hydra.launcher.time"
     assert logs(site).count(why) == 2

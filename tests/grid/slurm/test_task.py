@@ -144,7 +144,7 @@ def test_time_limit_is_distinguished_from_a_preemption(clock, counted, slurm, tm
     assert _stopped(options, signal.SIGUSR1) == 0
     assert _stopped(options, signal.SIGUSR1) == int(counted)  # the second is more than max_timeouts
     said = capsys.readouterr()
-    assert ("preempted; requeued" in said.out) == (not counted)
+    assert ("preempted; requeueing" in said.out) == (not counted)
     assert ("was reached 2 times, more than max_timeouts=1" in said.err) == counted
     assert slurm.calls("scontrol") == [["requeue", "77_1"]] * (1 + (not counted))
     assert (tmp_path / "1.timeouts").exists() == counted
