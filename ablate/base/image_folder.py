@@ -12,27 +12,24 @@ from ablate.base.files import cache_folder, write_whole
 SPLITS = ("train", "test")
 LITTER = {"Thumbs.db", "desktop.ini"}
 """Files that desktops add."""
-LENGTH = 16
-"""Characters of a fingerprint."""
 
 
-def listing(root: Path, split: str) -> Iterator[tuple[str, Path, int, int]]:
-    """(class, file, bytes, mtime in ns) of each image, in order of names, without hidden files and LITTER."""
-    for folder in sorted((entry for entry in os.scandir(root / split) if entry.is_dir()), key=lambda entry: entry.name):
-        if folder.name.startswith("."):
-            continue
-        for entry in sorted(os.scandir(folder.path), key=lambda entry: entry.name):
-            if entry.is_file() and not entry.name.startswith(".") and entry.name not in LITTER:
-                stat = entry.stat()
-                yield folder.name, Path(entry.path), stat.st_size, stat.st_mtime_ns
+def listing(root: Path) -> Iterator[Path]:
+    """The images of both splits, ROOT/SPLIT/CLASS/FILE in order of names, without hidden files and LITTER."""
+    for split in SPLITS:
+        for folder in sorted((root / split).iterdir()):
+            if folder.is_dir() and not folder.name.startswith("."):
+                for path in sorted(folder.iterdir()):
+                    if path.is_file() and not path.name.startswith(".") and path.name not in LITTER:
+                        yield path
 
 
 def listing_key(root: Path) -> str:
     """A hash of the folder's path and of every file's class, name, size and time. It changes with any file."""
     digest = hashlib.sha256(os.fsencode(root.resolve()))
-    for split in SPLITS:
-        for name, path, size, changed in listing(root, split):
-            digest.update(os.fsencode(f"{split}/{name}/{path.name}\0{size}\0{changed}\n"))
+    for path in listing(root):
+        stat = path.stat()
+        digest.update(os.fsencode(f"{path.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}\n"))
     return digest.hexdigest()[:24]
 
 
@@ -43,17 +40,13 @@ def fingerprint(root: Path) -> str:
     """
     cached = cache_folder() / f"fingerprint-{listing_key(root)}"
     with contextlib.suppress(OSError):
-        known = cached.read_text()
-        if len(known) == LENGTH:
-            return known
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        entries = list(listing(root, split))
-        with ThreadPoolExecutor() as pool:
-            hashes = pool.map(lambda path: hashlib.sha256(path.read_bytes()).digest(), [entry[1] for entry in entries])
-            for (name, path, _, _), content in zip(entries, hashes, strict=True):
-                digest.update(os.fsencode(f"{split}/{name}/{path.name}\0") + content)
-    result = digest.hexdigest()[:LENGTH]
+        return cached.read_text()
+    files, digest = list(listing(root)), hashlib.sha256()
+    with ThreadPoolExecutor() as pool:
+        hashes = pool.map(lambda path: hashlib.sha256(path.read_bytes()).digest(), files)
+        for path, content in zip(files, hashes, strict=True):
+            digest.update(os.fsencode(f"{path.relative_to(root)}\0") + content)
+    result = digest.hexdigest()[:16]
     with contextlib.suppress(OSError):
         cached.parent.mkdir(parents=True, exist_ok=True)
         write_whole(cached, result.encode())

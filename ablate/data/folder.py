@@ -15,7 +15,7 @@ from PIL import Image
 
 from ablate.base.errors import AblateError
 from ablate.base.files import cache_folder, write_whole
-from ablate.base.image_folder import SPLITS, listing, listing_key
+from ablate.base.image_folder import listing, listing_key
 from ablate.data.dataset import Dataset
 
 FORM = 3
@@ -44,29 +44,31 @@ def load_folder(root: Path) -> Dataset:
 
 def _read(root: Path) -> dict[str, numpy.ndarray]:
     """All images `x`, those of train/ first, their labels `y`, how many are of train/, and the names of the classes."""
-    files = [(split, name, path) for split in SPLITS for name, path, *_ in listing(root, split)]
-    names, others = ({name for where, name, _ in files if where == split} for split in SPLITS)
-    if names != others:
-        name = min(names ^ others)
+    files = list(listing(root))
+    train = [path.parent.name for path in files if path.is_relative_to(root / "train")]
+    test = [path.parent.name for path in files[len(train) :]]
+    if {*train} != {*test}:
+        name = min({*train} ^ {*test})
         raise AblateError(f"data.root={root}: class {name!r} has images in only one of train/ and test/: it needs both")
-    if len(names) < 2:
-        raise AblateError(f"data.root={root} has {len(names)} class folders with images: it needs two or more")
+    classes = sorted({*train})
+    if len(classes) < 2:
+        raise AblateError(f"data.root={root} has {len(classes)} class folders with images: it needs two or more")
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(_decode, [path for *_, path in files]))
+        images = list(pool.map(_decode, files))
     if {image.ndim for image in images} == {2, 3}:  # greyscale files among coloured ones
         images = [numpy.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
-    for (*_, path), image in zip(files, images, strict=True):
+    for path, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             size, first = ("x".join(map(str, one.shape[:2])) for one in (image, images[0]))
             raise AblateError(
-                f"{path} is {size} pixels (height x width) where {files[0][2].name} is {first}: all images must have "
+                f"{path} is {size} pixels (height x width) where {files[0].name} is {first}: all images must have "
                 "one size"
             )
-    x, classes = numpy.stack(images), sorted(names)
+    x = numpy.stack(images)
     return {
         "x": numpy.ascontiguousarray(x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)),
-        "y": numpy.array([classes.index(name) for _, name, _ in files], dtype=numpy.int64),
-        "train": numpy.array(sum(split == "train" for split, *_ in files)),
+        "y": numpy.array([classes.index(name) for name in train + test], dtype=numpy.int64),
+        "train": numpy.array(len(train)),
         "classes": numpy.array(classes),
     }
 
