@@ -85,9 +85,8 @@ class Reference:
     def evaluate(self) -> float:
         """Test error in percent."""
         self.network.eval()
-        wrong, seen = 0, 0
+        wrong = 0
         for x, y in self.test:
             x, y = x.to(self.device), y.to(self.device)
             wrong += int((self.network(x).argmax(1) != y).sum().item())
-            seen += len(y)
-        return 100 * wrong / seen
+        return 100 * wrong / len(self.test.dataset)  # type: ignore[arg-type]

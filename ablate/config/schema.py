@@ -111,8 +111,5 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
 
 
 def _written(one: "Field[Any]") -> str:
-    if one.default is NO_DEFAULT:
-        return "[]"
-    if one.default == MISSING:
-        return ""
-    return json.dumps(one.default).strip('"')
+    default = [] if one.default is NO_DEFAULT else one.default
+    return "" if default == MISSING else json.dumps(default).strip('"')

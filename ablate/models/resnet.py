@@ -62,15 +62,11 @@ class ResNet(nn.Module):
 
     def _initialise(self, generator: torch.Generator | None) -> None:
         """He initialisation ([A] §3.4), by fan-out as the papers' Torch releases have it."""
-        for module in self._outside_shortcuts(self):
+        for name, module in self.named_modules():
+            if "shortcut" in name.split("."):
+                continue
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
             elif isinstance(module, nn.Linear):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
                 nn.init.zeros_(module.bias)
-
-    def _outside_shortcuts(self, module: nn.Module) -> Iterator[nn.Module]:
-        yield module
-        for name, child in module.named_children():
-            if name != "shortcut":
-                yield from self._outside_shortcuts(child)

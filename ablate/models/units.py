@@ -40,14 +40,10 @@ def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
     bfloat16 has 8 significant bits: in it, 1 − g(x) of a gate at b_g = −7 rounds to 1, and a sum over 54 units loses
     what each unit adds. Raises ValueError if the sum does not have the shape of F(x).
     """
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
-        return _checked(shortcut(x, residual), residual)
-    with torch.autocast(device, enabled=False):
-        return _checked(shortcut(x.float(), residual.float()), residual)
-
-
-def _checked(y: Tensor, residual: Tensor) -> Tensor:
+    if torch.is_autocast_enabled(x.device.type):
+        x, residual = x.float(), residual.float()
+    with torch.autocast(x.device.type, enabled=False):
+        y = shortcut(x, residual)
     if y.shape != residual.shape:  # the next unit might broadcast it, or the pooling average it away
         raise ValueError(f"it gives {tuple(y.shape)} where F(x) is {tuple(residual.shape)}")
     return y

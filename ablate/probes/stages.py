@@ -8,7 +8,9 @@ epoch.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,39 +28,27 @@ class Probes:
 
     def gradients(self) -> None:
         """Compute the norms of the parameters' current gradients, without waiting for the device."""
-        norms = []
-        for stage in self.stages:
-            gradients = [p.grad for p in stage.parameters() if p.grad is not None]
-            norms.append(nn.utils.get_total_norm(gradients))
-        self.norms = torch.stack(norms).float()
+        gradients = ([p.grad for p in stage.parameters() if p.grad is not None] for stage in self.stages)
+        self.norms = torch.stack([nn.utils.get_total_norm(one) for one in gradients]).float()
 
     @contextmanager
     def watch(self) -> Iterator[dict[str, float]]:
         """Measure the forward passes in this context; the dictionary holds the values after it."""
         measured: dict[str, float] = {}
-        sums: dict[int, Tensor] = {}
-        counts: dict[int, int] = {}
+        totals: dict[int, tuple[Any, int]] = {}
 
-        def add(stage: int, logits: Tensor) -> None:  # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
-            sums[stage] = sums.get(stage, 0.0) + torch.sigmoid(-logits.float()).sum()
-            counts[stage] = counts.get(stage, 0) + logits.numel()
+        def add(stage: int, _module: nn.Module, _inputs: object, logits: Tensor) -> None:
+            total, count = totals.get(stage, (0.0, 0))
+            # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
+            totals[stage] = total + torch.sigmoid(-logits.float()).sum(), count + logits.numel()
 
-        hooks = [
-            gate.gate.register_forward_hook(lambda _module, _inputs, logits, stage=stage: add(stage, logits))
-            for stage, gate in self._gates()
-        ]
-        try:
+        with ExitStack() as hooks:
+            for stage, unit in self.network.units():
+                for gate in unit.modules():
+                    if isinstance(gate, Gate):
+                        hooks.enter_context(gate.gate.register_forward_hook(partial(add, stage)))
             yield measured
-        finally:
-            for hook in hooks:
-                hook.remove()
-        for stage in sorted(sums):
-            measured[f"gate_openness/stage{stage}"] = sums[stage].item() / counts[stage]
+        for stage, (total, count) in sorted(totals.items()):
+            measured[f"gate_openness/stage{stage}"] = total.item() / count
         for stage, norm in enumerate(self.norms.tolist(), 1):
             measured[f"gradient/stage{stage}"] = norm
-
-    def _gates(self) -> Iterator[tuple[int, Gate]]:
-        for stage, unit in self.network.units():
-            for module in unit.modules():
-                if isinstance(module, Gate):
-                    yield stage, module

@@ -4,10 +4,10 @@ A graph repeats the kernels that were captured, without the Python of a custom s
 steps before it is used.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ablate.base.errors import AblateError, one_line
 from ablate.training.checkpoint import generators, restore_generators
@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 def capture(step: Step) -> Callable[[], None]:
     """The replay of the step, captured as a CUDA graph. Raises what CUDA raises."""
     graph = torch.cuda.CUDAGraph()
-    step.optimizer.zero_grad()  # the graph allocates its own gradients
+    step.network.zero_grad()  # the graph allocates its own gradients
     with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         step()
     return graph.replay
@@ -58,20 +58,17 @@ def checked_graph(
     restore()
     replayed = _losses(step, replay)
     restore()
-    if not all(map(_alike, eager, replayed)):
-        warn(f"no CUDA graph: it differs from eager steps (losses {eager}, and {replayed} by the graph)")
+    if not torch.allclose(eager, replayed, rtol=TOLERANCE, atol=0, equal_nan=True):
+        losses = f"losses {eager.tolist()}, and {replayed.tolist()} by the graph"
+        warn(f"no CUDA graph: it differs from eager steps ({losses})")
         return step
     return replay
 
 
-def _alike(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=TOLERANCE) or (math.isnan(a) and math.isnan(b))
-
-
-def _losses(step: Step, take: Callable[[], None]) -> list[float]:
+def _losses(step: Step, take: Callable[[], None]) -> Tensor:
     for _ in range(STEPS):
         take()
-    return step.losses[:STEPS].tolist()
+    return step.losses[:STEPS].cpu().clone()
 
 
 def _remember(step: Step) -> Callable[[], None]:

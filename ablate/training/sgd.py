@@ -25,10 +25,6 @@ class SGD:
         # A custom shortcut's parameters may be complex, which the fused kernel does not take.
         self.fused = all(parameter.is_floating_point() for parameter in self.parameters)
 
-    def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
     @torch.no_grad()
     def step(self) -> None:
         used = [(p, p.grad, v) for p, v in zip(self.parameters, self.momenta, strict=True) if p.grad is not None]

@@ -41,7 +41,7 @@ class Step:
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision != torch.float32):
             logits = self.network(x)
         loss = loss_of(logits, y)
-        self.optimizer.zero_grad()
+        self.network.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.losses.index_copy_(0, self.batches.index, loss.detach()[None].to(self.losses.dtype))
