@@ -10,8 +10,7 @@ from pathlib import Path
 from ablate.base.files import cache_folder, write_whole
 
 SPLITS = ("train", "test")
-LITTER = {"Thumbs.db", "desktop.ini"}
-"""Files that desktops add."""
+LITTER = {"Thumbs.db", "desktop.ini"}  # files that desktops add
 
 
 def listing(root: Path) -> Iterator[Path]:

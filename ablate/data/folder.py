@@ -20,8 +20,7 @@ from ablate.data.dataset import Dataset
 
 FORM = 3
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
-DEEP = ("I", "F")
-"""First letters of Pillow's modes with more than 8 bits a channel, which it cannot convert to 8 bits."""
+DEEP = ("I", "F")  # first letters of Pillow's modes with more than 8 bits a channel, which it cannot convert
 
 
 def load_folder(root: Path) -> Dataset:
@@ -60,10 +59,8 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
     for path, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             size, first = ("x".join(map(str, one.shape[:2])) for one in (image, images[0]))
-            raise AblateError(
-                f"{path} is {size} pixels (height x width) where {files[0].name} is {first}: all images must have "
-                "one size"
-            )
+            where = f"{path} is {size} pixels (height x width) where {files[0].name} is {first}"
+            raise AblateError(f"{where}: all images must have one size")
     x = numpy.stack(images)
     return {
         "x": numpy.ascontiguousarray(x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)),

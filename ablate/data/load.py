@@ -30,7 +30,5 @@ def load(data: Data) -> Dataset:
     if min(height, width) < SMALLEST:
         raise ConfigError(f"the images are {height}x{width}: the network needs {SMALLEST}x{SMALLEST} or more")
     if data.shift >= min(height, width):
-        raise ConfigError(
-            f"data.shift={data.shift} is too large for images of {height}x{width}: it must be below their side"
-        )
+        raise ConfigError(f"data.shift={data.shift} must be below the side of the images, which are {height}x{width}")
     return hold_out(dataset, data.validation)

@@ -1,5 +1,6 @@
 """The device of a run, its precision, and its memory."""
 
+import contextlib
 import ctypes
 import os
 
@@ -46,12 +47,10 @@ def keep_memory() -> None:
 
     Does nothing without glibc.
     """
-    try:
+    with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, -1)
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def set_deterministic(device: torch.device, deterministic: bool) -> None:

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from ablate.data.dataset import normalise
 from ablate.training.step import loss_of
 
-BATCH = {"cpu": 250, "mps": 1000, "cuda": 1000}  # 1000 images do not stay in a CPU's cache
-
 
 @torch.no_grad()
 def evaluate(
@@ -22,7 +20,7 @@ def evaluate(
     network.eval()
     loss = torch.zeros((), device=x.device)
     wrong = torch.zeros((), dtype=torch.int64, device=x.device)
-    batch = BATCH[x.device.type]
+    batch = 250 if x.device.type == "cpu" else 1000  # 1000 do not stay in a CPU's cache
     for images, labels in zip(x.split(batch), y.split(batch), strict=True):
         logits = network(normalise(images, mean))
         loss += loss_of(logits, labels, reduction="sum")

@@ -51,9 +51,7 @@ def checked_graph(
             replay = capture(step)
         except Exception as error:
             cause = error.__context__ or error  # the end of a failed capture raises over the error within it
-            raise AblateError(
-                f"no CUDA graph can be captured of this step: {one_line(cause)}; add graph=false"
-            ) from error
+            raise AblateError(f"no CUDA graph of this step: {one_line(cause)}; add graph=false") from error
     module.synchronize()
     restore()
     replayed = _losses(step, replay)

@@ -68,19 +68,18 @@ class NullObserver:
 
 def train(
     step: Step,
+    take: Callable[[], None],
     evaluate: Callable[[Callable[[], None]], tuple[float, float]],
     recipe: Recipe,
-    *,
-    observer: NullObserver,
-    take: Callable[[], None],
     probes: Probes | None,
+    observer: NullObserver,
     resume: dict[str, Any] | None,
 ) -> Ending:
     """Train the step's network in place, from its initial weights or from a checkpoint's state.
 
-    `evaluate(pause)` tests the network; it calls `pause` between batches, which may raise. `take` takes
-    a step: `step` itself, or a CUDA graph of it. A loss that is not finite ends the run at the end of its epoch: losses
-    are read only then, because reading waits for the device.
+    `take` takes a step: `step` itself, or a CUDA graph of it. `evaluate(pause)` tests the network; it calls `pause`
+    between batches, which may raise. A loss that is not finite ends the run at the end of its epoch: losses are read
+    only then, because reading waits for the device.
     """
     per_epoch, size = step.batches.per_epoch, step.batches.size
     total = total_steps(recipe, per_epoch)

@@ -82,8 +82,7 @@ class Training:
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
         """Train to the end of the run; see `loop.train`."""
-        how: dict[str, Any] = {"take": self.take, "probes": self.probes, "resume": resume}
-        return loop.train(self.step, self.evaluate, self.config.recipe, observer=observer, **how)
+        return loop.train(self.step, self.take, self.evaluate, self.config.recipe, self.probes, observer, resume)
 
     def steps(self) -> Iterator[None]:
         """Endless steps at the first step's learning rate, without evaluation, to be timed."""
