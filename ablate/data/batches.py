@@ -1,4 +1,6 @@
-"""Training batches of a dataset that is on the device as a whole."""
+"""Where training batches come from: the interface, and the dataset that is on the device as a whole."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -8,12 +10,29 @@ from ablate.data.augment import Augmentation, augmentation, crop_and_flip
 from ablate.data.dataset import Dataset, normalise, per_pixel_mean
 
 
-class ResidentBatches:
+class Batches(Protocol):
     """The augmented training batches of a run, epoch by epoch, all of `size` images.
 
-    The last, smaller batch of an epoch is dropped, so that batch normalisation sees the same number of images in every
-    step. `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a
-    batch does not wait for the device. Raises ConfigError if the dataset is smaller than a batch.
+    `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a batch
+    does not wait for the device. Who takes a batch advances it.
+    """
+
+    size: int
+    per_epoch: int
+    index: Tensor
+
+    def begin_epoch(self, epoch: int, index: int = 0) -> None:
+        """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """Normalised images (B, C, H, W) and labels (B,)."""
+
+
+class ResidentBatches:
+    """Batches of a dataset on the device. The last, smaller batch of an epoch is dropped, so that batch normalisation
+    sees the same number of images in every step.
+
+    Raises ConfigError if the dataset is smaller than a batch.
     """
 
     def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool) -> None:
@@ -25,7 +44,6 @@ class ResidentBatches:
         self.augmentation: Augmentation | None = None
 
     def begin_epoch(self, epoch: int, index: int = 0) -> None:
-        """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""
         whole = augmentation(self.seed, epoch, len(self.y), shift=self.shift, flip=self.flip)
         batches = Augmentation(*map(self._cut, whole))
         if self.augmentation is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ablate.config.schema import Recipe
-from ablate.data.batches import ResidentBatches
+from ablate.data.batches import Batches
 from ablate.training.sgd import SGD
 
 
@@ -21,7 +21,7 @@ class Step:
     `losses` (per_epoch,) and `wrong` () are the metrics of the epoch so far, on the device.
     """
 
-    def __init__(self, network: nn.Module, batches: ResidentBatches, recipe: Recipe, precision: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, batches: Batches, recipe: Recipe, precision: torch.dtype) -> None:
         device = batches.index.device
         self.network, self.batches, self.device, self.precision = network, batches, device, precision
         self.rate = torch.tensor(recipe.learning_rate, device=device)

@@ -17,6 +17,7 @@ from PIL import Image
 import ablate.commands.run
 import ablate.grid.sweeper
 from ablate import commands
+from ablate.commands import guarded
 from ablate.config import compose
 from ablate.config.schema import keys
 from ablate.grid.slurm import client
@@ -132,7 +133,9 @@ def test_commands_are_accepted(page, folder, monkeypatch, capsys):
                 planned.clear()
                 with monkeypatch.context() as patch:
                     patch.setattr(sys, "argv", ["ablate"])
-                    status = ablate.commands.run.main([*words[1:], "dry_run=true"])
+                    status = guarded(
+                        "ablate", lambda words=words: ablate.commands.run.main([*words[1:], "dry_run=true"])
+                    )
                 assert status == 0, f"{line}: {capsys.readouterr().err}"
                 assert planned, line
 
