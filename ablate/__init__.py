@@ -35,8 +35,8 @@ def run(*overrides: str) -> "Run":
     from ablate.tracking.follower import tracker
 
     config = from_overrides(*overrides)
-    if config.pack is not None or config.dry_run:
-        raise ConfigError("pack and dry_run are for the command line")
+    if config.pack is not None or config.dry_run or config.experiment:
+        raise ConfigError("pack, dry_run and experiments are for the command line: train a grid with ablate -m")
     record = Record(config)
     train(record, Progress(), tracker(config))
     return read_run(record.folder)

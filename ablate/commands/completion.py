@@ -25,7 +25,9 @@ GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "+experiment", "hydra
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", nargs="?", choices=("bash", "zsh"), default="bash", help="(bash)")
+    parser.add_argument(
+        "shell", nargs="?", choices=("bash", "zsh"), default="bash", help="shell to complete for (bash)"
+    )
     parser.add_argument("--line", help="print what can complete this command line, one word on a line")
 
 
@@ -40,7 +42,7 @@ def complete(line: str) -> list[str]:
     """The words that the last word of `line`, which begins with 'ablate', may become."""
     from ablate import commands
 
-    _, *before, word = [*line.split(), *([""] if line.endswith(" ") else [])]
+    _, *before, word = ["ablate", *line.split()[1:], *([""] if line.endswith(" ") or len(line.split()) < 2 else [])]
     if before[:1] and before[0] in commands.names():
         parser = commands.parser(before[0])
         known = [option for action in parser._actions for option in action.option_strings if option.startswith("--")]

@@ -21,9 +21,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("one", type=float, help="a mean test error, percent")
     parser.add_argument("other", type=float, help="the error to separate it from")
     parser.add_argument("--spread", type=float, help="standard deviation over seeds; else that of the runs in --runs")
-    parser.add_argument("--runs", default="results/runs", type=Path, metavar="FOLDER", help="of runs (results/runs)")
+    parser.add_argument(
+        "--runs",
+        default="results/runs",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of runs to take the spread from (results/runs)",
+    )
     parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
-    parser.add_argument("--chance", type=float, default=0.8, help="of separating them, the power (%(default)s)")
+    parser.add_argument(
+        "--chance", type=float, default=0.8, help="power: the probability of separating the two (%(default)s)"
+    )
     parser.add_argument("--rows", type=int, default=1, help="rows compared with the baseline (%(default)s)")
 
 

@@ -28,7 +28,7 @@ class Data:
     shift: int = _key(0, "pixels of zero padding on each side for the random crop")
     flip: bool = _key(False, "random horizontal flip")
     download: bool = _key(False, "fetch the dataset if it is not there")
-    fingerprint: str | None = _key(None, "hash of an image folder's content; filled in")
+    fingerprint: str | None = _key(None, "hash of an image folder's content; set automatically")
 
 
 @dataclass
@@ -36,8 +36,8 @@ class Recipe:
     """How a network is trained. Milestones and warm-up are fractions of the run, so a shorter run keeps its shape."""
 
     name: str = _key(MISSING, "the recipe's name in tables")
-    iterations: int | None = _key(None, "length in training steps; or epochs")
-    epochs: int | None = _key(None, "length in epochs; or iterations")
+    iterations: int | None = _key(None, "length in training steps; set this or epochs")
+    epochs: int | None = _key(None, "length in epochs; set this or iterations")
     batch: int = _key(MISSING, "images in a batch")
     learning_rate: float = _key(MISSING, "initial learning rate")
     milestones: list[float] = _key([], "fractions of the run at which the learning rate is divided by 10")
@@ -50,8 +50,8 @@ class Recipe:
 class Checkpoint:
     """How often a run saves what it needs to resume."""
 
-    minutes: float | None = _key(5.0, "minutes between checkpoints; null: none by the clock")
-    steps: int | None = _key(None, "steps between checkpoints; null: none by steps")
+    minutes: float | None = _key(5.0, "minutes between checkpoints; null: no timed checkpoints")
+    steps: int | None = _key(None, "steps between checkpoints; null: no step-based checkpoints")
 
 
 @dataclass

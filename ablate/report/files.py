@@ -41,7 +41,7 @@ def write(
     """
     try:
         head = (out / PAGE).read_bytes()[:1000] if (out / PAGE).is_file() else b""
-        if GENERATOR not in head and out.exists() and any(out.iterdir()):
+        if GENERATOR not in head and out.exists() and any(path for path in out.rglob("*") if path.is_file()):
             raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
         (out / "figures").mkdir(parents=True, exist_ok=True)
         drawn, shown, left_out = _figures(runs, cells)
