@@ -10,8 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
-import pytest
 
+from ablate.__main__ import script
 from ablate.runs.reading import TIMES
 from ablate.tracking.session import delivered
 from tests.forked import Command
@@ -208,16 +208,7 @@ def test_unavailable_server_delays_exit_only(start, ask, sync, server, folder, t
         assert run.state == "finished"
 
 
-def test_offline_files_contain_the_record(tracked, folder):
-    assert tracked(*TINY, WANDB_MODE="offline") == 0
-    whole, ended = on_disk(folder()), result(folder())
-    assert shown(whole["history"]) == metrics(folder())
-    assert {key: whole["summary"][key] for key in FINAL} == {key: ended[key] for key in FINAL}
-    assert whole["config"]["shortcut"] == "identity"
-    assert whole["run"] == folder().name.rpartition("-")[2]
-
-
-def test_run_stopped_and_resumed_offline_is_in_one_folder(tracked, folder, tmp_path, monkeypatch):
+def test_run_stopped_and_resumed_offline_has_its_record_in_one_folder(tracked, folder, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     monkeypatch.syspath_prepend(str(elsewhere))
     words = (*TINY, "epochs=4", "checkpoint.steps=30", held(elsewhere, "Identity", step=50))
@@ -231,7 +222,12 @@ def test_run_stopped_and_resumed_offline_is_in_one_folder(tracked, folder, tmp_p
     assert tracked(*words, WANDB_MODE="offline") == 128 + signal.SIGTERM
     assert tracked(*words, WANDB_MODE="offline") == 0
     sys.modules.pop("own")
-    assert [row["step"] for row in on_disk(folder())["history"]] == [20, 40, 60, 80]
+    kept, ended = on_disk(folder()), result(folder())
+    assert [row["step"] for row in kept["history"]] == [20, 40, 60, 80]
+    assert shown(kept["history"]) == metrics(folder())
+    assert {key: kept["summary"][key] for key in FINAL} == {key: ended[key] for key in FINAL}
+    assert kept["config"]["shortcut"] == "Holds"
+    assert kept["run"] == folder().name.rpartition("-")[2]
 
 
 def test_sync_sends_an_untracked_record_once(ask, sync, server, folder):
@@ -270,26 +266,27 @@ def test_sync_skips_a_record_without_its_configuration(write, sync, server):
     assert said[1:] == ["ablate sync: 1 of 2 records were not sent; the same command tries again"]
 
 
-@pytest.fixture
-def poisoned(tmp_path):
-    """A folder to put first on the path, with a module that cannot be imported."""
-
-    def make(name, content):
-        (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text(content)
-        return tmp_path / "poison"
-
-    return make
+def run_without_wandb():
+    """`ablate` with exit status 99 if it has imported wandb."""
+    try:
+        script()
+    finally:
+        if "wandb" in sys.modules:
+            os._exit(99)
 
 
-def test_untracked_run_does_not_import_wandb(process, poisoned):
-    path = poisoned("wandb", "import os\nos._exit(99)\n")
-    assert process("ablate", "depth=8", "iterations=1", "threads=1", "results=runs", path=path).status == 0
+def test_untracked_run_does_not_import_wandb(tmp_path):
+    words = ("depth=8", "iterations=1", "threads=1", "results=runs")
+    run = Command(*words, cwd=tmp_path, entry=f"{__name__}.run_without_wandb")
+    said = run.communicate()
+    assert run.returncode == 0, said
 
 
-def test_tracker_that_cannot_start_prints_a_warning(tracked, poisoned, messages):
-    path = poisoned("wandb", "raise ImportError('none here')\n")
-    assert tracked("depth=8", "iterations=1", PYTHONPATH=os.pathsep.join([str(path), *sys.path])) == 0
+def test_tracker_that_cannot_start_prints_a_warning(tracked, messages, tmp_path):
+    (tmp_path / "poison" / "wandb").mkdir(parents=True)
+    (tmp_path / "poison" / "wandb" / "__init__.py").write_text("raise ImportError('none here')")
+    path = os.pathsep.join([str(tmp_path / "poison"), *sys.path])
+    assert tracked("depth=8", "iterations=1", PYTHONPATH=path) == 0
     assert messages[0].startswith("ablate: W&B does not show digits-identity-d8")
     assert messages[0].endswith("ImportError: none here; ablate sync sends it later")
 
