@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from ablate.__main__ import script
+from ablate.__main__ import main
 from ablate.runs.reading import TIMES
 from ablate.tracking.session import delivered
 from tests.forked import Command
@@ -267,12 +267,9 @@ def test_sync_skips_a_record_without_its_configuration(write, sync, server):
 
 
 def run_without_wandb():
-    """`ablate` with exit status 99 if it has imported wandb."""
-    try:
-        script()
-    finally:
-        if "wandb" in sys.modules:
-            os._exit(99)
+    """The exit status of `ablate`, or 99 if it has imported wandb."""
+    status = main()
+    return 99 if "wandb" in sys.modules else status
 
 
 def test_untracked_run_does_not_import_wandb(tmp_path):
