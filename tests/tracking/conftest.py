@@ -40,10 +40,13 @@ def messages(monkeypatch):
 
 @pytest.fixture
 def start(ask, monkeypatch, messages):
-    """`ablate WORDS tracker=wandb` in this process; gives its exit status, and the follower to close as at exit."""
+    """`ablate WORDS tracker=wandb` in this process; gives its exit status, and the follower to close as at exit.
 
-    def run(*words, server=None, **environment):
-        own = follower.Follower()
+    `own` is the follower of an earlier command, if both are to have one W&B process.
+    """
+
+    def run(*words, server=None, own=None, **environment):
+        own = own or follower.Follower()
         with monkeypatch.context() as patch:
             for name, value in {**(server.environment if server else {}), **environment}.items():
                 patch.setenv(name, value)

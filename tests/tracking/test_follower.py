@@ -101,6 +101,7 @@ def test_ctrl_c_at_exit_ends_the_waiting_with_status_0(tmp_path):
         os.kill(reader, 0)
 
 
+@pytest.mark.long
 def test_reader_ends_by_itself_after_its_training_was_killed(write):
     folders = [write("depth=8", f"seed={seed}", test_error=3.0) for seed in range(3)]
     with Server(lambda path, operation: SILENT) as server:

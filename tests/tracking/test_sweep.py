@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from ablate.tracking.facts import FINAL
@@ -14,6 +15,7 @@ SWEEPS = Path(__file__).parents[2] / "ablate" / "tracking" / "sweeps"
 SMALL = {"depth": 8, "epochs": 1, "threads": 1, "results": "runs", "shortcut": "gate", "seed": 0}
 
 
+@pytest.mark.long
 def test_agent_gives_its_job_a_run(process, server, folder, tmp_path):
     config = yaml.safe_load((SWEEPS / "shortcuts.yaml").read_text())
     config["parameters"] |= {key: {"value": value} for key, value in SMALL.items()}

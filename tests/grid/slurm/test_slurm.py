@@ -3,6 +3,7 @@
 make slurm-test     minutes; needs Debian's SLURM packages, without which it is skipped (in CI it fails)
 """
 
+import json
 import os
 import re
 import signal
@@ -193,6 +194,8 @@ def test_several_runs_share_a_task(site, undisturbed):
     assert "submitted 4 runs as array" in said
     assert "of 1 tasks" in said
     site.wait_for_end()
+    commands = [json.loads(path.read_text())["command"] for path in site.runs.glob("digits-*/result.json")]
+    assert [command.count("hydra.launcher.side_by_side=2") for command in commands] == [1] * 4  # the submission's
     assert site.outcomes() == undisturbed(seeds="0, 1")
 
 
