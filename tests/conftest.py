@@ -20,6 +20,7 @@ import yaml
 import ablate
 from ablate.config.resolve import from_overrides
 from ablate.config.schema import Config
+from ablate.runs.code import code
 from ablate.runs.identity import SCHEMA, folder_name, signature
 from ablate.runs.record import Record
 from tests.waiting import LIMIT
@@ -160,7 +161,8 @@ def _write(resolve, runs, *overrides, tree=None, ended=True, **results):
         **{"schema": SCHEMA, "signature": signature(tree), "config": tree, "status": "finished"},
         **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
         **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
-        **{"seed": tree["seed"], "device": "cpu", "versions": {}, "git": None, "evaluated_on": "test"},
+        **{"seed": tree["seed"], "device": "cpu", "device_type": "cpu", "cpu": "A CPU", "precision": "float32"},
+        **{"versions": {"torch": "2.9.0"}, "code": code(tree), "git": None, "evaluated_on": "test"},
         **results,
     }
     if ended:

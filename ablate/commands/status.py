@@ -18,8 +18,10 @@ from ablate.commands import runs_arguments, warn
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.state import join
 from ablate.runs import layout
+from ablate.runs.code import changes
 from ablate.runs.naming import label, variants
 from ablate.runs.reading import Run, Runs, read_runs
+from ablate.runs.record import DONE
 
 EXAMPLES = """examples:
   ablate status                          every cell in results/runs
@@ -89,14 +91,25 @@ def table(found: Runs) -> Table:
     for runs, name in zip(cells.values(), variants([runs[0].config for runs in cells.values()]), strict=True):
         runs.sort(key=lambda run: int(run.config["seed"]))
         config = runs[0].config
-        done = sum(run.state in ("finished", "diverged") for run in runs)
+        done = sum(run.state in DONE for run in runs)
         lines = [f"seed {run.config['seed']} {run.state}: {why}" for run in runs if (why := _detail(run))]
+        for names, seeds in _other_code(runs).items():
+            lines.append(f"by other code ({names} differ): seed {', '.join(seeds)}")
         if missing := [str(run.config["seed"]) for run in runs if run.state == "missing"]:
             lines.append(f"missing: seed {', '.join(missing)}")
         words = (name, str(config["depth"]), str(config["data"]["name"]), f"{done} of {len(runs)}", "\n".join(lines))
         drawn.add_row(*(Text(plain(word)) for word in words))
     drawn.caption = ", ".join(f"{number} {state}" for state, number in _states(found).items())
     return drawn
+
+
+def _other_code(runs: list[Run]) -> dict[str, list[str]]:
+    """The seeds of the ended runs that other code than this trained, by what differs."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.state in DONE and (changed := changes(run.config, run.result["code"])):
+            found.setdefault(", ".join(changed), []).append(str(run.config["seed"]))
+    return found
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -111,6 +124,7 @@ def facts(run: Run) -> dict[str, Any]:
         "seed": run.config["seed"],
         "reason": run.result.get("reason"),
         "test_error": run.test_error,
+        "other_code": changes(run.config, run.result["code"]) if run.state in DONE else [],
         **{key: run.lock.get(key) for key in ("host", "pid", "step", "steps", "images_per_second", "task", "node")},
         "seconds_left": _seconds_left(run),
     }

@@ -37,7 +37,7 @@ def check(config: Config) -> None:
     check_tracker(config.tracker)
     pack = config.pack is None or re.fullmatch(r"auto|[1-9]\d{0,2}|1000", config.pack)
     _require(pack, "pack", config.pack, "auto, or 1 to 1000")
-    _require(config.rerun in (None, "failed", "all"), "rerun", config.rerun, "failed or all")
+    _require(config.rerun in (None, "failed", "changed", "all"), "rerun", config.rerun, "failed, changed or all")
     _require(config.results.strip(), "results", config.results, "a folder")
     name = config.experiment or "grid"
     if name[0] in ".-" or {"/", "\\"} & set(name) or not name.isprintable() or len(name.encode()) > 200:

@@ -86,7 +86,10 @@ class Config:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     tracker: Tracker = field(default_factory=Tracker)
     pack: str | None = _key(None, "runs of a grid that share one device: a number, or auto to measure it")
-    rerun: str | None = _key(None, "failed or all: train these again; old folders move to _archived")
+    rerun: str | None = _key(
+        None, "failed, changed (finished by other code) or all: train these again; old folders move to _archived"
+    )
+    accept_code: bool = _key(False, "skip finished runs and resume unfinished ones although other code trained them")
     dry_run: bool = _key(False, "list the runs and their cost, and stop")
     results: str = _key("results/runs", "folder of the run records")
     experiment: str | None = _key(None, "the grid that a run belongs to; set by the files in conf/experiment")

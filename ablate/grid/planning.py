@@ -7,7 +7,7 @@ from ablate.data.facts import FACTS
 from ablate.runs import layout
 from ablate.runs.lock import active_lock
 from ablate.runs.naming import describe, variants
-from ablate.runs.record import Record
+from ablate.runs.record import OtherCode, Record
 
 PASSES = 3
 """Cost of a training step in forward passes: one forward, and two for the gradients of inputs and of weights."""
@@ -34,7 +34,10 @@ def dry_run(records: list[Record]) -> None:
 def _state(record: Record) -> str:
     if active_lock(record.folder):
         return "running"
-    action = record.action()
+    try:
+        action = record.action()
+    except OtherCode:
+        return f"{record.status()}, other code"
     if action == "skip":
         return record.status()
     if action == "train" and (record.folder / layout.CHECKPOINT).exists():

@@ -36,7 +36,7 @@ from ablate.runs import layout
 from ablate.runs.attempt import Outcome
 from ablate.runs.identity import SCHEMA
 from ablate.runs.naming import names
-from ablate.runs.record import Record
+from ablate.runs.record import OtherCode, Record
 
 SET = ("seed", "depth")
 """Keys that no other value depends on, so that they can be set on a composed configuration."""
@@ -83,12 +83,18 @@ class GridSweeper(Sweeper):
         if any(record.config.dry_run for record in records):
             dry_run(records)
             return
-        waiting = []
+        waiting, refused = [], []
         for record in records:
-            if record.action() == "skip":
-                say(f"{record.name}: already {record.status()}")
-            else:
-                waiting.append(record)
+            try:
+                if record.action() == "skip":
+                    say(f"{record.name}: already {record.status()}")
+                else:
+                    waiting.append(record)
+            except OtherCode as error:
+                refused.append(error)
+        if refused:
+            changed = sorted({name for error in refused for name in error.changed})
+            raise OtherCode(f"{len(refused)} of {len(records)} runs were trained", changed)
         if waiting:
             _check_buildable(waiting)
         _write_plans(records)

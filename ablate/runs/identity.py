@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when the same configuration comes to mean another computation, or a record gets another layout."""
 
 EXCLUDED = {
@@ -18,6 +18,7 @@ EXCLUDED = {
     "checkpoint": "a resumed run ends with the same bits, wherever it was interrupted",
     "pack": "what else runs at the same time; a CPU's threads, which depend on it, are in the record",
     "rerun": "whether to train again, not what",
+    "accept_code": "whether work of other code counts; the record says which code it was",
     "dry_run": "whether to train at all",
 }
 """Keys that are not part of the identity, and why."""

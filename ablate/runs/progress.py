@@ -24,9 +24,9 @@ class Progress:
         columns = (*Bar.get_default_columns(), TextColumn("{task.fields[last]}"))
         self.bar = Bar(*columns, console=console(error=True), refresh_per_second=4) if bar else None
 
-    def started(self, record: Record, steps: int, facts: dict[str, Any], start: int) -> str:
-        """Print that the run begins or resumes, and return the line."""
-        threads = f"{facts['threads']} thread{'s' * (facts['threads'] > 1)}"
+    def started(self, record: Record, steps: int, facts: dict[str, Any], start: int, threads: str) -> str:
+        """Print that the run begins or resumes, and return the line; `threads` says why there are so many."""
+        threads = f"{facts['threads']} thread{'s' * (facts['threads'] > 1)}{threads and f' ({threads})'}"
         line = (
             f"{describe(record.tree)}: {facts['parameters']:,} parameters, {facts['train_images']:,} training images, "
             f"{steps:,} steps, {facts['precision']} on {facts['device']}, {threads}"

@@ -1,4 +1,4 @@
-"""What computed a run: device, precision, versions, and the state of the source."""
+"""What computed a run: device, precision, CPU, versions, and the state of the source."""
 
 import functools
 import os
@@ -15,9 +15,13 @@ import torch
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = ("ablate", "conf")
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""Variables that make torch's libraries use a smaller instruction set than the processor's."""
 
 
-def session(step: int, device: torch.device, precision: torch.dtype, threads: int) -> dict[str, Any]:
+def session(
+    step: int, device: torch.device, precision: torch.dtype, threads: int, code: dict[str, str]
+) -> dict[str, Any]:
     """What computes a run from `step` on, as plain values that a checkpoint can hold: one session of the run."""
     return {
         "step": step,
@@ -25,10 +29,12 @@ def session(step: int, device: torch.device, precision: torch.dtype, threads: in
         "host": socket.gethostname(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "device_type": device.type,
+        "cpu": cpu(),
         "precision": str(precision).removeprefix("torch."),
         "threads": threads,
         "graph": False,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "code": code,
         "git": git(),
     }
 
@@ -36,6 +42,20 @@ def session(step: int, device: torch.device, precision: torch.dtype, threads: in
 def utc() -> str:
     """The time now."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def cpu() -> str:
+    """The processor and the instruction set that torch uses, which decide the bits of a result."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        number = " ".join(facts[key] for key in ("cpu family", "model", "stepping") if key in facts)
+        name = f"{facts.get('model name', platform.machine())}{number and f' ({number})'}"
+    except OSError:  # macOS
+        name = platform.processor() or platform.machine()
+    limits = [f"{key}={os.environ[key]}" for key in ISA_LIMITS if key in os.environ]
+    return ", ".join([name, torch.backends.cpu.get_cpu_capability(), *limits])
 
 
 @functools.cache

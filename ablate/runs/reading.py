@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,13 +15,20 @@ from ablate.runs import layout
 from ablate.runs.identity import SCHEMA, signature_and_cell
 from ablate.runs.lock import active_lock, last_lock
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 ENDED = ("finished", "diverged", "interrupted", "failed")
 NUMBERS = (
     *("test_error", "best_test_error", "train_loss", "train_error", "parameters", "multiply_adds", "seconds"),
     *("images_per_second", "steps"),
 )
 """The numbers of a result; one that a run does not have is null."""
-TYPES = {**dict.fromkeys(NUMBERS, (int, float, NoneType)), **dict.fromkeys(("git", "versions"), (dict, NoneType))}
+TYPES = {
+    **dict.fromkeys(NUMBERS, (int, float, NoneType)),
+    **dict.fromkeys(("versions", "code"), (dict,)),
+    "git": (dict, NoneType),
+}
 TIMES = ("seconds", "images_per_second")
 """The parts of an evaluation that differ each time a run is repeated."""
 READERS, BATCH = 16, 2000
@@ -95,10 +102,12 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
             continue
         except NOT_A_RECORD as error:
             reason = (str(error).splitlines() or [""])[0]
-            unread.append(f"{path / name} is left out, not a whole record: {type(error).__name__}: {reason}")
+            unread.append(f"{path / name} skipped: incomplete or damaged record ({type(error).__name__}: {reason})")
             continue
         seed = run.config["seed"]
-        run.config = {**shared.setdefault(run.cell, run.config), "seed": seed}
+        whole = {**shared.setdefault(run.cell, run.config), "seed": seed}
+        if whole == run.config:  # keys that are not in the identity may differ
+            run.config = whole
         found.runs.append(run)
     counts = ((old_records, "record"), (old_plans, "grid plan"))
     if old := [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]:
@@ -168,6 +177,19 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
     if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
         raise ValueError(f"it is finished with a test error of {result['test_error']}")
     return Run(folder, result["status"], config, which, result)
+
+
+def read_predictions(folder: Path) -> "NDArray[Any]":
+    """The classes given to the test images and the true ones, uint8 or uint16 (2, N).
+
+    Raises an error of NOT_A_RECORD if the file is missing or damaged.
+    """
+    import numpy  # not for status
+
+    found: NDArray[Any] = numpy.load(folder / layout.PREDICTIONS, allow_pickle=False)
+    if found.ndim != 2 or len(found) != 2 or found.dtype.kind != "u":
+        raise ValueError(f"{layout.PREDICTIONS} holds {found.dtype} {found.shape}")
+    return found
 
 
 def _cell(config: dict[str, Any], *recorded: str) -> str:

@@ -13,19 +13,31 @@ from typing import Any, Literal
 
 import yaml
 
-from ablate.base.errors import AblateError
+from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import read_json, sweep_temporaries, to_json, write_whole, writing
 from ablate.config.schema import Config
 from ablate.runs import layout
+from ablate.runs.code import changes
 from ablate.runs.identity import cell, folder_name
 
 DONE = ("finished", "diverged")
 RERUN = {"failed": ("failed",), "all": (*DONE, "failed")}
-"""The statuses that rerun= trains again: never an unfinished run, which resumes."""
+"""The statuses that rerun= trains again, whatever the code: never an unfinished run, which resumes."""
 RESUMES = "free some space and run the same command again, which resumes from the last checkpoint"
 """Advice to a user whose disk is full."""
 
 Action = Literal["skip", "train again", "train"]
+
+
+class OtherCode(ConfigError):
+    """A run was begun or finished by other code; `changed` names what differs."""
+
+    def __init__(self, what: str, changed: list[str]) -> None:
+        self.changed = changed
+        super().__init__(
+            f"{what} by other code ({', '.join(changed)} differ): add rerun=changed to train again, or "
+            "accept_code=true to keep the old results"
+        )
 
 
 class Record:
@@ -62,11 +74,21 @@ class Record:
         return self.status() in DONE
 
     def action(self) -> Action:
-        """What a request for this run has to do. 'train' resumes if there is a checkpoint."""
-        status = self.status()
+        """What a request for this run has to do. 'train' resumes if there is a checkpoint.
+
+        Raises OtherCode if the run was finished by other code, and the configuration does not say what to do then.
+        """
+        result = self.read_result() or {}
+        status = str(result.get("status"))
         if status in RERUN.get(self.config.rerun or "", ()):
             return "train again"
-        return "skip" if status in DONE else "train"
+        if status not in DONE:
+            return "train"
+        if self.config.accept_code or not (changed := changes(self.tree, result.get("code") or {})):
+            return "skip"
+        if self.config.rerun == "changed":
+            return "train again"
+        raise OtherCode(f"{self.folder} was trained", changed)
 
     def make_folder(self) -> None:
         """Raises AblateError if it cannot be made. Only the process that holds the lock writes into the folder."""

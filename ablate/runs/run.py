@@ -1,30 +1,35 @@
 """Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
+import io
 import shlex
 import sys
 import traceback
 from contextlib import suppress
 from typing import Any
 
+import numpy
 import torch
 
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole, writing
-from ablate.base.machine import cores
+from ablate.base.machine import threads
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout
+from ablate.runs.code import changes, check_imported, code
 from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
-from ablate.runs.provenance import git_diff, session, utc
-from ablate.runs.record import RESUMES, Record
+from ablate.runs.provenance import cpu, git_diff, session, utc
+from ablate.runs.record import RESUMES, OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
 from ablate.training.loop import Ending, Evaluation
 from ablate.training.setup import Setup
 
+FACTS = ("device", "device_type", "cpu", "precision", "threads", "host", "versions", "code", "git")
+"""The parts of the last session that the result repeats."""
 OUT_OF_MEMORY = "the GPU ran out of memory: run fewer at once, or use precision=bfloat16 or a smaller recipe.batch"
 
 
@@ -42,6 +47,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
         return False
     with Stopping() as stopping:
         setup = Setup(record.config)
+        check_imported(record.tree)
         stopping.answer(0)
         cost = _cost(setup)
         observer = Observer(record, progress, stopping, setup.steps)
@@ -105,14 +111,16 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     """Train with the lock held, and record how it ended."""
     record = observer.record
     resume = _resume(setup, observer)
-    threads, precision, start = record.config.threads or max(1, cores() // workers), setup.precision, 0
+    count, why = (record.config.threads, "") if record.config.threads else threads(workers)
+    precision, start = setup.precision, 0
     if resume:  # another precision or number of threads would change the bits of the result
         observer.sessions = resume["sessions"]
         observer.evaluations = [Evaluation(**line) for line in resume["evaluations"]]
-        threads, precision = observer.sessions[0]["threads"], getattr(torch, observer.sessions[0]["precision"])
+        count, why = observer.sessions[0]["threads"], ""
+        precision = getattr(torch, observer.sessions[0]["precision"])
         start = resume["step"]
-    torch.set_num_threads(threads)
-    observer.sessions = [*observer.sessions, session(start, setup.device, precision, threads)]
+    torch.set_num_threads(count)
+    observer.sessions = [*observer.sessions, session(start, setup.device, precision, count, code(record.tree))]
     observer.begin(start, resume["seconds"] if resume else 0.0)
     facts = _facts(setup, observer, cost, workers)
 
@@ -132,13 +140,14 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     tracker.follow(record.folder)
     _save_diff(observer)
     try:
-        record.log(observer.progress.started(record, observer.steps, facts, start))
+        record.log(observer.progress.started(record, observer.steps, facts, start, why))
         observer.training = setup.start(warn=observer.warn, precision=precision)
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
-            with writing(record.folder / layout.WEIGHTS, RESUMES):  # the checkpoint stays
+            with writing(record.folder, RESUMES):  # the checkpoint stays
+                write_whole(record.folder / layout.PREDICTIONS, _predictions(setup, ending))
                 checkpoint.save_weights(record.folder / layout.WEIGHTS, setup.network)
-            end("finished", ending, weights_sha256=checkpoint.weights_sha256(setup.network))
+            end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
         else:
             end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     except (Interrupted, KeyboardInterrupt) as error:
@@ -163,24 +172,45 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     record.log(observer.progress.ended(record, record.read_result() or {}))
 
 
+def _predictions(setup: Setup, ending: Ending) -> bytes:
+    """The classes given to the test images and the true ones, as a file of NumPy's: uint8 or uint16 (2, N)."""
+    assert ending.predictions is not None
+    kind = numpy.uint8 if len(setup.dataset.classes) <= 256 else numpy.uint16
+    buffer = io.BytesIO()
+    numpy.save(buffer, torch.stack([ending.predictions, setup.dataset.test_y]).numpy().astype(kind))
+    return buffer.getvalue()
+
+
 def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
     """The checkpoint to resume from, or None.
 
-    Raises AblateError if the run began on another kind of device: its result would be of neither.
+    Raises AblateError if the run began on another kind of device, with another version of torch or by other code: its
+    result would be of neither. Code is accepted with accept_code=true; with rerun=changed the run begins again.
     """
-    folder = observer.record.folder
+    record, folder = observer.record, observer.record.folder
     paths = [folder / name for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT)]
     state, warnings = checkpoint.load(paths)
     for sentence in warnings:
         observer.warn(sentence)
     if state is None:
         return None
-    began, now = state["sessions"][0]["device_type"], setup.device.type
+    last = state["sessions"][-1]
+    began, now = last["device_type"], setup.device.type
     if began != now:
         raise AblateError(
             f"{folder} began with device={began} and cannot resume with device={now}: resume it where it began, "
             "or remove the folder to train it again"
         )
+    changed = changes(record.tree, last["code"])
+    if last["versions"]["torch"] != torch.__version__:
+        changed.append(f"torch {last['versions']['torch']} and {torch.__version__}")
+    if changed and record.config.rerun == "changed":
+        observer.warn(f"training begins again: it began by other code ({', '.join(changed)} differ)")
+        return None
+    if changed and not record.config.accept_code:
+        raise OtherCode(f"{folder} began", changed)
+    if last["cpu"] != cpu():
+        observer.warn(f"resumed on another CPU ({last['cpu']} before, now {cpu()}): the result's last bits may differ")
     return state
 
 
@@ -196,7 +226,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "train_images": len(dataset.train_y),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
-        **{key: now[key] for key in ("device", "precision", "threads", "host", "versions", "git")},
+        **{key: now[key] for key in FACTS},
         "runs_at_once": workers,
         "deterministic": record.config.deterministic or setup.device.type == "cpu",
         "started": observer.sessions[0]["started"],

@@ -7,18 +7,16 @@ newest checkpoint and the one before are kept.
 import hashlib
 import io
 import json
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 
 from ablate.base.files import write_whole
 
 MARK = b"\nablate-sha256:"
-SCHEMA = 6
+SCHEMA = 7
 """Version of the content. Checkpoints of other versions are not resumed from."""
 
 
@@ -67,32 +65,6 @@ def _read(path: Path) -> dict[str, Any]:
     if state["schema"] != SCHEMA:
         raise ValueError(f"schema {state['schema']}, where this version reads {SCHEMA}")
     return dict(state)
-
-
-def seed_generators(seed: int) -> None:
-    """Seed every generator that a shortcut may use: torch's on all devices, Python's, NumPy's."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    numpy.random.seed(seed)
-
-
-def generators(device: torch.device) -> dict[str, Any]:
-    """The state of those generators, as tensors and plain values."""
-    state: Any = numpy.random.get_state(legacy=False)
-    state["state"]["key"] = state["state"]["key"].tolist()  # torch.load refuses NumPy's arrays
-    states = {"torch": torch.get_rng_state(), "python": random.getstate(), "numpy": state}
-    if device.type != "cpu":
-        states["device"] = torch.get_device_module(device).get_rng_state()
-    return states
-
-
-def restore_generators(states: dict[str, Any], device: torch.device) -> None:
-    """Set the generators to `states` of a device of the same kind."""
-    torch.set_rng_state(states["torch"])
-    random.setstate(states["python"])
-    numpy.random.set_state(states["numpy"])
-    if device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states["device"])
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

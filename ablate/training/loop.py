@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ablate.config.schema import Recipe
 from ablate.probes.stages import Probes
-from ablate.training.checkpoint import generators, restore_generators
+from ablate.training.evaluate import Test
+from ablate.training.generators import generators, restore_generators
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
@@ -41,9 +43,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Ending:
-    """How training ended. `diverged_at` is the first step whose loss was not finite, or None."""
+    """How training ended. `diverged_at` is the first step whose loss was not finite, or None.
+
+    `predictions`: the class given to each test image after the last step, int64 (N,) on the CPU, unless it diverged.
+    """
 
     diverged_at: int | None
+    predictions: Tensor | None
     train_loss: float
     train_error: float
     images_per_second: float
@@ -69,7 +75,7 @@ class NullObserver:
 def train(
     step: Step,
     take: Callable[[], None],
-    evaluate: Callable[[Callable[[], None]], tuple[float, float]],
+    evaluate: Callable[[Callable[[], None]], Test],
     recipe: Recipe,
     probes: Probes | None,
     observer: NullObserver,
@@ -100,24 +106,27 @@ def train(
         }
         infinite = (~torch.isfinite(losses)).nonzero()
         if len(infinite):
-            return Ending(done - batches + int(infinite[0]), **training)
+            return Ending(done - batches + int(infinite[0]), None, **training)
         random = generators(step.device)  # a resumed run repeats the whole evaluation
         with probes.watch() if probes else nullcontext() as measured:
-            test_loss, test_error = evaluate(lambda: pause(done, random))
+            test = evaluate(lambda: pause(done, random))
         observer.evaluation(
             Evaluation(
                 step=done,
                 epoch=math.ceil(done / per_epoch),
                 lr=learning_rate(done - 1, total, recipe),
-                test_loss=test_loss,
-                test_error=test_error,
+                test_loss=test.loss,
+                test_error=test.error,
                 seconds=clock.seconds(),
                 probes=measured,
                 **training,
             )
         )
-        diverged = done == total and not math.isfinite(test_loss)  # no training loss is of the last step's weights
-        return Ending(done - 1 if diverged else None, **training)
+        if done < total:
+            return Ending(None, None, **training)
+        if not math.isfinite(test.loss):  # no training loss is of the last step's weights
+            return Ending(done - 1, None, **training)
+        return Ending(None, test.predictions.cpu(), **training)
 
     for number in range(start, total + 1):
         epoch, index = divmod(number, per_epoch)

@@ -20,9 +20,9 @@ from ablate.models.build import build
 from ablate.models.resnet import ResNet
 from ablate.probes.stages import Probes
 from ablate.training import loop
-from ablate.training.checkpoint import seed_generators
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
-from ablate.training.evaluate import evaluate
+from ablate.training.evaluate import Test, evaluate
+from ablate.training.generators import seed_generators
 from ablate.training.graph import checked_graph
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
@@ -72,7 +72,7 @@ class Training:
     network: ResNet
     step: Step
     take: Callable[[], None]
-    evaluate: Callable[[Callable[[], None]], tuple[float, float]]
+    evaluate: Callable[[Callable[[], None]], Test]
     probes: Probes | None
 
     @property

@@ -7,7 +7,7 @@ import numpy
 import pytest
 import torch
 
-from ablate.training import checkpoint
+from ablate.training import checkpoint, generators
 
 CPU = torch.device("cpu")
 
@@ -96,14 +96,14 @@ def test_generators_continue_from_their_saved_state():
     def draws():
         return [torch.rand(3).tolist(), random.random(), random.gauss(0, 1), numpy.random.normal(size=3).tolist()]
 
-    checkpoint.seed_generators(5)
+    generators.seed_generators(5)
     draws()
-    states = checkpoint.generators(CPU)
+    states = generators.generators(CPU)
     expected = draws()
-    checkpoint.seed_generators(6)
-    checkpoint.restore_generators(states, CPU)
+    generators.seed_generators(6)
+    generators.restore_generators(states, CPU)
     assert draws() == expected
-    checkpoint.seed_generators(5)
+    generators.seed_generators(5)
     assert draws() != expected
 
 

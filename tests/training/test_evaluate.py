@@ -20,8 +20,9 @@ def test_evaluation_counts_every_image_once():
     mean = torch.full((1, 1, 1, 1), 0.25)
     pauses = []
     labels = torch.ones(2503, dtype=torch.int64)
-    loss, error = evaluate(Scripted().train(), x, labels, mean, lambda: pauses.append(1))
+    loss, error, predictions = evaluate(Scripted().train(), x, labels, mean, lambda: pauses.append(1))
     assert error == pytest.approx(100 * 1000 / 2503)  # the dark ones score -0.25
     wanted = (1000 * math.log(1 + math.exp(0.25)) + 1503 * math.log(1 + math.exp(-0.75))) / 2503
     assert loss == pytest.approx(wanted, rel=1e-5)
+    assert predictions.tolist() == [0] * 1000 + [1] * 1503
     assert len(pauses) == 11

@@ -1,0 +1,89 @@
+"""The code that computes a run's numbers, as hashes: two runs of other code are not the same run, nor compared.
+
+A hash ignores comments, docstrings and formatting. The code is not part of a run's signature: a folder stays where it
+is when code changes, and the next request for it says so.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ablate.base.code import hash_definition, hash_file
+from ablate.base.errors import AblateError
+from ablate.base.source import find, load
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SHARED = (
+    "base/seeds.py",
+    *(f"data/{name}.py" for name in ("augment", "batches", "dataset", "load")),
+    *(f"models/{name}.py" for name in ("build", "resnet")),
+    *(
+        f"training/{name}.py"
+        for name in ("device", "evaluate", "generators", "loop", "schedule", "setup", "sgd", "step")
+    ),
+)
+"""Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
+LOADERS = {"digits": "digits", "cifar10": "cifar", "cifar100": "cifar", "folder": "folder"}
+OWN = ("shortcut", "unit")
+"""The parts in which the rows of a study differ on purpose."""
+
+
+def code(tree: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of each source that decides a run's numbers, by file in the package; of its `shortcut` and `unit`, the
+    hash of the class and what it uses.
+
+    `tree` is a resolved configuration as plain values. Raises OSError or SyntaxError if a source cannot be read.
+    """
+    own = {group: _class(tree[group]) for group in OWN}
+    return {name: _file(name) for name in (*SHARED, f"data/{LOADERS[tree['data']['name']]}.py")} | own
+
+
+def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool = False) -> list[str]:
+    """The names of what differs between two runs' code; `own` includes their shortcut and unit."""
+    names = (*SHARED, *sorted({*one, *other} - {*SHARED}))
+    return [name for name in names if (own or name not in OWN) and one.get(name) != other.get(name)]
+
+
+def changes(tree: Mapping[str, Any], recorded: Mapping[str, str]) -> list[str]:
+    """The names of the sources that have changed since a run of this configuration, whose `code` was recorded."""
+    return differences(recorded, code(tree), own=True)
+
+
+def check_imported(tree: Mapping[str, Any]) -> None:
+    """Raise AblateError if a custom class was imported from a source other than the one in the configuration.
+
+    A process imports a class once, and a grid's configurations are resolved before their processes import it.
+    """
+    for group in OWN:
+        target, source = tree[group]["_target_"], tree[group].get("source")
+        if source and _imported(target, load(target)) != source:
+            raise AblateError(f"the source of {group} {target} changed after it was read: run the command again")
+
+
+_hashes: dict[str, tuple[Any, str]] = {}
+
+
+def _imported(target: str, loaded: Any) -> str:
+    """The hash of a custom class's source when this process first used it; a reloaded class counts as another."""
+    if target not in _hashes or _hashes[target][0] is not loaded:
+        module, names = find(target)
+        _hashes[target] = loaded, hash_definition(Path(module.origin or ""), names[0])
+    return _hashes[target][1]
+
+
+def _class(node: Mapping[str, Any]) -> str:
+    if "source" in node:  # custom code builds on these two, as on match_shape
+        return " ".join([node["source"], _file("models/shortcuts.py"), _file("models/units.py")])
+    return _definition(node["_target_"])
+
+
+@functools.cache
+def _file(name: str) -> str:
+    return hash_file(PACKAGE / name)
+
+
+@functools.cache
+def _definition(target: str) -> str:
+    module, names = find(target)
+    return hash_definition(Path(module.origin or ""), names[0])
