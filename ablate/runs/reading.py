@@ -186,7 +186,8 @@ def read_predictions(folder: Path) -> "NDArray[Any]":
     """
     import numpy  # not for status
 
-    found: NDArray[Any] = numpy.load(folder / layout.PREDICTIONS, allow_pickle=False)
+    with open(folder / layout.PREDICTIONS, "rb") as file:  # numpy.load also reads zip files, and raises other errors
+        found: NDArray[Any] = numpy.lib.format.read_array(file, allow_pickle=False)
     if found.ndim != 2 or len(found) != 2 or found.dtype.kind != "u":
         raise ValueError(f"{layout.PREDICTIONS} holds {found.dtype} {found.shape}")
     return found
