@@ -8,14 +8,15 @@ from ablate.runs.identity import EXCLUDED, cell, signature
 
 LAST = ("device", "threads")
 """Keys that name a run only if nothing else distinguishes it."""
+DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train"}
+"""Parameters of shortcuts that are named only at another value."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}", "unit.name": "{}"}
 
 
 def label(shortcut: dict[str, Any]) -> str:
     """A shortcut with its parameters: 'gate bias_init=-6'."""
-    shown = {key: value for key, value in shortcut.items() if key not in ("name", "source", "_target_")}
-    if shown.get("option") == "A":
-        del shown["option"]
+    hidden = {"name", "source", "_target_", *(key for key, value in DEFAULTS.items() if shortcut.get(key) == value)}
+    shown = {key: value for key, value in shortcut.items() if key not in hidden}
     words = (
         f"{key}={value:g}"
         if isinstance(value, float)
