@@ -3,10 +3,11 @@
 torch is imported once and every run is forked, so that a hundred kills take a minute.
 
     python tests/drill.py kill FOLDER --kills 100 --seed 7
-    python tests/drill.py race FOLDER --rounds 50
+    python tests/drill.py race FOLDER --rounds 50 --without-links
 """
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -163,15 +164,23 @@ def race(folder: Path, rounds: int) -> dict[str, Any]:
     return {"rounds": rounds, "trained": trained, "backed off": backed_off, "exit statuses": sorted(statuses)}
 
 
+def refuse_links(*_: object) -> None:
+    """os.link on a file system without hard links."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("kill", "race"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--without-links", action="store_true", help="as on a file system without hard links")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.without_links:
+        os.link = refuse_links  # type: ignore[assignment]
     if options.what == "kill":
         found = kill(options.folder, options.kills, options.seed)
         passed = found["resumed"] >= found["at least"] and all(found[key] for key in found if key.startswith("same"))

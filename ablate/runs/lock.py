@@ -52,7 +52,7 @@ class Lock:
                 return other
             path = self.folder / LOCK.format(_newest(self.folder) + 1)
             try:
-                self._write(path, rename=os.link)  # unlike a renaming, it fails if the file exists, on NFS too
+                self._write(path, rename=_link)
             except FileExistsError:
                 continue  # another process was faster: check again
             # A process suspended between its check and its file may find the folder locked meanwhile. Both check again
@@ -114,6 +114,20 @@ class Lock:
                 return  # the training thread notices at its next checkpoint
             except OSError:
                 continue  # a full disk must not end a run; the next heartbeat tries again
+
+
+def _link(name: str, path: Path) -> None:
+    """Give a file another name. Raises FileExistsError if there is a file of that name, which a renaming would not."""
+    try:
+        os.link(name, path)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:
+        # A file system without hard links: exFAT, Google Drive, some network mounts. Creating the file is weaker in two
+        # ways: the file is empty for a moment, in which `_active` judges it by its age; and a server may grant it to
+        # two hosts, which usually see each other when they check again.
+        with open(path, "xb") as file:
+            file.write(Path(name).read_bytes())
 
 
 def active_lock(folder: Path, *, probe: bool = True) -> dict[str, Any] | None:

@@ -16,8 +16,8 @@ class Interrupted(BaseException):
         self.exit_status = 128 + signum
 
     def __str__(self) -> str:
-        where = "there" if self.kept else "from the last checkpoint that could be written"
-        return f"{signal.Signals(self.signum).name} at step {self.step}; the same command resumes {where}"
+        where = "" if self.kept else " from the last checkpoint that could be written"
+        return f"{signal.Signals(self.signum).name} at step {self.step}; run the same command again to resume{where}"
 
 
 class Stopping:
@@ -34,7 +34,10 @@ class Stopping:
 
     def __enter__(self) -> "Stopping":
         if threading.current_thread() is threading.main_thread():  # Python sets handlers nowhere else
-            self._before = {number: signal.signal(number, self._record) for number in SIGNALS}
+            for number in SIGNALS:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # under nohup; the others may be ignored only until here, as in a SLURM job's script
+                self._before[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

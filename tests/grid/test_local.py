@@ -160,11 +160,12 @@ def grid(tmp_path):
         process.kill()
 
 
-def test_ctrl_c_while_workers_start_is_handled_by_the_grid(grid):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])  # by Ctrl-C, by closing it
+def test_signal_of_the_terminal_while_workers_start_is_handled_by_the_grid(number, grid):
     process, workers = grid("stops")
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
+    os.killpg(process.pid, number)  # as a terminal does: to every process
     _, err = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err.splitlines()[-1].startswith("ablate: interrupted with 3 runs to go")
     assert "Traceback" not in err
     assert not psutil.wait_procs(workers, timeout=LIMIT)[1]

@@ -1,5 +1,6 @@
 """The lock on a run's folder: one active lock at a time, and stale ones are passed over."""
 
+import errno
 import itertools
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,7 +83,30 @@ def test_unreadable_lock_is_stale_by_its_age(tmp_path):
     assert Lock(tmp_path).acquire() is None
 
 
-def test_one_of_several_threads_acquires_the_lock(tmp_path):
+def refuse_links(monkeypatch, number):
+    """Make os.link raise the error with this number."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES])
+def test_lock_is_acquired_without_hard_links(number, tmp_path, monkeypatch):
+    refuse_links(monkeypatch, number)
+    first = Lock(tmp_path, lambda: {"step": 7})
+    assert first.acquire() is None
+    assert Lock(tmp_path).acquire()["step"] == 7
+    first.renew()
+    first.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_one_of_several_threads_acquires_the_lock(links, tmp_path, monkeypatch):
+    if not links:
+        refuse_links(monkeypatch, errno.EPERM)
     for number in range(50):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -98,6 +123,32 @@ def test_one_of_several_threads_acquires_the_lock(tmp_path):
         for thread in threads:
             thread.join()
         assert answers.count(None) == 1
+
+
+def test_hidden_process_of_another_user_is_alive_while_its_lock_is_renewed(tmp_path, monkeypatch):
+    """With the mount option hidepid, /proc shows other users' processes as missing."""
+
+    def refuse(*_):
+        raise PermissionError
+
+    path = write_lock(tmp_path, pid=dead_process(), step=3)
+    monkeypatch.setattr(os, "kill", refuse)
+    assert Lock(tmp_path).acquire()["step"] == 3
+    age(path)
+    assert Lock(tmp_path).acquire() is None
+
+
+def test_lock_of_a_process_that_ends_while_it_is_looked_at_is_stale(tmp_path, monkeypatch):
+    read = Path.read_text
+
+    def end(path, *arguments):
+        if path.name == "stat":
+            raise ProcessLookupError
+        return read(path, *arguments)
+
+    write_lock(tmp_path, pid=dead_process())
+    monkeypatch.setattr(Path, "read_text", end)
+    assert Lock(tmp_path).acquire() is None
 
 
 def test_heartbeat_renews_the_progress(tmp_path, monkeypatch):

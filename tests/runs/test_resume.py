@@ -1,7 +1,10 @@
 """Runs that are killed, stopped, short of disk or memory, or started twice: real processes."""
 
 import json
+import os
+import pty
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from ablate.base.signals import SIGNALS
 from ablate.runs import layout
 from ablate.runs.reading import TIMES
+from ablate.runs.stopping import Stopping
 from tests.forked import Command
 from tests.waiting import LIMIT, held, until
 
@@ -54,7 +58,7 @@ def files(folder):
     return {path.name for path in only(folder).iterdir() if not path.name.startswith("source")}
 
 
-FINISHED = {layout.CONFIG, layout.METRICS, layout.RESULT, layout.WEIGHTS, layout.LOG}
+FINISHED = {layout.CONFIG, layout.METRICS, layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.LOG}
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +92,19 @@ def check_races(answer, rounds):
     assert answer["exit statuses"] == [0]
 
 
-def test_one_of_two_simultaneous_processes_trains_the_run(tmp_path):
-    check_races(drill("race", tmp_path, "--rounds", 3), 3)
+@pytest.mark.parametrize("option", [(), ("--without-links",)], ids=["hard links", "no hard links"])
+def test_one_of_two_simultaneous_processes_trains_the_run(option, tmp_path):
+    check_races(drill("race", tmp_path, "--rounds", 3, *option), 3)
 
 
 @pytest.mark.long
-def test_one_of_two_simultaneous_processes_trains_the_run_each_time(tmp_path):
-    check_races(drill("race", tmp_path, "--rounds", 20), 20)
+@pytest.mark.parametrize("option", [(), ("--without-links",)], ids=["hard links", "no hard links"])
+def test_one_of_two_simultaneous_processes_trains_the_run_each_time(option, tmp_path):
+    check_races(drill("race", tmp_path, "--rounds", 20, *option), 20)
 
 
 def test_signals_interrupt_a_run_after_a_checkpoint(tmp_path, start, undisturbed):
-    own = held(tmp_path, "Dropout", step=8)
+    own = held(tmp_path, "Dropout", step=6)
     for number in SIGNALS:
         (tmp_path / "hold").touch()
         process = start(own)
@@ -116,10 +122,48 @@ def test_signals_interrupt_a_run_after_a_checkpoint(tmp_path, start, undisturbed
         assert not list(tmp_path.glob("runs/*/lock-*"))
     status, out, _ = finish(start(own))
     assert status == 0
-    assert "resumed at step 32" in out
+    assert "resumed at step 30" in out
     assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
-    assert result(tmp_path)["resumed"] == len(SIGNALS) == 4
+    assert result(tmp_path)["resumed"] == len(SIGNALS) == 5
     assert metrics(tmp_path) == undisturbed[1]
+
+
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "ablate", *sys.argv[1:]])
+"""
+
+
+def test_closed_terminal_interrupts_a_run_after_a_checkpoint(tmp_path, start, undisturbed):
+    own = held(tmp_path, "Dropout", step=6)
+    ours, terminal = pty.openpty()
+    command = [sys.executable, "-c", IN_A_TERMINAL, *TINY, own]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **streams)
+    os.close(terminal)
+    until((tmp_path / "waits").exists, process, "a run that waits")
+    os.close(ours)  # from here on it cannot print either
+    (tmp_path / "hold").unlink()
+    assert process.wait(LIMIT) == 128 + signal.SIGHUP
+    assert result(tmp_path)["status"] == "interrupted"
+    assert "resumed at step 6" in finish(start(own))[1]
+    assert result(tmp_path)["weights_sha256"] == undisturbed[0]["weights_sha256"]
+
+
+def test_hangup_is_ignored_where_it_was_ignored_before():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Stopping() as stopping:
+            signal.raise_signal(signal.SIGHUP)
+            assert stopping.signum is None
+            signal.raise_signal(signal.SIGUSR1)
+            assert stopping.signum == signal.SIGUSR1
+            stopping.answered = True
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_run_with_a_broken_checkpoint_resumes_from_the_previous_one(tmp_path, start, undisturbed):
