@@ -12,7 +12,8 @@ from ablate.base.seeds import derive
 from ablate.base.source import load
 from ablate.config.check import SHALLOWEST
 from ablate.config.schema import Config
-from ablate.models.resnet import ResNet
+from ablate.models.generators import generators, restore_generators, seed_generators
+from ablate.models.resnet import WIDTHS, ResNet
 
 LABELS = ("name", "source", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
@@ -21,22 +22,61 @@ LABELS = ("name", "source", "_target_")
 def build(config: Config, *, channels: int, classes: int) -> ResNet:
     """The network of `config` for images of `channels`, its initial weights drawn from the seed.
 
-    Raises ConfigError if a shortcut or unit refuses its parameters.
+    Shortcuts draw from a random stream of their own, so networks that differ in h alone start from the same F.
+    Raises ConfigError if a shortcut or unit refuses its parameters, or exempts from weight decay what it has not.
     """
-    torch.manual_seed(derive(config.seed, "shortcuts"))
-    return ResNet(
-        config.depth,
-        _constructor("shortcut", config.shortcut),
-        in_channels=channels,
-        classes=classes,
-        unit=_constructor("unit", config.unit),
-        generator=torch.Generator().manual_seed(derive(config.seed, "net")),
-    )
+    shortcut = _constructor("shortcut", config.shortcut)
+    shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"), channels)
+    seed_generators(derive(config.seed, "net"))
+    unit = _constructor("unit", config.unit)
+    network = ResNet(config.depth, shortcut, in_channels=channels, classes=classes, unit=unit)
+    no_decay(network)
+    return network
 
 
 def check_buildable(config: Config) -> None:
-    """Raise ConfigError as `build` does, at the cost of the shallowest network."""
-    build(replace(config, depth=SHALLOWEST), channels=1, classes=2)
+    """Raise ConfigError as `build` does, or if the network fails on images, at the cost of the shallowest network."""
+    network = build(replace(config, depth=SHALLOWEST), channels=1, classes=2)
+    size = 8 if config.data.name == "digits" else 32  # others are larger
+    try:
+        network(torch.zeros(2, 1, size, size))
+    except (Exception, SystemExit) as error:
+        names = f"shortcut {config.shortcut['name']} in unit {config.unit['name']}"
+        raise ConfigError(f"{names} fails on images of {size}x{size}: {one_line(error)}") from error
+
+
+def no_decay(network: nn.Module) -> set[nn.Parameter]:
+    """The parameters that weight decay leaves alone: a module names its own in `no_decay`, as ("gate.bias",).
+
+    Raises ConfigError if it has no parameter of that name.
+    """
+    try:
+        return {one.get_parameter(name) for one in network.modules() for name in getattr(one, "no_decay", ())}
+    except AttributeError as error:
+        raise ConfigError(f"a name in no_decay is not a parameter: {one_line(error)}") from error
+
+
+def _with_own_stream(construct: Callable[..., nn.Module], seed: int, channels: int) -> Callable[..., nn.Module]:
+    """`construct` drawing from a random stream of its own, whatever its caller draws."""
+    cpu = torch.device("cpu")
+    seed_generators(seed)
+    # Once, F's weights were drawn from this stream too, and replaced. As many numbers are skipped, here and before each
+    # shortcut, so that 1×1 convolutions start as they did in every record.
+    torch.rand(9 * WIDTHS[0] * channels)
+    own = generators(cpu)
+
+    def constructed(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        nonlocal own
+        outer = generators(cpu)
+        restore_generators(own, cpu)
+        torch.rand(9 * out_channels * (in_channels + out_channels))
+        try:
+            return construct(in_channels, out_channels, stride)
+        finally:
+            own = generators(cpu)
+            restore_generators(outer, cpu)
+
+    return constructed
 
 
 def _constructor(group: str, node: dict[str, Any]) -> Callable[..., nn.Module]:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
-from ablate.models.units import Basic, Shortcut
+from ablate.models.units import Basic, Shortcut, conv3x3
 
 WIDTHS = (16, 32, 64)
 
@@ -14,8 +15,7 @@ class ResNet(nn.Module):
     """3×3 convolution to 16 channels, three stages, global average pool, linear.
 
     Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). The first unit of stages two and
-    three halves the resolution. `generator` draws the initial weights of all that is not a shortcut, so networks
-    that differ in h alone start from the same F.
+    three halves the resolution. Units initialise themselves; the head starts normal with variance 1 / fan-in, bias 0.
     """
 
     def __init__(
@@ -26,14 +26,13 @@ class ResNet(nn.Module):
         in_channels: int,
         classes: int,
         unit: Callable[[int, int, int, Shortcut], nn.Module] = Basic,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         units, rest = divmod(depth - 2, 3 * 2)
         if rest or units < 1:
             raise ValueError(f"depth {depth} is not 6n+2")
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, WIDTHS[0], 3, padding=1, bias=False),
+            conv3x3(in_channels, WIDTHS[0]),
             nn.BatchNorm2d(WIDTHS[0]),
             nn.ReLU(inplace=True),
         )
@@ -46,8 +45,9 @@ class ResNet(nn.Module):
                 channels = width
             stages.append(stage)
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(channels, classes)
-        self._initialise(generator)
+        self.head = skip_init(nn.Linear, channels, classes)
+        nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.stages(self.stem(x))
@@ -59,14 +59,3 @@ class ResNet(nn.Module):
         for number, stage in enumerate(self.stages.children(), 1):
             for unit in stage.children():
                 yield number, unit
-
-    def _initialise(self, generator: torch.Generator | None) -> None:
-        """He initialisation ([A] §3.4), by fan-out as the papers' Torch releases have it."""
-        for name, module in self.named_modules():
-            if "shortcut" in name.split("."):
-                continue
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-            elif isinstance(module, nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="linear", generator=generator)
-                nn.init.zeros_(module.bias)

@@ -101,19 +101,36 @@ class Constant(nn.Module):
 class Gate(nn.Module):
     """y = (1 − g(x)) · x + F(x), shortcut-only gating ([B] Fig. 2d).
 
-    g(x) = σ(W_g x + b_g), a 1×1 convolution of x: one gate for each position and channel. W_g is He-initialised by
-    fan-out, on which the papers are silent; b_g starts at `bias_init`. Where W_g x is 0, bias_init = −6 makes
-    1 − g = 0.998.
+    g(x) = σ(W_g x + b_g), a 1×1 convolution of x: one gate for each position and channel. b_g starts at `bias_init`.
+
+    The papers do not say how W_g starts. `weight_init` = "zero": W_g = 0, so g(x) = σ(b_g) everywhere, which is what
+    [B] argues with; bias_init = −6 makes 1 − g = 0.998. "he": by fan-out, as other convolutions; W_g x then grows with
+    the depth, and gates far from the input start half shut whatever b_g is. Nor do they say whether weight decay acts
+    on b_g, which it pulls to 0: `decay_bias`. Raises ValueError for another `weight_init`.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int, *, bias_init: float = -6.0, option: str = "A"
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        bias_init: float = -6.0,
+        weight_init: str = "zero",
+        decay_bias: bool = True,
+        option: str = "A",
     ) -> None:
         super().__init__()
+        if weight_init not in ("zero", "he"):
+            raise ValueError(f"shortcut.weight_init={weight_init} is out of range: it must be zero or he")
         self.match = match_shape(in_channels, out_channels, stride, option)
         self.gate = nn.Conv2d(out_channels, out_channels, 1)
-        nn.init.kaiming_normal_(self.gate.weight, mode="fan_out", nonlinearity="relu")
+        if weight_init == "he":
+            nn.init.kaiming_normal_(self.gate.weight, mode="fan_out", nonlinearity="relu")
+        else:
+            nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, bias_init)  # type: ignore[arg-type]
+        self.no_decay = () if decay_bias else ("gate.bias",)
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
         x = self.match(x)
@@ -145,19 +162,31 @@ class Conv1x1(nn.Module):
 
 
 class Dropout(nn.Module):
-    """y = d(x) + F(x), dropout on the shortcut ([B] Fig. 2f).
+    """y = d(x) + F(x), dropout on the shortcut ([B] Fig. 2f): each element of x is 0 with probability p in training.
 
-    d is inverted dropout: in training, each element of x is 0 with probability p and else x / (1 − p), so that d(x) has
-    the expectation x; in evaluation d(x) = x. The λ of expectation 0.5 that [B] argues with is dropout at p = 0.5
-    without the factor 1 / (1 − p). Raises ValueError unless 0 ≤ p < 1.
+    `scaling` = "train": the others are x / (1 − p), so that d(x) has the expectation x; in evaluation d(x) = x. "test":
+    the others are x, so that d(x) has the expectation (1 − p) · x, and is that in evaluation: the λ = 0.5 that [B]
+    argues with. Raises ValueError unless 0 ≤ p < 1, or for another `scaling`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, p: float = 0.5, option: str = "A") -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        *,
+        p: float = 0.5,
+        scaling: str = "train",
+        option: str = "A",
+    ) -> None:
         super().__init__()
         if not 0 <= p < 1:  # nn.Dropout accepts 1, which drops everything
             raise ValueError(f"shortcut.p={p} is out of range: it must be from 0 to below 1")
+        if scaling not in ("train", "test"):
+            raise ValueError(f"shortcut.scaling={scaling} is out of range: it must be train or test")
         self.match = match_shape(in_channels, out_channels, stride, option)
-        self.dropout = nn.Dropout(p)
+        self.dropout = nn.Dropout(p)  # scales in training
+        self.scale = 1 if scaling == "train" else 1 - p
 
     def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        return self.dropout(self.match(x)) + residual
+        return self.scale * self.dropout(self.match(x)) + residual

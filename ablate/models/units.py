@@ -8,9 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """A 3×3 convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the papers' Torch releases."""
+    conv: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    return conv
 
 
 class Basic(nn.Module):
@@ -22,10 +30,10 @@ class Basic(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            conv3x3(in_channels, out_channels, stride),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            conv3x3(out_channels, out_channels),
             nn.BatchNorm2d(out_channels),
         )
         self.shortcut = shortcut(in_channels, out_channels, stride)

@@ -17,11 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 SHARED = (
     "base/seeds.py",
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset", "load")),
-    *(f"models/{name}.py" for name in ("build", "resnet")),
-    *(
-        f"training/{name}.py"
-        for name in ("device", "evaluate", "generators", "loop", "schedule", "setup", "sgd", "step")
-    ),
+    *(f"models/{name}.py" for name in ("build", "generators", "resnet")),
+    *(f"training/{name}.py" for name in ("device", "evaluate", "loop", "schedule", "setup", "sgd", "step")),
 )
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
 LOADERS = {"digits": "digits", "cifar10": "cifar", "cifar100": "cifar", "folder": "folder"}

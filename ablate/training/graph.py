@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ablate.base.errors import AblateError, one_line
-from ablate.training.generators import generators, restore_generators
+from ablate.models.generators import generators, restore_generators
 from ablate.training.step import Step
 
 STEPS = 3

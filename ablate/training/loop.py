@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ablate.config.schema import Recipe
+from ablate.models.generators import generators, restore_generators
 from ablate.probes.stages import Probes
 from ablate.training.evaluate import Test
-from ablate.training.generators import generators, restore_generators
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 

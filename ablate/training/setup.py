@@ -17,12 +17,12 @@ from ablate.config.schema import Config
 from ablate.data.batches import ResidentBatches, per_epoch
 from ablate.data.load import load
 from ablate.models.build import build
+from ablate.models.generators import seed_generators
 from ablate.models.resnet import ResNet
 from ablate.probes.stages import Probes
 from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
-from ablate.training.generators import seed_generators
 from ablate.training.graph import checked_graph
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step

@@ -74,7 +74,7 @@ def test_declared_values_are_those_of_the_chosen_file_and_its_defaults(tmp_path)
     (tmp_path / "shortcut" / "mine.yaml").write_text(DECLARED)
     origin = Origin({"shortcut": "mine"}, [conf_folder(), tmp_path])
     assert origin.declared("shortcut") == {
-        **{"name": "gate", "_target_": "own.H", "bias_init": 0.001},
+        **{"name": "gate", "_target_": "own.H", "bias_init": 0.001, "weight_init": "zero", "decay_bias": True},
         **{"option": "${depth}", "width": "???"},
     }
     assert Origin({"shortcut": "gone"}, [conf_folder()]).declared("shortcut") == {}

@@ -111,7 +111,7 @@ def test_equal_cells_are_one_run_and_a_failed_run_does_not_stop_the_others(ask, 
         "from ablate.models.shortcuts import Identity\n\n"
         "class Half(Identity):\n"
         "    def forward(self, x, residual):\n"
-        "        if self.training:\n"
+        "        if self.training and len(x) > 2:\n"  # not while it is checked
         "            raise RuntimeError('no forward')\n"
         "        return residual\n"
     )

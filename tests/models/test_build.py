@@ -1,5 +1,7 @@
+import random
 from itertools import product
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,8 @@ from torch import nn
 from ablate.base.errors import ConfigError
 from ablate.config.compose import options
 from ablate.models.build import build, check_buildable
+from ablate.models.shortcuts import Identity
+from ablate.models.units import Basic
 
 
 def network(config):
@@ -69,9 +73,134 @@ def test_error_of_a_custom_constructor_is_one_sentence(error, reason, resolve):
         check_buildable(config)
 
 
+class Shapes(nn.Module):
+    """y = F(x) in a wrong shape, where the shape of x changes."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.wrong = stride == 2
+
+    def forward(self, x, residual):
+        return x if self.wrong else residual
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (f"{__name__}.Shapes", r"ValueError: it gives \(2, 16, 8, 8\) where F\(x\) is \(2, 32, 4, 4\)"),
+        ("torch.nn.Identity", r"TypeError: Identity\.forward\(\) takes 2 positional arguments but 3 were given"),
+    ],
+)
+def test_shortcut_that_fails_on_images_is_refused_in_one_sentence(target, reason, resolve):
+    config = resolve()
+    config.shortcut = {"name": "wrong", "_target_": target}
+    with pytest.raises(ConfigError, match=f"^shortcut wrong in unit basic fails on images of 8x8: {reason}$"):
+        check_buildable(config)
+
+
+class Fixup(nn.Module):
+    """A unit that draws from every generator, keeps its shortcut under another name and zeroes its last convolution."""
+
+    def __init__(self, in_channels, out_channels, stride, shortcut):
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1)
+        self.h = shortcut(in_channels, out_channels, stride)
+        self.last = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        self.scale = nn.Parameter(torch.tensor([torch.randn(()), random.random(), numpy.random.rand()]))
+
+    def forward(self, x):
+        return self.h(x, self.last(self.first(x)))
+
+
+class Filled(nn.Module):
+    """A shortcut of a convolution and a linear layer that it fills itself, after drawing from every generator."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, stride)
+        self.linear = nn.Linear(2, 2)
+        drawn = torch.randn(3).sum().item(), random.random(), numpy.random.rand()
+        self.drawn = nn.Parameter(torch.tensor(drawn))
+        nn.init.constant_(self.conv.weight, 5.0)
+        nn.init.constant_(self.linear.weight, 5.0)
+
+    def forward(self, x, residual):
+        return self.conv(x) + residual
+
+
+@pytest.fixture
+def custom(resolve):
+    """`custom(shortcut, seed)` is a network of Fixup units."""
+
+    def built(shortcut, seed=0):
+        config = resolve("depth=8", f"seed={seed}")
+        config.unit = {"name": "fixup", "_target_": f"{__name__}.Fixup"}
+        config.shortcut = {"name": "h", "_target_": shortcut}
+        return network(config)
+
+    return built
+
+
+def test_constructors_of_custom_code_have_the_last_word(custom):
+    for _, unit in custom(f"{__name__}.Filled").units():
+        assert not unit.last.weight.any()
+        assert (unit.h.conv.weight == 5).all()
+        assert (unit.h.linear.weight == 5).all()
+
+
+class Quiet(Basic):
+    """A shipped unit whose last convolution starts at zero."""
+
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        nn.init.zeros_(self.residual[3].weight)
+
+
+def test_subclass_of_a_shipped_unit_starts_as_that_except_for_what_it_sets(resolve):
+    config = resolve("depth=20")
+    config.unit = {"name": "quiet", "_target_": f"{__name__}.Quiet"}
+    units, shipped = ([unit for _, unit in network(one).units()] for one in (config, resolve("depth=20")))
+    for unit, other in zip(units, shipped, strict=True):
+        assert unit.residual[0].weight.equal(other.residual[0].weight)
+        assert not unit.residual[3].weight.any()
+        assert other.residual[3].weight.any()
+
+
+def test_custom_unit_starts_from_the_same_f_whatever_its_shortcut_draws(custom):
+    one, other = (
+        {key: value for key, value in custom(shortcut).state_dict().items() if ".h." not in key}
+        for shortcut in ("ablate.models.shortcuts.NoShortcut", f"{__name__}.Filled")
+    )
+    assert len(one) == len(other)
+    assert all(value.equal(other[key]) for key, value in one.items())
+
+
+def test_custom_code_starts_from_the_seed_whichever_generator_it_draws_from(custom):
+    one, again, other = (custom(f"{__name__}.Filled", seed).state_dict() for seed in (0, 0, 1))
+    for key in one:
+        assert one[key].equal(again[key])
+        if key.endswith(("scale", "drawn", "first.bias")):
+            assert (one[key] != other[key]).all()
+
+
+def test_shortcut_starts_the_same_whatever_its_unit_draws(custom, resolve):
+    config = resolve("depth=8")
+    config.shortcut = {"name": "h", "_target_": f"{__name__}.Filled"}
+    drawn = [[unit.h.drawn for _, unit in custom(f"{__name__}.Filled").units()]]
+    drawn += [[unit.shortcut.drawn for _, unit in network(config).units()]]
+    assert all(one.equal(other) for one, other in zip(*drawn, strict=True))
+
+
+def test_name_in_no_decay_that_is_no_parameter_is_refused(resolve, monkeypatch):
+    monkeypatch.setattr(Identity, "no_decay", ("scale",), raising=False)
+    with pytest.raises(ConfigError, match=r"^a name in no_decay is not a parameter: .*Identity.*scale"):
+        network(resolve("depth=8"))
+
+
 def test_shortcuts_are_not_initialised_with_the_random_numbers_of_the_rest(resolve):
     """Two generators with one seed would give W_g a part of F's numbers, scaled."""
-    built = network(resolve("shortcut=gate", "depth=8"))
+    built = network(resolve("shortcut=gate", "shortcut.weight_init=he", "depth=8"))
     shortcuts = [p.flatten() for name, p in built.named_parameters() if name.endswith("shortcut.gate.weight")]
     rest = torch.cat([p.flatten() for name, p in built.named_parameters() if "shortcut" not in name and p.dim() == 4])
     assert len(shortcuts) == 3

@@ -6,7 +6,7 @@ from ablate.models.build import build
 from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Identity
 
-SHORTCUTS = ["identity", "none", "constant", "gate", "exclusive_gate", "conv1x1", "dropout"]
+SHORTCUTS = ["none", "constant", "gate", "gate shortcut.weight_init=he", "exclusive_gate", "conv1x1", "dropout"]
 
 
 def weights(network):
@@ -16,14 +16,15 @@ def weights(network):
 @pytest.mark.parametrize("name", SHORTCUTS)
 def test_networks_that_differ_in_the_shortcut_start_from_the_same_f(name, resolve):
     one = weights(build(resolve("depth=8", "seed=3"), channels=1, classes=10))
-    other = weights(build(resolve("depth=8", "seed=3", f"shortcut={name}"), channels=1, classes=10))
+    other = weights(build(resolve("depth=8", "seed=3", *f"shortcut={name}".split()), channels=1, classes=10))
     assert one.keys() == other.keys()
     assert all(one[key].equal(other[key]) for key in one)
 
 
 def test_seed_decides_all_initial_weights(resolve):
     def first(seed):
-        return dict(build(resolve("depth=8", "shortcut=gate", seed), channels=1, classes=10).named_parameters())
+        config = resolve("depth=8", "shortcut=gate", "shortcut.weight_init=he", seed)
+        return dict(build(config, channels=1, classes=10).named_parameters())
 
     one, again, other = first("seed=3"), first("seed=3"), first("seed=4")
     assert all(one[key].equal(again[key]) for key in one)
@@ -36,12 +37,13 @@ def test_weights_do_not_depend_on_the_global_generator(resolve):
     networks = []
     for state in (1, 2):
         torch.manual_seed(state)
-        networks.append(build(resolve("depth=8", "shortcut=gate"), channels=1, classes=10).state_dict())
+        networks.append(build(resolve("depth=8", "shortcut=conv1x1"), channels=1, classes=10).state_dict())
     assert all(networks[0][key].equal(networks[1][key]) for key in networks[0])
 
 
 def test_convolutions_are_he_initialised_by_fan_out():
-    network = ResNet(20, Identity, in_channels=3, classes=10, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    network = ResNet(20, Identity, in_channels=3, classes=10)
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert len(convolutions) == 19
     for conv in convolutions:
@@ -49,6 +51,13 @@ def test_convolutions_are_he_initialised_by_fan_out():
         # five standard errors of a standard deviation; fan-in would be off by 1.4 where the width doubles
         assert weight.std().item() == pytest.approx(wanted, rel=5 / (2 * weight.numel()) ** 0.5)
         assert abs(weight.mean().item()) < 5 * wanted / weight.numel() ** 0.5
+
+
+def test_head_starts_with_variance_one_over_fan_in_and_no_bias():
+    torch.manual_seed(0)
+    head = ResNet(8, Identity, in_channels=1, classes=1000).head
+    assert head.weight.std().item() == pytest.approx(64**-0.5, rel=5 / (2 * head.weight.numel()) ** 0.5)
+    assert not head.bias.any()
 
 
 def test_resolution_is_halved_twice_and_width_doubled():

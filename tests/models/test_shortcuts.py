@@ -186,14 +186,33 @@ def test_dropout_is_the_identity_in_evaluation():
         assert y.equal(pad(None, x, residual.shape[1], x.shape[2] // residual.shape[2]) + residual)
 
 
+@pytest.mark.parametrize("shape", [EQUAL, CHANGE], ids=["equal", "change"])
+def test_dropout_scaled_in_test_multiplies_x_by_the_share_that_is_kept(shape):
+    x, residual, _ = sample(shape)
+    y = shortcuts.Dropout(*shape, p=0.2, scaling="test").eval()(x, residual)
+    wanted = 0.8 * pad(None, x, residual.shape[1], x.shape[2] // residual.shape[2]) + residual
+    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["train", "test"])
+def test_dropout_has_the_same_expectation_in_training_as_in_evaluation(scaling):
+    torch.manual_seed(0)
+    h = shortcuts.Dropout(8, 8, 1, p=0.5, scaling=scaling)
+    x, residual = torch.ones(16, 8, 64, 64), torch.zeros(16, 8, 64, 64)
+    mean = {"train": 1.0, "test": 0.5}[scaling]
+    assert h.train()(x, residual).mean().item() == pytest.approx(mean, abs=5 * mean / x.numel() ** 0.5)
+    assert h.eval()(x, residual).mean().item() == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("scaling", ["train", "test"])
 @pytest.mark.parametrize("p", [0.2, 0.5])
-def test_dropout_zeroes_a_share_of_x_and_scales_the_rest(p):
+def test_dropout_zeroes_a_share_of_x_and_scales_the_rest(p, scaling):
     torch.manual_seed(0)
     x = torch.randint(1, 100, (4, 8, 64, 64)).double()
     residual = torch.randint(-100, 100, x.shape).double()  # whole numbers, so that y - F is exact at p = 0.5
-    kept = shortcuts.Dropout(8, 8, 1, p=p).train()(x, residual) - residual
+    kept = shortcuts.Dropout(8, 8, 1, p=p, scaling=scaling).train()(x, residual) - residual
     zero = kept.abs() < 1e-9
-    torch.testing.assert_close(kept[~zero], x[~zero] / (1 - p))
+    torch.testing.assert_close(kept[~zero], x[~zero] / (1 - p) if scaling == "train" else x[~zero])
     spread = (p * (1 - p) / (64 * 64)) ** 0.5
     # In every channel, so that dropping whole channels fails.
     assert ((zero.double().mean((2, 3)) - p).abs() < 5 * spread).all()
@@ -213,17 +232,18 @@ def test_dropout_of_everything_and_ratios_out_of_range_are_refused(p):
         shortcuts.Dropout(*EQUAL, p=p)
 
 
+GATE = {"weight_init": "zero", "decay_bias": True, "option": "A"}
 SHIPPED = {
     "identity": ("Identity", {"option": "A"}),
     "none": ("NoShortcut", {}),
     "constant": ("Constant", {"scale": 0.5, "residual_scale": 1.0, "option": "A"}),
     "frozen_gate": ("Constant", {"scale": 0.5, "residual_scale": 0.5, "option": "A"}),
-    "gate": ("Gate", {"bias_init": -6.0, "option": "A"}),
-    "gate_b0": ("Gate", {"bias_init": 0.0, "option": "A"}),
-    "exclusive_gate": ("ExclusiveGate", {"bias_init": -6.0, "option": "A"}),
-    **{f"exclusive_gate_b{b}": ("ExclusiveGate", {"bias_init": -float(b), "option": "A"}) for b in (*range(6), 7)},
+    "gate": ("Gate", {"bias_init": -6.0, **GATE}),
+    "gate_b0": ("Gate", {"bias_init": 0.0, **GATE}),
+    "exclusive_gate": ("ExclusiveGate", {"bias_init": -6.0, **GATE}),
+    **{f"exclusive_gate_b{b}": ("ExclusiveGate", {"bias_init": -float(b), **GATE}) for b in (*range(6), 7)},
     "conv1x1": ("Conv1x1", {"norm": False}),
-    "dropout": ("Dropout", {"p": 0.5, "option": "A"}),
+    "dropout": ("Dropout", {"p": 0.5, "scaling": "train", "option": "A"}),
 }
 
 
@@ -244,16 +264,53 @@ def test_constructors_have_the_defaults_of_their_files(name):
 
 
 @pytest.mark.parametrize(
-    ("kind", "convolution"), [("Gate", "gate"), ("ExclusiveGate", "gate"), ("Conv1x1", "projection")]
+    ("kind", "convolution", "parameters"),
+    [
+        ("Gate", "gate", {"weight_init": "he"}),
+        ("ExclusiveGate", "gate", {"weight_init": "he"}),
+        ("Conv1x1", "projection", {}),
+    ],
 )
-def test_convolutions_of_shortcuts_are_he_initialised_by_fan_out(kind, convolution):
+def test_convolutions_of_shortcuts_are_he_initialised_by_fan_out(kind, convolution, parameters):
     torch.manual_seed(0)
-    module = getattr(getattr(shortcuts, kind)(32, 128, 1), convolution)
+    module = getattr(getattr(shortcuts, kind)(32, 128, 1, **parameters), convolution)
     weight = next(module.parameters())
     assert weight.shape[2:] == (1, 1)
     assert weight.std().item() == pytest.approx((2 / 128) ** 0.5, rel=5 / (2 * weight.numel()) ** 0.5)
 
 
+@pytest.mark.parametrize("weight_init", ["zero", "he"])
 @pytest.mark.parametrize("bias", [-6.0, 0.0])
-def test_gate_starts_at_its_bias(bias):
-    assert (shortcuts.Gate(*CHANGE, bias_init=bias).gate.bias == bias).all()
+def test_gate_starts_at_its_bias(bias, weight_init):
+    assert (shortcuts.Gate(*CHANGE, bias_init=bias, weight_init=weight_init).gate.bias == bias).all()
+
+
+# 1 - g = 1 / (1 + e^b_g)
+@pytest.mark.parametrize(("bias", "openness"), [(-6.0, 0.99752737684), (0.0, 0.5)])
+def test_gate_without_weights_is_equally_open_at_every_position_whatever_x(bias, openness):
+    x, residual, _ = sample(CHANGE)
+    x = 100 * x
+    matched = pad(None, x, 5, 2)
+    only, exclusive = (
+        getattr(shortcuts, kind)(*CHANGE, bias_init=bias).double()(x, residual) for kind in ("Gate", "ExclusiveGate")
+    )
+    torch.testing.assert_close(only, openness * matched + residual, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(exclusive, openness * matched + (1 - openness) * residual, rtol=1e-10, atol=1e-10)
+
+
+def test_he_initialised_gate_depends_on_x():
+    torch.manual_seed(0)
+    x, residual, _ = sample(CHANGE)
+    h = shortcuts.Gate(*CHANGE, weight_init="he").double()
+    openness = (h(100 * x, residual) - residual) / pad(None, 100 * x, 5, 2)
+    assert openness[:, :3].std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameter", "choices"),
+    [("Gate", "weight_init", "zero or he"), ("ExclusiveGate", "weight_init", "zero or he"),
+     ("Dropout", "scaling", "train or test")],
+)  # fmt: skip
+def test_unknown_choice_is_refused_in_one_sentence(kind, parameter, choices):
+    with pytest.raises(ValueError, match=rf"^shortcut\.{parameter}=x is out of range: it must be {choices}$"):
+        getattr(shortcuts, kind)(*EQUAL, **{parameter: "x"})

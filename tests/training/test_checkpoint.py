@@ -7,7 +7,8 @@ import numpy
 import pytest
 import torch
 
-from ablate.training import checkpoint, generators
+from ablate.models import generators
+from ablate.training import checkpoint
 
 CPU = torch.device("cpu")
 

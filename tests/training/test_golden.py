@@ -11,8 +11,8 @@ import pytest
 import torch
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
-ROUNDING = {"float32": 2e-3, "float64": 1e-9}
-"""Relative difference of a loss that another processor's order of summing may make within these steps."""
+ROUNDING = {"float32": (20, 2e-3), "float64": (45, 1e-9)}
+"""Steps that are compared, and the relative difference that another processor's order of summing may make in them."""
 
 
 @pytest.mark.parametrize("name", GOLDEN["curves"])
@@ -21,7 +21,9 @@ def test_losses_are_unchanged(name, resolve, train):
     golden = GOLDEN["curves"][name]
     config = resolve(*GOLDEN["cases"][case], "device=cpu", "precision=float32")
     found = train(config, dtype=getattr(torch, dtype))
-    assert found.losses == pytest.approx(golden["losses"], rel=ROUNDING[dtype])
+    steps, rounding = ROUNDING[dtype]
+    assert len(found.losses) == len(golden["losses"])
+    assert found.losses[:steps] == pytest.approx(golden["losses"][:steps], rel=rounding)
     if dtype == "float64":
         evaluations = [(one.test_loss, one.test_error) for one in found.evaluations]
         assert evaluations == [pytest.approx(one, rel=1e-6) for one in golden["evaluations"]]

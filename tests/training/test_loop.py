@@ -1,5 +1,6 @@
 """The loop against one that is written out here, and what it reports."""
 
+import hashlib
 import math
 import time
 from dataclasses import replace
@@ -9,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ablate.data.augment import augmentation
 from ablate.data.load import load
 from ablate.models.build import build
 from ablate.models.shortcuts import Identity
@@ -17,10 +17,20 @@ from ablate.models.shortcuts import Identity
 BATCH, LENGTH, PER_EPOCH = 100, 25, 12
 
 
-def independent(config):
+def draw(seed, epoch, count, shift):
+    """Order, offsets and flips of an epoch, from a stream of the seed and the epoch."""
+    digest = hashlib.sha256(f"{seed}/augment/{epoch}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:4], "big"))
+    order = torch.randperm(count, generator=generator).tolist()
+    offsets = torch.randint(2 * shift + 1, (count, 2), generator=generator).tolist()
+    return order, offsets, torch.randint(2, (count,), generator=generator).tolist()
+
+
+def independent(config, exempt):
     """Losses of steps, and (training error, test loss, test error) of epochs, image by image in float64.
 
-    [A] §4.2: pad, crop, flip, subtract the mean; SGD with momentum and weight decay; a rate in three pieces.
+    [A] §4.2: pad, crop, flip, subtract the mean; SGD with momentum and weight decay, the latter on all parameters but
+    those whose names end in `exempt`; a rate in three pieces.
     """
     shift, data = config.data.shift, load(config.data)
     network = build(config, channels=1, classes=10).double()
@@ -29,22 +39,22 @@ def independent(config):
     losses, epochs, wrong = [], [], 0
     for step in range(LENGTH):
         epoch, index = divmod(step, PER_EPOCH)
-        drawn = augmentation(config.seed, epoch, len(data.train_y), shift=shift, flip=True)
+        order, offsets, flips = draw(config.seed, epoch, len(data.train_y), shift)
         images, labels = [], []
         for place in range(index * BATCH, (index + 1) * BATCH):
-            image = data.train_x[drawn.order[place]].double() / 255 - mean
-            top, left = drawn.offsets[place].tolist()
+            image = data.train_x[order[place]].double() / 255 - mean
+            top, left = offsets[place]
             image = functional.pad(image, (shift,) * 4)[:, top : top + 8, left : left + 8]
-            images.append(image.flip(2) if drawn.flips[place] else image)
-            labels.append(data.train_y[drawn.order[place]])
+            images.append(image.flip(2) if flips[place] else image)
+            labels.append(data.train_y[order[place]])
         network.train()
         logits, y = network(torch.stack(images)), torch.stack(labels)
         loss = (logits.logsumexp(1) - logits[torch.arange(BATCH), y]).mean()
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         rate = 0.004 if step < 5 else 0.04 if step < 15 else 0.004 if step < 20 else 0.0004
         with torch.no_grad():
-            for w, v, gradient in zip(network.parameters(), velocities, gradients, strict=True):
-                v.mul_(0.8).add_(gradient + 0.01 * w)
+            for (name, w), v, gradient in zip(network.named_parameters(), velocities, gradients, strict=True):
+                v.mul_(0.8).add_(gradient if name.endswith(exempt) else gradient + 0.01 * w)
                 w -= torch.tensor(rate).item() * v  # rounded to float32, as a run's rate is
         losses.append(loss.item())
         wrong += int((logits.argmax(1) != y).sum())
@@ -59,14 +69,16 @@ def independent(config):
     return losses, epochs
 
 
-def test_losses_and_errors_are_those_of_an_independent_loop(resolve, train):
+@pytest.mark.parametrize(("decay_bias", "exempt"), [("true", ()), ("false", "gate.bias")])
+def test_losses_and_errors_are_those_of_an_independent_loop(decay_bias, exempt, resolve, train):
     recipe = {"batch": BATCH, "learning_rate": 0.04, "warmup": 0.2, "milestones": "[0.6,0.8]"}
     recipe |= {"momentum": 0.8, "weight_decay": 0.01}
     words = [f"recipe.{key}={value}" for key, value in recipe.items()]
     more = ("device=cpu", "seed=3", f"iterations={LENGTH}", "data.flip=true", "data.shift=2")
-    config = resolve("depth=8", "shortcut=gate", *more, *words)
+    gate = ("shortcut=gate", "shortcut.weight_init=he", f"shortcut.decay_bias={decay_bias}")
+    config = resolve("depth=8", *gate, *more, *words)
     found = train(config, dtype=torch.float64)
-    losses, epochs = independent(config)
+    losses, epochs = independent(config, exempt)
     assert found.losses == pytest.approx(losses, rel=1e-12)
     for one, (train_error, test_loss, test_error) in zip(found.evaluations, epochs, strict=True):
         assert (one.train_error, one.test_error) == pytest.approx((train_error, test_error))

@@ -1,7 +1,11 @@
+import math
+
+import numpy
 import pytest
 import torch
 from torch import nn
 
+from ablate.models.shortcuts import Gate
 from ablate.training.sgd import SGD
 
 
@@ -21,6 +25,67 @@ def test_steps_are_those_of_torchs_optimizer_to_the_bit(momentum, resolve):
         for model, optimizer in ((network, ours), (reference, theirs)):
             model.zero_grad()
             model(x).square().sum().backward()
+            optimizer.step()
+    for one, other in zip(network.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("decay_bias", [True, False])
+def test_weight_decay_alone_moves_the_bias_of_a_gate_as_worked_out(decay_bias, resolve):
+    """32,000 steps of he2016 without a gradient.
+
+    v' = μ v + λ b and b' = b − η v' are a matrix for (b, v), taken to the power of the steps. Roughly, a step
+    multiplies b by 1 − η λ / (1 − μ): exp(−400 · 1e-5 − 31,600 · 1e-4) = 0.042 of −6 is left.
+    """
+    recipe = resolve("recipe=he2016").recipe
+    gate = Gate(1, 1, 1, bias_init=-6.0, decay_bias=decay_bias).double()
+    rate = torch.tensor(0.01, dtype=torch.float64)
+    optimizer = SGD(gate, rate, recipe)
+    for parameter in gate.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    state = numpy.array([-6.0, 0.0])
+    for eta, steps in ((0.01, 400), (0.1, 31_600)):
+        rate.fill_(eta)
+        for _ in range(steps):
+            optimizer.step()
+        matrix = numpy.array([[1 - eta * 1e-4, -eta * 0.9], [1e-4, 0.9]])
+        state = numpy.linalg.matrix_power(matrix, steps) @ state
+    assert state[0] == pytest.approx(-6 * math.exp(-0.004 - 3.16), rel=0.01)
+    assert gate.gate.bias.item() == (pytest.approx(state[0], rel=1e-9) if decay_bias else -6)
+
+
+class Exempt(nn.Module):
+    """Exempts a parameter of its own and one of a module within it."""
+
+    no_decay = ("scale", "inner.bias")
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+        self.scale = nn.Parameter(torch.ones(3))
+        self.shift = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return self.inner(x) * self.scale + self.shift
+
+
+def test_exempt_parameters_are_those_of_torchs_group_without_decay_to_the_bit(resolve):
+    recipe = resolve("recipe.momentum=0.9", "recipe.weight_decay=0.3").recipe
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(3, 3), Exempt())
+    reference = nn.Sequential(nn.Linear(3, 3), Exempt())
+    reference.load_state_dict(network.state_dict())
+    exempt = [reference[1].scale, reference[1].inner.bias]
+    decayed = [*reference[0].parameters(), reference[1].inner.weight, reference[1].shift]
+    rate = torch.tensor(0.1)
+    groups = [{"params": decayed}, {"params": exempt, "weight_decay": 0.0}]
+    theirs = torch.optim.SGD(groups, rate, momentum=0.9, weight_decay=0.3, fused=True)
+    ours = SGD(network, rate, recipe)
+    for _ in range(5):
+        x = torch.randn(8, 3)
+        for model, optimizer in ((network, ours), (reference, theirs)):
+            model.zero_grad()
+            model(x).square().mean().backward()
             optimizer.step()
     for one, other in zip(network.parameters(), reference.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -1,4 +1,4 @@
-"""The random generators that a custom shortcut may use: seeding them, saving and restoring their state."""
+"""The random generators that custom code may use: seeding them, saving and restoring their state."""
 
 import random
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 
 
 def seed_generators(seed: int) -> None:
-    """Seed every generator that a shortcut may use: torch's on all devices, Python's, NumPy's."""
+    """Seed every generator that custom code may use: torch's on all devices, Python's, NumPy's."""
     torch.manual_seed(seed)
     random.seed(seed)
     numpy.random.seed(seed)
