@@ -11,7 +11,7 @@ from ablate.config.check import check
 from ablate.config.compose import Origin, conf_folder, from_tree, options
 from ablate.runs.identity import folder_name
 
-CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20}
+CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "gates": 30}
 FILES = [(group, name) for group in ("shortcut", "unit", "recipe", "data") for name in options(group)]
 
 
