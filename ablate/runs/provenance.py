@@ -33,7 +33,7 @@ def session(
         "precision": str(precision).removeprefix("torch."),
         "threads": threads,
         "graph": False,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "code": code,
         "git": git(),
     }
@@ -42,6 +42,12 @@ def session(
 def utc() -> str:
     """The time now."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that compute."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 @functools.cache

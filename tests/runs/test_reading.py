@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ablate.base.errors import AblateError
-from ablate.runs.identity import folder_name
+from ablate.runs.identity import SCHEMA, folder_name
 from ablate.runs.layout import PLANS
 from ablate.runs.reading import read_runs
 
@@ -59,7 +59,7 @@ def test_number_may_be_null_or_absent(study, write):
     assert not read_runs(study).unread
 
 
-@pytest.mark.parametrize("key", ["git", "versions"])
+@pytest.mark.parametrize("key", ["git", "versions", "code"])
 def test_value_that_is_not_a_mapping_is_reported(write, key, left_out):
     folder = write(*GATE, test_error=1.0)
     edit(folder / "result.json", lambda tree: tree.update({key: "mine"}))
@@ -108,13 +108,13 @@ def test_copied_record_and_edited_configuration_are_reported(write, ended, left_
     assert "signature" in left_out(folder)
 
 
-def write_plan(study, runs, schema=2, experiment="mine"):
+def write_plan(study, runs, schema=SCHEMA, experiment="mine"):
     (study / PLANS / experiment).mkdir(parents=True, exist_ok=True)
     (study / PLANS / experiment / f"{len(runs)}.json").write_text(json.dumps({"schema": schema, "runs": runs}))
 
 
 def test_records_and_plans_of_another_version_are_counted_in_one_sentence(study, write, ask):
-    for seed, schema in ((2, 1), (3, 1), (4, 3)):
+    for seed, schema in ((2, 1), (3, 1), (4, SCHEMA + 1)):
         write(*GATE, f"seed={seed}", test_error=1.0, schema=schema)
     write_plan(study, {}, schema=1)
     sentence = f"{study}: left out 3 records and 1 grid plan of another version of ablate; train these runs again"

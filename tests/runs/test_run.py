@@ -12,9 +12,9 @@ import yaml
 
 from ablate.config.schema import Config
 from ablate.runs import layout
-from ablate.runs.identity import signature
+from ablate.runs.identity import SCHEMA, signature
 from ablate.runs.provenance import session
-from ablate.runs.reading import TIMES
+from ablate.runs.reading import TIMES, read_predictions
 from ablate.training import checkpoint
 from ablate.training.sgd import SGD
 from tests.forked import Command
@@ -55,7 +55,7 @@ def test_run_writes_its_record_is_skipped_when_finished_and_repeats_bit_for_bit(
     result, metrics = read(folder, strict_json)
 
     assert set(result) >= RESULT
-    assert (result["status"], result["schema"], result["seed"], result["device"]) == ("finished", 2, 3, "cpu")
+    assert (result["status"], result["schema"], result["seed"], result["device"]) == ("finished", SCHEMA, 3, "cpu")
     assert result["signature"] == folder.name[-16:]
     # stem 9·16+32; 2·(16·16·9)+64; 16·32·9+32·32·9+128; 32·64·9+64·64·9+256; 650: one input channel
     assert result["parameters"] == 176 + 4672 + 13952 + 55552 + 650
@@ -70,6 +70,9 @@ def test_run_writes_its_record_is_skipped_when_finished_and_repeats_bit_for_bit(
     assert result["best_test_error"] == min(line["test_error"] for line in metrics)
     assert (result["train_loss"], result["train_error"]) == (metrics[-1]["train_loss"], metrics[-1]["train_error"])
     assert all(0 <= line[key] <= 100 for line in metrics for key in ("train_error", "test_error"))
+    predicted, true = read_predictions(folder)
+    assert 100 * (predicted != true).mean() == result["test_error"]
+    assert (predicted.shape, predicted.dtype, sorted(set(true))) == ((500,), "uint8", list(range(10)))
     assert metrics[-1]["test_error"] * 5 == pytest.approx(round(metrics[-1]["test_error"] * 5))  # of 500, in percent
 
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -176,7 +179,7 @@ def test_folder_holds_exactly_the_files_of_the_layout(ask, tmp_path, monkeypatch
     unfinished = {layout.CHECKPOINT, layout.OLD_CHECKPOINT, layout.LOCK.format(1)}
     assert stopped(ask, monkeypatch, 2, *words) == begun | unfinished
     assert ask(*words).status == 0
-    finished = begun | {layout.RESULT, layout.WEIGHTS, layout.source_diff(2)}
+    finished = begun | {layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.source_diff(2)}
     assert {path.name for path in only(tmp_path / "runs").iterdir()} == finished
     assert ask(*words, "rerun=all").status == 0
     beside = {path.name for path in (tmp_path / "runs").iterdir()} - {only(tmp_path / "runs").name}
