@@ -34,7 +34,7 @@ def grid(overrides: list[str], rounds: int) -> dict[str, Any]:
 
     def harness() -> None:
         with TemporaryDirectory() as folder:
-            _ablate("-m", *overrides, f"results={folder}")
+            carry_out("-m", *overrides, f"results={folder}")
             runs[:] = read_runs(Path(folder)).runs
         if {run.state for run in runs} != {"finished"}:
             raise AblateError("only finished runs can be compared: see what the grid printed above")
@@ -74,13 +74,13 @@ def tracker(overrides: list[str], rounds: int) -> dict[str, Any]:
 
     def command(word: str) -> None:
         with TemporaryDirectory() as folder:
-            _ablate(*overrides, word, f"results={folder}")
+            carry_out(*overrides, word, f"results={folder}")
 
     base, other = "tracker=none", "tracker=wandb"
     return {"wall time": compare(rounds, {word: partial(command, word) for word in (base, other)}, base)}
 
 
-def _ablate(*words: str) -> None:
+def carry_out(*words: str) -> None:
     environment = os.environ | {"WANDB_MODE": "offline"}
     done = subprocess.run([sys.executable, "-m", "ablate", *words], env=environment, stdout=subprocess.DEVNULL)
     if done.returncode:

@@ -16,6 +16,7 @@ EXAMPLES = """benchmarks:
   speed    images a second of the reference loop, of the harness, and of the harness with one measure off at a time
   grid     wall time of a whole grid, against the reference loop run after run
   records  wall time of a run with its records and checkpoints, against bare training
+  threads  images a second by threads, on an idle machine and beside busy processes
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
 
 examples:
@@ -27,7 +28,7 @@ examples:
 
 Leave the machine idle while it measures."""
 
-ROUNDS = {"speed": 5, "grid": 1, "records": 5, "tracker": 5}
+ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "tracker": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +46,13 @@ def main(options: argparse.Namespace) -> None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    from ablate.bench import compare, speed, wall_time, workloads
+    from ablate.bench import busy, compare, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
     if name == "speed":
         measure = partial(speed.speed, rounds=rounds, seconds=options.seconds)
     else:
-        measure = partial(getattr(wall_time, name), rounds=rounds)
+        measure = partial(getattr(busy if name == "threads" else wall_time, name), rounds=rounds)
     found: dict[str, Any] = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)

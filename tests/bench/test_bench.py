@@ -2,10 +2,11 @@
 
 import json
 
+import psutil
 import pytest
 import torch
 
-from ablate.bench import compare, limits, speed, wall_time
+from ablate.bench import busy, compare, limits, speed, wall_time
 from ablate.bench.reference import Reference
 from ablate.data.batches import ResidentBatches
 from ablate.models.cost import multiply_adds
@@ -109,7 +110,7 @@ def test_run_with_records_is_compared_with_bare_training(ask):
 
 def test_commands_with_and_without_tracker_are_compared(ask, monkeypatch):
     commands = []
-    monkeypatch.setattr(wall_time, "_ablate", lambda *words: commands.append(words[:-1]))
+    monkeypatch.setattr(wall_time, "carry_out", lambda *words: commands.append(words[:-1]))
     said = ask("bench", "tracker", "depth=8", "--rounds", "1")
     assert said.status == 0, said.err
     assert commands == 2 * [("depth=8", "tracker=none"), ("depth=8", "tracker=wandb")]
@@ -148,3 +149,20 @@ def test_folder_that_cannot_be_written_is_found_before_measuring(ask, tmp_path):
     assert said.status == 1
     (line,) = said.err.splitlines()
     assert line.startswith("ablate bench: NotADirectoryError: ")
+
+
+def test_threads_are_measured_on_an_idle_machine_and_beside_busy_processes(monkeypatch):
+    asked = []
+    monkeypatch.setattr(busy, "cores", lambda: 2)
+    monkeypatch.setattr(busy, "_speed", lambda words: asked.append((len(busy_children()), words[-1])) or 10.0)
+    monkeypatch.setattr(compare, "say", lambda *_, **__: None)
+    before = len(busy_children())
+    found = busy.threads(["depth=8"], rounds=1)
+    choices = ["depth=8", "threads=1", "threads=2"]
+    assert asked == [(before + count, word) for count in (0, 2) for word in choices]
+    assert list(found) == ["beside 0 busy processes", "beside 2 busy processes"]
+    assert len(busy_children()) == before
+
+
+def busy_children():
+    return [child for child in psutil.Process().children() if "while True: pass" in child.cmdline()]

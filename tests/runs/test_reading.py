@@ -146,3 +146,13 @@ def test_runs_of_an_experiment_are_those_of_all_its_plans(study, resolve):
     write_plan(study, dict(asked[2:]), experiment="other")
     assert [run.folder.name for run in read_runs(study, "mine").runs] == [name for name, _ in asked[:2]]
     assert len(read_runs(study).runs) == 4
+
+
+def test_seeds_of_a_cell_keep_their_own_configuration(write, tmp_path):
+    # Keys that are not part of the identity may differ from seed to seed.
+    for seed, more in ((0, ("graph=true",)), (1, ()), (2, ("results=elsewhere",)), (3, ("graph=true",))):
+        write(*GATE, f"seed={seed}", *more, test_error=1.0)
+    runs = {run.config["seed"]: run.config for run in read_runs(tmp_path / "runs").runs}
+    assert [runs[seed]["graph"] for seed in range(4)] == [True, False, False, True]
+    assert [runs[seed]["results"] for seed in range(4)] == ["results/runs", "results/runs", "elsewhere", "results/runs"]
+    assert runs[0]["recipe"] is runs[3]["recipe"]  # equal ones are one object, for a hundred thousand runs
