@@ -37,7 +37,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
     """Train a run, unless it is finished. Returns False, at once, if another process is training it.
 
     `workers` is how many runs share this machine's cores. Raises AblateError before any folder is made if the data,
-    the network or the device is not available; a later failure is recorded and raised. Raises Interrupted if a signal
+    the network or the device is not available; a failure while training is recorded and raised. Raises Interrupted if a signal
     stopped the run, after its checkpoint was written.
     """
     if record.action() == "skip":
@@ -230,7 +230,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "steps": observer.steps,
         **{key: now[key] for key in FACTS},
         "runs_at_once": workers,
-        "deterministic": record.config.deterministic or setup.device.type == "cpu",
+        "deterministic": setup.device.type == "cpu" or (record.config.deterministic and setup.device.type == "cuda"),
         "started": observer.sessions[0]["started"],
         "command": shlex.join([sys.executable, *sys.argv]),
         "resumed": len(observer.sessions) - 1,

@@ -53,7 +53,7 @@ def load(paths: Iterable[Path]) -> tuple[dict[str, Any] | None, list[str]]:
         except Exception as error:  # torch raises anything for a torn or foreign file
             broken = path.with_suffix(".pt.broken")
             path.replace(broken)
-            warnings.append(f"{path} is broken ({error}): renamed to {broken.name}; resuming from the one before it")
+            warnings.append(f"{path} is broken ({error}): renamed to {broken.name}")
     return None, warnings
 
 
