@@ -37,8 +37,8 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
     """Train a run, unless it is finished. Returns False, at once, if another process is training it.
 
     `workers` is how many runs share this machine's cores. Raises AblateError before any folder is made if the data,
-    the network or the device is not available; a failure while training is recorded and raised. Raises Interrupted if a signal
-    stopped the run, after its checkpoint was written.
+    the network or the device is not available; a failure while training is recorded and raised. Raises Interrupted if
+    a signal stopped the run, after its checkpoint was written.
     """
     if record.action() == "skip":
         return _skip(record, progress, tracker)
