@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from ablate.base.errors import AblateError
 from ablate.base.terminal import console
 from ablate.commands import runs_arguments, warn
 
@@ -13,8 +12,10 @@ EXAMPLES = """examples:
   ablate report --experiment table1 --out report       write tables, figures and report.html into report
   ablate report --pivot shortcut depth                 also the median error by two keys
   ablate report --where recipe.batch=64 --where seed=0 only some of the runs
-  ablate report --baseline unit=basic                  differences from another baseline"""
-BASELINE = "shortcut=identity"
+  ablate report --baseline unit=basic                  differences from another baseline
+  ablate report --baseline shortcut=gate --baseline shortcut.bias_init=-6
+                                                       ... which two values choose
+  ablate report --mixed                                also compare runs of different code, devices or precisions"""
 WIDE = 260
 """Columns of a table that is not printed on a terminal."""
 
@@ -23,7 +24,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     runs_arguments(parser)
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs with this value")
-    parser.add_argument("--baseline", metavar="KEY=VALUE", default=BASELINE, help="compare with these (%(default)s)")
+    parser.add_argument(
+        "--baseline",
+        metavar="KEY=VALUE",
+        action="append",
+        help="compare with the rows of this value (identity)",
+    )
+    parser.add_argument(
+        "--mixed", action="store_true", help="also compare what different code, devices, precisions or torch computed"
+    )
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the median error by two keys")
 
 
@@ -32,15 +41,21 @@ def main(options: argparse.Namespace) -> None:
 
     from ablate.report import formats, records, tables
     from ablate.report.aggregate import cells
+    from ablate.report.comparison import IDENTITY, check_baseline
     from ablate.report.keys import key_and_value
     from ablate.report.pivot import pivot
+    from ablate.report.predictions import read_wrong
 
-    baseline = key_and_value("--baseline", options.baseline)
+    baseline = [key_and_value("--baseline", words) for words in options.baseline or ()] or IDENTITY
     read = records.read(options.runs, options.experiment)
     runs = records.where(read.runs, options.where)
-    study = cells(runs, baseline)
-    if not study.is_baseline.any() and options.baseline != BASELINE:
-        raise AblateError(f"--baseline {options.baseline}: no row has this value, so there is nothing to compare with")
+    wrong, unused = read_wrong(runs)
+    unread = [*read.unread, *unused]
+    study = cells(runs, baseline, wrong=wrong, mixed=options.mixed)
+    if options.baseline:
+        check_baseline(study, baseline)
+    if options.where:
+        study.attrs["of"] = cells(read.runs, baseline, mixed=options.mixed).p.count()
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
     terminal.width = terminal.width if terminal.is_terminal else WIDE
@@ -56,14 +71,14 @@ def main(options: argparse.Namespace) -> None:
         terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
     if pivoted is not None:
         terminal.print(formats.terminal(pivoted))
-    for sentence in read.unread:
+    for sentence in unread:
         warn("report", sentence)
     for run in records.rows_of(runs[runs.state == "failed"]):
         warn("report", f"{run.path} failed: {str(run.reason or 'no reason given').splitlines()[0]}")
     if options.out:
         from ablate.report.files import PAGE, write
 
-        left_out = write(options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=read.unread)
+        left_out = write(options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=unread)
         for sentence in left_out:
             warn("report", sentence)
         terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)

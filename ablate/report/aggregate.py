@@ -1,89 +1,149 @@
 """Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 from pandas import DataFrame
 
 from ablate.report import stats
-from ablate.report.comparison import compare
+from ablate.report.comparison import IDENTITY, SEEDS, SEEDS_AND_IMAGES, Baseline, Seeds, compare, computed_by
 from ablate.report.keys import SETTINGS, labels
-from ablate.report.published import FAIL, by_own_depth, find, same_setting
+from ablate.report.predictions import Wrong, stack
+from ablate.report.published import by_own_depth, find, same_setting
 from ablate.report.records import rows_of
 
 ENDED = ("finished", "diverged")
-INCOMPLETE = ("diverged", "failed", "interrupted", "running", "stale", "missing")
+INCOMPLETE = ("failed", "interrupted", "running", "stale", "missing")
 
 
-def cells(runs: DataFrame, baseline: tuple[str, str] = ("shortcut", "identity")) -> DataFrame:
+def cells(
+    runs: DataFrame,
+    baseline: Baseline = IDENTITY,
+    *,
+    wrong: Mapping[str, Wrong] | None = None,
+    mixed: bool = False,
+) -> DataFrame:
     """One row for each cell, in the papers' order. Errors in percent.
 
-    A diverged run counts as an infinite error: it can move the median, and there is then no mean, no interval and no
-    difference, whichever seeds the baseline has.
+    With a diverged run there is no mean, no interval and no difference, whichever seeds the baseline has; in the median
+    it counts as an infinite error. `wrong` is what each run got wrong, by folder: with it, intervals and tests are
+    over seeds and test images (`predictions.read_wrong`).
 
     | column | content |
     |---|---|
     | label, shortcut, data, recipe, unit, depth, evaluated_on | the cell; label is of `keys.labels` |
     | n, seeds | runs that ended; runs that exist or were requested |
-    | median, mean, std, minimum, maximum | of the last epoch's error over seeds; std with n - 1 |
-    | low, high | Student's 95 % interval of the mean, from 3 seeds |
-    | best_epoch | the median of each run's lowest error, which is optimistic |
-    | outcome | 'fail' ([B] Table 1: above 20 %) or 'diverged', by the median; else empty |
+    | mean, std, median, minimum, maximum | of the last epoch's error over seeds; std with n - 1 |
+    | low, high, over | 95 % interval of the mean, from 3 seeds; 'seeds' or 'seeds and test images' |
+    | low_seeds, high_seeds | the interval over seeds alone (Student's) |
+    | noise_share | share of the variance over seeds that is due to the finite number of test images |
+    | best_epoch | the mean of each run's lowest error, which is optimistic |
+    | diverged | how many runs diverged |
     | baseline, baseline_cell, is_baseline | what it is compared with; see `comparison.compare` |
-    | common, difference, difference_low, difference_high, p | paired over common seeds, Student's t |
+    | differs | what must be alike to compare, and is not, among the runs of the row and of its baseline |
+    | common, difference, difference_low, difference_high, p | paired over common seeds |
+    | difference_over, difference_low_seeds, difference_high_seeds, p_seeds | as above; Student's over seeds alone |
     | p_holm, verdict | p corrected for the number of rows that are compared; the result in words |
-    | published, source, same_setting | the published error, and whether the run has the setting of the paper |
+    | published, source | the published error on the same dataset, and where it is from |
+    | same_setting, from_published | of the paper; difference from the published error, by the paper's statistic |
     | parameters, multiply_adds, seconds | of the network; for one image; mean wall-clock time of a run |
-    | computed, mixed | device and precision; whether runs differ in these or in threads |
-    | state | how many runs diverged or have not finished |
+    | computed, machines | device and precision; CPU and threads |
+    | looks | numbers of seeds after each command that added seeds, from 3: when a reader may have looked |
+    | state | how many runs have not ended |
     | cell, config, place | hash, configuration, place in the papers' order |
 
-    `baseline` is a key and a value, also in `attrs["key"]` and `attrs["baseline"]`.
+    `attrs` has the `baseline` and `mixed`, which compares in spite of `differs`.
     """
     own_depth = by_own_depth(list(runs.drop_duplicates("cell").config))
-    frame = DataFrame([_cell(group, own_depth) for _, group in runs.groupby("cell", sort=False)])
+    groups = [group for _, group in runs.groupby("cell", sort=False)]
+    frame = DataFrame([_cell(group, own_depth, wrong or {}) for group in groups])
     frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
-    return compare(frame, dict(zip(frame.cell, frame.pop("errors"), strict=True)), baseline)
+    return compare(frame, dict(zip(frame.cell, frame.pop("runs"), strict=True)), baseline, mixed=mixed)
 
 
-def _cell(group: DataFrame, own_depth: bool) -> dict[str, Any]:
+def _cell(group: DataFrame, own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[str, Any]:
     first = rows_of(group)[0]
     ended = group[group.state.isin(ENDED)]
+    runs = rows_of(ended)
     errors = ended.test_error.where(ended.state == "finished", math.inf).to_numpy(float)
+    by_seed = [wrong.get(folder) for folder in ended.folder]
     n = len(errors)
     finite = bool(n) and bool(numpy.isfinite(errors).all())
-    median = float(numpy.median(errors)) if n else math.nan
-    low, high = stats.student_interval(errors) if finite else (math.nan, math.nan)
+    mean, median = float(errors.mean()) if finite else math.nan, float(numpy.median(errors)) if n else math.nan
     published, place = find(first.config, own_depth=own_depth)
+    same = bool(published and same_setting(first.config, published))
     counts = group.state.value_counts()
     return {
         **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
-        "errors": dict(zip(ended.seed, errors.tolist(), strict=True)),
+        "runs": Seeds(
+            dict(zip(ended.seed, errors.tolist(), strict=True)),
+            dict(zip(ended.seed, by_seed, strict=True)),
+            {computed_by(run) for run in runs},
+        ),
         "n": n,
         "seeds": len(group),
-        "median": median,
-        "mean": errors.mean() if finite else math.nan,
+        "mean": mean,
         "std": errors.std(ddof=1) if finite and n > 1 else math.nan,
+        "median": median,
         "minimum": errors.min() if n else math.nan,
         "maximum": errors.max() if n else math.nan,
-        **{"low": float(low), "high": float(high)},
-        "best_epoch": ended.best_test_error.median(),
-        "outcome": "diverged" if median == math.inf else "fail" if median > FAIL else "",
+        **_intervals(errors, stack(by_seed) if finite else None),
+        "best_epoch": ended.best_test_error.mean() if finite else math.nan,
+        "diverged": int(numpy.isinf(errors).sum()),
         "published": published.error if published else math.nan,
-        "source": f"{published.source}, {published.depth} layers" if published else "",
-        "same_setting": bool(published and same_setting(first.config, published)),
+        "source": published.described() if published else "",
+        "same_setting": same,
+        "from_published": published.difference(mean, median) if published and same else math.nan,
         "parameters": group.parameters.max(),
         "multiply_adds": group.multiply_adds.max(),
         "seconds": ended.seconds.mean(),
-        "computed": "; ".join(sorted({computed_on(run) for run in rows_of(ended)})),
-        "mixed": len(ended[["device", "precision", "threads"]].drop_duplicates()) > 1,
+        "computed": _listed(map(computed_on, runs)),
+        "machines": _listed(f"{run.cpu}, {run.threads:.0f} threads" for run in runs if run.cpu and run.threads > 0),
+        "looks": looks(ended),
         "state": ", ".join(f"{state} {counts[state]} of {len(group)}" for state in INCOMPLETE if state in counts),
         "place": place,
     }
 
 
+def _intervals(errors: NDArray[numpy.float64], wrong: NDArray[numpy.float64] | None) -> dict[str, Any]:
+    """The intervals of the mean of `errors` (n), over seeds and, with `wrong` (n, images), over seeds and images."""
+    ends: tuple[Any, Any] = (math.nan, math.nan)
+    over, share = "", math.nan
+    if len(errors) >= stats.STUDENT_FROM and numpy.isfinite(errors).all():
+        ends, over = stats.student_interval(errors), SEEDS
+    seeds = ends
+    if over and wrong is not None:
+        ends, over, share = stats.crossed_interval(wrong), SEEDS_AND_IMAGES, stats.seed_noise_share(wrong)
+    names = ("low", "high", "low_seeds", "high_seeds", "noise_share")
+    found = dict(zip(names, map(float, (*ends, *seeds, share)), strict=True))
+    return found | {"over": "" if math.isnan(found["low"]) else over}
+
+
+def looks(runs: DataFrame) -> tuple[int, ...]:
+    """The numbers of seeds, from 3, after which a reader may have looked at a row: after each command that added some.
+
+    Commands whose runs overlap in time are one.
+    """
+    found: list[int] = []
+    end, seeds = "", 0
+    known = runs[runs.command.notna() & runs.started.notna() & runs.ended.notna()]
+    steps = known.groupby("command").agg(first=("started", "min"), last=("ended", "max"), n=("seed", "size"))
+    for step in rows_of(steps.sort_values("first")):
+        if step.first <= end and found:
+            found.pop()
+        seeds, end = seeds + step.n, max(end, step.last)
+        found.append(seeds)
+    return tuple(look for look in found if look >= stats.STUDENT_FROM)
+
+
 def computed_on(run: Any) -> str:
     """The device and the precision of a run."""
     return ", ".join(str(word) for word in (run.device, run.precision) if word) or "an unknown device"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return "; ".join(sorted(set(words)))

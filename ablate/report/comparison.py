@@ -1,80 +1,186 @@
-"""Each cell compared with its baseline: paired differences over common seeds, corrected p-values, a verdict."""
+"""Each cell compared with its baseline: paired differences over common seeds, corrected p-values, a verdict.
+
+Rows are compared only if the same code, kind of device, precision and minor version of torch computed them.
+"""
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy
 from pandas import DataFrame
 
+from ablate.base.errors import AblateError
 from ablate.report import stats
-from ablate.report.keys import check_key, typed, without
+from ablate.report.keys import NOT_OF_A_CELL, check_key, is_value, typed, without
+from ablate.report.predictions import Wrong, stack
 from ablate.report.records import rows_of
+from ablate.runs.code import OWN, differences
+from ablate.runs.naming import differing, flatten
 
+Baseline = Sequence[tuple[str, str]]
+"""Keys and values that select the rows to compare with."""
+IDENTITY: Baseline = (("shortcut", "identity"),)
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p")
+OVER_SEEDS = ("difference_low_seeds", "difference_high_seeds", "p_seeds")
+SEEDS, SEEDS_AND_IMAGES = "seeds", "seeds and test images"
+MOST_NAMES = 3
 
 
-def compare(frame: DataFrame, errors: dict[str, dict[int, float]], baseline: tuple[str, str]) -> DataFrame:
-    """`frame`, one row for each cell, with columns that compare it with the cell that has the baseline's value.
+class Computed(NamedTuple):
+    """What computed a run, as far as runs can be compared only if it is the same."""
+
+    code: tuple[tuple[str, str], ...]
+    device: str
+    precision: str
+    torch: str
+
+
+class Seeds(NamedTuple):
+    """The runs of a cell that ended: their errors by seed, infinite where a run diverged; what each got wrong, None if
+    that is not known; and what computed them.
+    """
+
+    errors: dict[int, float]
+    wrong: dict[int, Wrong | None]
+    computed: set[Computed]
+
+
+def computed_by(run: Any) -> Computed:
+    """What computed a row of `records.load`."""
+    torch = ".".join(run.versions.get("torch", "unknown").split(".")[:2])
+    names = (run.device_type or "an unknown device", run.precision or "an unknown precision")
+    return Computed(tuple(run.code.items()), *names, torch)
+
+
+def compare(frame: DataFrame, seeds: dict[str, Seeds], baseline: Baseline, *, mixed: bool = False) -> DataFrame:
+    """`frame`, one row for each cell, with columns that compare it with the cell that has the baseline's values.
 
     All other keys of the two are equal. If there are several such cells, as for options A and B of the identity, it
-    is the one that shares most parameters. `errors`: each cell's errors by seed, infinite where a run diverged.
+    is the one that shares most parameters. `mixed`: also what different code, devices, precisions or versions computed.
     """
-    key, value = baseline
-    check_key("--baseline", key)
+    keys = [key for key, _ in baseline]
+    for key in keys:
+        check_key("--baseline", key)
     configs = list(frame.config)
-    rest = [without(config, key) for config in configs]
-    bases: dict[str, list[int]] = {}
-    for row, config in enumerate(configs):
-        if typed(config, key) == value:
-            bases.setdefault(rest[row], []).append(row)
     found = []
-    for row, cell in enumerate(frame.cell):
-        base = _nearest(configs, row, bases.get(rest[row], []), key)
+    for row, base in enumerate(_bases(configs, baseline)):
+        ours = seeds[frame.cell[row]]
         facts: dict[str, Any] = {"baseline": "", "baseline_cell": "", "is_baseline": base == row, "common": 0}
-        facts |= dict.fromkeys(DIFFERENCE, math.nan)
+        facts |= dict.fromkeys((*DIFFERENCE, *OVER_SEEDS), math.nan) | {"difference_over": ""}
+        facts["differs"] = differs([ours.computed], keys)
         if base is not None:
             facts |= {"baseline": frame.label[base], "baseline_cell": frame.cell[base]}
             if base != row:
-                facts |= _paired(errors[cell], errors[frame.cell[base]])
+                theirs = seeds[frame.cell[base]]
+                different = [group for group in OWN if _class(configs[row], group) != _class(configs[base], group)]
+                facts["differs"] = differs([ours.computed, theirs.computed], keys, different)
+                facts["common"] = len(ours.errors.keys() & theirs.errors.keys())
+                if mixed or not facts["differs"]:
+                    facts |= _paired(ours, theirs)
         found.append(facts)
     frame = frame.join(DataFrame(found))
-    frame.attrs |= {"key": key, "baseline": value}
+    frame.attrs |= {"baseline": baseline, "mixed": mixed}
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
-    frame["verdict"] = [_verdict(row) for row in rows_of(frame)]
+    frame["verdict"] = [_verdict(row, mixed) for row in rows_of(frame)]
     return frame
 
 
-def _paired(errors: dict[int, float], base: dict[int, float]) -> dict[str, float]:
-    seeds = sorted(errors.keys() & base.keys())
-    # Also if the run that diverged has no partner: the seeds that are left were selected by their outcome.
-    if not seeds or math.inf in (*errors.values(), *base.values()):
-        return {"common": len(seeds)}
-    ours, theirs = (numpy.array([by_seed[seed] for seed in seeds]) for by_seed in (errors, base))
-    found = zip(DIFFERENCE, map(float, stats.paired_difference(ours, theirs)), strict=True)
-    return {"common": len(seeds), **dict(found)}
+def check_baseline(cells: DataFrame, baseline: Baseline) -> None:
+    """Raise AblateError if `cells` has no baseline, or several for one row that differ in more than their option."""
+    words = " ".join(f"--baseline {key}={value}" for key, value in baseline)
+    if not cells.is_baseline.any():
+        raise AblateError(f"{words}: no row has this value, so there is nothing to compare with")
+    configs = list(cells.config)
+    for bases in _candidates(configs, baseline).values():
+        keys = differing([flatten(configs[base]) for base in bases], *NOT_OF_A_CELL, "shortcut.option")
+        if keys:
+            names = ", ".join(cells.label[base] for base in bases)
+            choice = f"{keys[0]}={typed(configs[bases[0]], keys[0])}"
+            raise AblateError(f"{words} matches several rows: {names}; choose one by adding --baseline {choice}")
 
 
-def _nearest(configs: list[dict[str, Any]], row: int, bases: list[int], key: str) -> int | None:
-    """Of `bases`, in the papers' order, the one that shares most parameters below `key` with the row.
+def differs(rows: Sequence[set[Computed]], keys: Iterable[str] = (), groups: Iterable[str] = ()) -> str:
+    """In words, what differs among the runs of rows although it must not, as 'torch 2.6, 2.7'; empty if nothing does.
 
-    A row that is itself among them gets the first, so that option B of the identity is compared with option A.
+    `keys` of the configuration and `groups` of code are what the rows differ in on purpose.
     """
-    if row in bases or not isinstance(configs[row].get(key), dict):
-        return next(iter(bases), None)
-    own = configs[row][key].items()
-    return max(bases, key=lambda base: sum(item in own for item in configs[base][key].items()), default=None)
+    computed = set().union(*rows)
+    names = sorted(_code(computed) - {*groups} | set().union(*map(_code, rows)))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    found = [f"code differs in {', '.join(names[:MOST_NAMES])}{more}"] if names else []
+    for key, prefix in (("device", ""), ("precision", ""), ("torch", "torch ")):
+        values = sorted({getattr(one, key) for one in computed})
+        if len(values) > 1 and key not in keys:
+            found.append(prefix + ", ".join(values))
+    return "; ".join(found)
 
 
-def _verdict(row: Any) -> str:
+def _code(computed: set[Computed]) -> set[str]:
+    """The names of the code that differs."""
+    codes = [dict(one.code) for one in computed]
+    return {name for other in codes[1:] for name in differences(codes[0], other, own=True)}
+
+
+def _paired(ours: Seeds, theirs: Seeds) -> dict[str, Any]:
+    seeds = sorted(ours.errors.keys() & theirs.errors.keys())
+    # Also if the run that diverged has no partner: the seeds that are left were selected by their outcome.
+    if not seeds or math.inf in (*ours.errors.values(), *theirs.errors.values()):
+        return {}
+    one, other = (numpy.array([of.errors[seed] for seed in seeds]) for of in (ours, theirs))
+    found = list(map(float, stats.paired_difference(one, other)))
+    facts = {**dict(zip(DIFFERENCE, found, strict=True)), **dict(zip(OVER_SEEDS, found[1:], strict=True))}
+    if len(seeds) < stats.STUDENT_FROM:
+        return facts
+    wrong = stack([of.wrong[seed] for of in (ours, theirs) for seed in seeds])
+    if wrong is None:
+        return facts | {"difference_over": SEEDS}
+    crossed = map(float, stats.crossed_difference(wrong[: len(seeds)] - wrong[len(seeds) :]))
+    return facts | dict(zip(DIFFERENCE, crossed, strict=True)) | {"difference_over": SEEDS_AND_IMAGES}
+
+
+def _candidates(configs: list[dict[str, Any]], baseline: Baseline) -> dict[str, list[int]]:
+    """The rows that have the baseline's values, in the papers' order, by all other keys."""
+    found: dict[str, list[int]] = {}
+    for row, config in enumerate(configs):
+        if all(is_value(config, key, value) for key, value in baseline):
+            found.setdefault(without(config, *(key for key, _ in baseline)), []).append(row)
+    return found
+
+
+def _bases(configs: list[dict[str, Any]], baseline: Baseline) -> list[int | None]:
+    """For each row, the candidate that shares most parameters below the baseline's first key.
+
+    A row that is itself a candidate gets the first, so that option B of the identity is compared with option A.
+    """
+    keys, candidates = [key for key, _ in baseline], _candidates(configs, baseline)
+    found: list[int | None] = []
+    for row, config in enumerate(configs):
+        bases, own = candidates.get(without(config, *keys), []), config.get(keys[0])
+        if row in bases or not isinstance(own, dict):
+            found.append(next(iter(bases), None))
+        else:
+            shared = {base: sum(item in own.items() for item in configs[base][keys[0]].items()) for base in bases}
+            found.append(max(bases, key=shared.__getitem__, default=None))
+    return found
+
+
+def _class(config: dict[str, Any], group: str) -> tuple[Any, Any]:
+    return config[group].get("_target_"), config[group].get("source")
+
+
+def _verdict(row: Any, mixed: bool) -> str:
     """The result of the comparison in words."""
     if row.is_baseline:
-        return "baseline"
+        return f"baseline; its runs differ: {row.differs}" if row.differs else "baseline"
     if not row.baseline or not row.n:
-        return ""
+        return f"its runs differ: {row.differs}" if row.differs else ""
+    if row.differs and not mixed:
+        return f"not compared: {row.differs}"
     if not row.common:
         return "no seed in common with the baseline"
     if math.isnan(row.difference):
-        return "not tested: diverged" if row.maximum == math.inf else "not tested: the baseline diverged"
+        return "not tested: diverged" if row.diverged else "not tested: the baseline diverged"
     if row.common < stats.STUDENT_FROM:
         return f"not tested: {row.common} seed{'s' * (row.common > 1)}"
     if math.isnan(row.p):

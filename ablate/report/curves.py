@@ -37,7 +37,7 @@ def _is_percentage(value: Any) -> bool:
 
 
 def band(curves: DataFrame, folders: Iterable[str]) -> DataFrame:
-    """Of the runs in `folders`, at each step: median, low and high (the extremes) of each error, and n.
+    """Of the runs in `folders`, at each step: mean, low and high (the extremes) of each error, and n.
 
     Columns step, n, train_error, train_error_low, train_error_high and so on. It ends where the first run ended.
     """
@@ -45,8 +45,8 @@ def band(curves: DataFrame, folders: Iterable[str]) -> DataFrame:
     grouped = curves[curves.folder.isin(names)].groupby("step")
     out = DataFrame({"n": grouped.folder.nunique()})
     for key in ERRORS:
-        out[key], out[f"{key}_low"], out[f"{key}_high"] = grouped[key].median(), grouped[key].min(), grouped[key].max()
-    return out[out.n == len(names)].reset_index()  # after that the median would be of the runs that went well
+        out[key], out[f"{key}_low"], out[f"{key}_high"] = grouped[key].mean(), grouped[key].min(), grouped[key].max()
+    return out[out.n == len(names)].reset_index()  # after that the mean would be of the runs that went well
 
 
 def thin(frame: DataFrame, most: int) -> list[int]:

@@ -85,5 +85,5 @@ def _tables(runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None) -> Ite
         below = "\n\n".join(formats.markdown_text(line) for line in notes or [caption])
         yield f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode()
         yield f"{name}.tex", formats.latex(table, " ".join([caption, *notes])).encode()
-        yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else table.to_csv(index=False)).encode()
+        yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else formats.csv(table)).encode()
     yield "runs.csv", formats.runs_csv(runs).encode()

@@ -2,16 +2,20 @@
 
 import math
 import re
+from typing import Any
 
 from pandas import DataFrame
 from rich.table import Table
 from rich.text import Text
+
+from ablate.report import wording
 
 LEFT = (
     *("shortcut", "state", "data", "recipe", "unit", "verdict", "evaluated on"),
     *("case", "remark", "net", "on shortcut", "on F", "Fig.", "run as"),
 )
 """Columns of words, which are aligned to the left."""
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 COUNTS = ("parameters", "multiply_adds")
 
 
@@ -39,18 +43,32 @@ def markdown_text(text: str) -> str:
     return " ".join(text.split())
 
 
+def csv(frame: DataFrame) -> str:
+    """Comma-separated values. Text that a spreadsheet would take for a formula begins with an apostrophe."""
+    words = frame.select_dtypes(exclude="number").map(_as_text)
+    frame = frame.copy()
+    frame[words.columns] = words
+    return frame.rename(columns=_as_text).to_csv(index=False)
+
+
+def _as_text(value: Any) -> Any:
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula and not NUMBER.fullmatch(value) else value
+
+
 def cells_csv(cells: DataFrame) -> str:
-    """The cells' numbers in full. CSV has no infinity: a published 'fail' and a diverged error are words."""
+    """The cells' numbers in full. CSV has no infinity: a diverged error and a published 'fail' are words."""
     frame = _whole(cells.drop(columns=["place", "config", "is_baseline", "baseline_cell"]), *COUNTS)
     for column in ("median", "minimum", "maximum", "published"):
-        word = "fail" if column == "published" else "diverged"
+        word = wording.published(math.inf) if column == "published" else "diverged"
         frame[column] = frame[column].astype(object).where(frame[column] != math.inf, word)
-    return frame.to_csv(index=False)
+    return csv(frame)
 
 
 def runs_csv(runs: DataFrame) -> str:
     """Every run, without its configuration, which is in config.yaml."""
-    return _whole(runs.drop(columns=["path", "config", "versions"]), *COUNTS, "steps").to_csv(index=False)
+    frame = runs.drop(columns=["path", "config", "versions", "code"])
+    return csv(_whole(frame, *COUNTS, "steps", "threads"))
 
 
 def _whole(frame: DataFrame, *columns: str) -> DataFrame:

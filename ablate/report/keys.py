@@ -1,5 +1,6 @@
 """Keys of a configuration: their values as typed, and names of rows by the keys that differ."""
 
+import functools
 import json
 from collections import Counter
 from typing import Any
@@ -21,6 +22,28 @@ def typed(config: dict[str, Any], key: str) -> str | None:
     flat = flatten(config)
     found = key if key in flat else f"{key}.name"
     return _text(flat[found]) if found in flat else None
+
+
+def is_value(config: dict[str, Any], key: str, word: str) -> bool:
+    """Whether a dotted key has the value, or a group the name, that `word` means on the command line."""
+    flat = flatten(config)
+    found = key if key in flat else f"{key}.name"
+    if found not in flat or word == _text(flat[found]):
+        return found in flat
+    value = _parsed(word)
+    return isinstance(value, bool) == isinstance(flat[found], bool) and value == flat[found]
+
+
+@functools.cache
+def _parsed(word: str) -> Any:
+    """A value as Hydra reads it on the command line; a word that it cannot read is text."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(f"key={word}").value()
+    except HydraException:
+        return word
 
 
 def key_and_value(option: str, words: str) -> tuple[str, str]:

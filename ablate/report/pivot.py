@@ -1,4 +1,4 @@
-"""The median error by two keys of the configuration, such as shortcut and depth."""
+"""The mean error by two keys of the configuration, such as shortcut and depth."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ablate.report.keys import NOT_OF_A_CELL, check_key, labels, typed
 from ablate.report.records import rows_of
 from ablate.runs.naming import differing, flatten
 
-CAPTION = "Median error over seeds, percent, last epoch."
+CAPTION = "Mean error over seeds ± standard deviation, percent, last epoch."
 
 
 def pivot(cells: DataFrame, rows: str, columns: str) -> DataFrame:

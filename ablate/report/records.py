@@ -9,11 +9,11 @@ from pandas import DataFrame
 
 from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
-from ablate.report.keys import key_and_value, typed
+from ablate.report.keys import is_value, key_and_value, typed
 from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, Run, read_runs
 
-TEXTS = ("reason", "device", "precision", "host", "started", "ended", "command")
+TEXTS = ("reason", "device", "device_type", "cpu", "precision", "host", "started", "ended", "command")
 PROGRAM = re.compile(r"^\S+ \S*(/__main__\.py|/ablate)(?= |$)")
 """The interpreter and the path of the program, with which a recorded command begins."""
 
@@ -40,8 +40,10 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | parameters, multiply_adds | of the network; multiply-adds for one image |
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
     | evaluated_on | test, or validation: held out of the training images |
-    | device, precision, threads, host, versions | what computed it |
+    | device, device_type, cpu, precision, threads, host, versions | what computed it; device_type is cpu, cuda or mps |
+    | code | the hashes of the sources that decide the numbers, a dict; see `ablate.runs.code` |
     | commit, changed | of the source; whether it had uncommitted changes |
+    | predictions | whether the classes given to the test images are in the folder |
     | started, ended, command, reason | in UTC; the command line; why the run did not finish |
     | config | the whole resolved configuration, a dict |
 
@@ -55,11 +57,14 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     """As `load`, with a sentence for each record that is left out."""
     found = read_runs(Path(path), experiment)
     rows, unread = [], list(found.unread)
+    codes: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}  # one for all runs that share it
     for run in found.runs:
         try:
-            rows.append(_row(run))
+            row = _row(run)
+            row["code"] = codes.setdefault(tuple(row["code"].items()), row["code"])
+            rows.append(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            unread.append(f"{run.folder} is left out, not a whole record: {type(error).__name__}: {error}")
+            unread.append(f"{run.folder} skipped: incomplete or damaged record ({type(error).__name__}: {error})")
     if not rows:
         raise AblateError(f"{unread[0]}; train one first: ablate shortcut=gate")
     return Records(DataFrame(rows), unread)
@@ -69,13 +74,14 @@ def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
     """The runs for which every KEY=VALUE of `conditions` holds. Raises AblateError if there are none."""
     for condition in conditions:
         key, value = key_and_value("--where", condition)
-        values = [typed(config, key) for config in runs.config]
-        if value not in values:
+        chosen = [is_value(config, key, value) for config in runs.config]
+        if not any(chosen):
+            values = [typed(config, key) for config in runs.config]
             known = sorted({word for word in values if word is not None})
             if not known:
                 raise AblateError(f"--where {condition}: no run has a key {key!r}; keys are dotted, as in recipe.batch")
             raise AblateError(f"--where {condition} leaves no run: {key} is {', '.join(known[:8])}")
-        runs = runs[[word == value for word in values]]
+        runs = runs[chosen]
     return runs
 
 
@@ -101,8 +107,10 @@ def _row(run: Run) -> dict[str, Any]:
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
         **texts,
         "command": texts["command"] and PROGRAM.sub("ablate", texts["command"]),
-        "threads": result.get("threads"),
+        "threads": _number("threads", result.get("threads")),
         "versions": {str(name): str(version) for name, version in (result.get("versions") or {}).items()},
+        "code": {str(name): str(hashed) for name, hashed in result.get("code", {}).items()},
+        "predictions": bool(result.get("predictions")),
         "commit": _text("git.commit", git.get("commit")),
         "changed": bool(git.get("dirty")),
         "config": config,

@@ -1,27 +1,27 @@
 """The main table of a study as text, one row for each cell, and the notes under it."""
 
 import json
+from collections import Counter
 
 from pandas import DataFrame
 
 from ablate.report import stats, wording
+from ablate.report.comparison import SEEDS, SEEDS_AND_IMAGES
 from ablate.report.keys import SETTINGS
+from ablate.report.papers import orders
 from ablate.report.records import rows_of
-from ablate.report.wording import NONE
+from ablate.report.wording import FROM_PUBLISHED, INTERVAL, NONE
 from ablate.runs.identity import identity
 
-LAST = "error, last epoch (median)"
-INTERVAL = "95 % interval of the mean"
-FROM_PUBLISHED = "Δ vs published"
-DETAILS = ["seconds", "parameters", "best epoch (optimistic)", "mean ± std", "p (Holm)", FROM_PUBLISHED]
+LAST = "error, last epoch (mean)"
+DETAILS = ["seconds", "parameters", "best epoch (optimistic)", "p (Holm)", FROM_PUBLISHED]
 """Columns that a narrow terminal omits."""
 
 
 def words(cells: DataFrame) -> DataFrame:
     """The main table as text, without settings that all rows share and columns with nothing to show."""
     rows = rows_of(cells)
-    key, value = cells.attrs["key"], cells.attrs["baseline"]
-    versus = f"Δ vs {value}" if key == "shortcut" else f"Δ vs {key}={value}"
+    versus = f"Δ vs {_baseline(cells)}"
     images = sorted(set(cells.evaluated_on))
     table = DataFrame(
         {
@@ -31,63 +31,94 @@ def words(cells: DataFrame) -> DataFrame:
             "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
             LAST if len(images) > 1 else f"{images[0]} {LAST}": [wording.error(cell) for cell in rows],
             "verdict": cells.verdict,
-            "mean ± std": [wording.mean(cell) for cell in rows],
             INTERVAL: [wording.interval(cell.low, cell.high) for cell in rows],
             versus: [wording.difference(cell) for cell in rows],
             "p (Holm)": cells.p_holm.map(wording.p_value),
             "best epoch (optimistic)": cells.best_epoch.map(wording.number),
             "published": cells.published.map(wording.published),
-            FROM_PUBLISHED: (cells["median"] - cells.published.where(cells.same_setting)).map(wording.signed),
+            FROM_PUBLISHED: cells.from_published.map(wording.signed),
             "parameters": cells.parameters.map(wording.whole),
             "seconds": cells.seconds.map(wording.whole),
             "state": cells.state,
         }
     )
     if (cells.common <= 1).all():
-        table = table.drop(columns=["verdict", versus])
+        table = table.drop(columns=[versus, *([] if cells.differs.any() else ["verdict"])])
     return table.loc[:, ~table.isin(["", NONE]).all()]
 
 
 def notes(cells: DataFrame) -> list[str]:
-    """What a reader has to know to read the table correctly."""
+    """What a reader has to know to read the table correctly; docs/reports.md explains it."""
     shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
-    lines = [f"Errors in percent. All rows: {shared}." if shared else "Errors in percent."]
-    if cells.low.notna().any():
-        lines.append(
-            f"Interval of the mean: Student's t over seeds, from {stats.STUDENT_FROM} seeds. Its coverage is 95 % if "
-            "errors are nearly normal over seeds, and 93 % or less if they are skewed, as when some runs go badly."
-        )
-    if tested := int(cells.p_holm.notna().sum()):
-        lines.append(
-            f"Verdict and Δ: paired t-test over common seeds, p corrected for {tested} row{'s' * (tested > 1)} (Holm). "
-            "'Not separable' does not mean equal. The interval of Δ has 95 % coverage for its row alone, so it can "
-            "exclude 0 although the corrected test does not separate the row."
-        )
+    spread = ", ± standard deviation over seeds" if cells["std"].notna().any() else ""
+    lines = [f"Errors in percent{spread}. {f'All rows: {shared}.' if shared else ''}".strip()]
+    lines += [*_intervals(cells), *_verdicts(cells)]
     if len(several := sorted(set(cells.baseline) - {""})) > 1:
         lines.append(f"Rows have different baselines, equal in all other settings: {', '.join(several)}; see the CSV.")
     if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
         lines.append(
-            f"No baseline for {alone} of {len(cells)} rows: no row has {cells.attrs['key']}={cells.attrs['baseline']} "
-            "with all other settings equal; --baseline KEY=VALUE chooses another."
+            f"No baseline for {alone} of {len(cells)} rows: no row has {_baseline(cells, '=')} with all other settings "
+            "equal; --baseline KEY=VALUE chooses another."
         )
     known = cells[cells.published.notna()]
     if len(known):
-        sources = "; ".join(sorted(set(known.source)))
-        lines.append(f"Published: {sources}. CIFAR-10 test error; 'fail' is above 20 % (He et al. 2016).")
+        lines.append(f"Published: {'; '.join(sorted(set(known.source)))}.")
     if not known.same_setting.all():
-        lines.append(
-            "Not every row has the published setting (its depth, CIFAR-10, 64,000 iterations): compare the order of "
-            "the rows, not the values."
-        )
+        lines.append(f"Rows without {FROM_PUBLISHED} have another depth or recipe than the paper's.")
+    lines += orders(cells)
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")
-    if cells.mixed.any():
-        lines.append("Seeds of one row were computed on different devices, in different precisions or thread counts.")
+    if len(set("; ".join(filter(None, cells.machines)).split("; "))) > 1:
+        lines.append("Runs differ in CPU or threads, which changes their last digits and no verdict.")
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
         lines.append("Some rows were evaluated on images held out of the training set, not on the test set.")
     return lines
+
+
+def _intervals(cells: DataFrame) -> list[str]:
+    """Of which populations the intervals and tests speak."""
+    alone = (cells.over == SEEDS) | (cells.difference_over == SEEDS)
+    both = (cells.over == SEEDS_AND_IMAGES) | (cells.difference_over == SEEDS_AND_IMAGES)
+    if not both.any():
+        return [f"Intervals: 95 %, over {SEEDS} alone; other test images are not covered."] if alone.any() else []
+    rows = "; ".join(cells.label[alone])
+    shares = cells.noise_share.dropna()
+    line = f"Intervals: 95 %, over {SEEDS_AND_IMAGES}{f', but over {SEEDS} alone for {rows}' if rows else ''}."
+    if len(shares):
+        line += f" Of the variance over seeds, {100 * shares.median():.0f} % (median of rows) is noise of the test set."
+    return [line]
+
+
+def _verdicts(cells: DataFrame) -> list[str]:
+    """How the verdicts were reached, and what weakens them."""
+    tested, lines = cells[cells.p_holm.notna()], []
+    if n := len(tested):
+        rows = f"{n} row{'s' * (n > 1)}"
+        lines.append(
+            f"Verdict: paired test over common seeds, p corrected for {rows} (Holm). "
+            "'Not separable' does not mean equal."
+        )
+        if (whole := cells.attrs.get("of", n)) != n:
+            lines.append(f"p is corrected for the {rows} shown; with all rows of the study it would be {whole}.")
+    if len(unlike := cells[(cells.differs != "") & cells.p.notna()]):
+        rows = "; ".join(f"{cell.label} ({cell.differs})" for cell in rows_of(unlike))
+        lines.append(f"Compared in spite of differences (--mixed): {rows}.")
+    for steps, count in Counter(tested.looks).items():
+        if len(steps) > 1:
+            lines.append(
+                f"The seeds of {count} row{'s' * (count > 1)} were requested in steps ({', '.join(map(str, steps))}). "
+                "If the report was read between them, 5 % false alarms become "
+                f"{100 * stats.false_alarms_of_looks(steps):.0f} %."
+            )
+    return lines
+
+
+def _baseline(cells: DataFrame, equals: str = "") -> str:
+    """The baseline as typed; a shortcut by its name alone unless `equals` is given."""
+    pairs = cells.attrs["baseline"]
+    return ", ".join(value if key == "shortcut" and not equals else f"{key}={value}" for key, value in pairs)
 
 
 def _shared(cells: DataFrame, key: str) -> str:

@@ -3,20 +3,25 @@
 import math
 from typing import Any
 
+from ablate.report.published import FAIL
+
 NONE = "–"
+INTERVAL = "95 % interval of the mean"
+FROM_PUBLISHED = "Δ vs published"
 
 
 def error(cell: Any) -> str:
-    """A cell's headline: its median error, or why there is none."""
-    if math.isnan(cell.median):
+    """A cell's headline: the mean of its errors and their spread over seeds, or why there is none."""
+    if not cell.n:
         return cell.state.split()[0] if cell.state else NONE
-    if cell.outcome == "diverged":
-        return "diverged"
-    return f"fail ({cell.median:.2f})" if cell.outcome else f"{cell.median:.2f}"
+    if cell.diverged:
+        return f"diverged {cell.diverged} of {cell.n}"
+    return number(cell.mean) + (f" ± {cell.std:.2f}" if math.isfinite(cell.std) else "")
 
 
 def published(value: float) -> str:
-    return "fail" if value == math.inf else number(value)
+    """A published error; [B] Table 1 prints 'fail' for one above FAIL."""
+    return f"> {FAIL:g}" if value == math.inf else number(value)
 
 
 def number(value: float) -> str:
@@ -33,10 +38,6 @@ def signed(value: float) -> str:
 
 def interval(low: float, high: float) -> str:
     return NONE if math.isnan(low) else f"[{low:.2f}, {high:.2f}]"
-
-
-def mean(cell: Any) -> str:
-    return number(cell.mean) + (f" ± {cell.std:.2f}" if math.isfinite(cell.std) else "")
 
 
 def difference(cell: Any) -> str:

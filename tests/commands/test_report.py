@@ -32,7 +32,7 @@ def test_table_notes_and_pivot_are_printed_and_files_written(write, report, tmp_
     write("seed=0", test_error=5.0)
     outcome = report("--pivot", "shortcut", "depth", "--out", str(tmp_path / "out"))
     assert (outcome.status, outcome.err) == (0, "")
-    for words in ("test error, last epoch (median)", "Errors in percent. All rows: data digits", "│ identity │ 5.00 │"):
+    for words in ("test error, last epoch (mean)", "Errors in percent. All rows: data digits", "│ identity │ 5.00 │"):
         assert words in outcome.out
     assert f"Written: {tmp_path / 'out' / 'report.html'}" in outcome.out.replace("\n", "")
     assert (tmp_path / "out" / "pivot.csv").read_text() == "shortcut,20\nidentity,5.00\n"
@@ -45,7 +45,7 @@ def test_narrow_terminal_omits_details(write, report, monkeypatch):
     for columns, shown in (("80", False), ("300", True)):
         monkeypatch.setenv("COLUMNS", columns)
         out = report().out
-        assert out.splitlines()[0].count("┳") == (8 if shown else 4)
+        assert out.splitlines()[0].count("┳") == (6 if shown else 3)
         assert ("Some columns need a terminal" in out) != shown
 
 
@@ -62,13 +62,44 @@ def test_failed_and_unreadable_runs_are_named_with_their_reasons(write, report):
 
 def test_names_with_markup_are_text(write, report, resolve):
     for seed, name in enumerate((r"a\[/b]", ":x: y")):
-        tree = asdict(resolve(f"seed={seed}")) | {"shortcut": {"name": name, "_target_": "mine.H"}}
+        tree = asdict(resolve(f"seed={seed}")) | {"shortcut": {"name": name, "_target_": "mine.H", "source": "0123"}}
         tree["data"] = tree["data"] | {"name": "a:x:"}
-        write(tree=tree, test_error=5.0)
+        write(tree=tree, test_error=5.0, code={"shortcut": "0"})
     outcome = report()
     assert outcome.status == 0
     for words in (r"a\[/b]", ":x: y", "All rows: data a:x:"):
         assert words in outcome.out
+
+
+def test_part_of_a_study_is_corrected_for_its_rows_and_says_so(write, report):
+    for at, name in enumerate(("identity", "gate", "conv1x1", "none")):
+        for seed in range(3):
+            write(f"shortcut={name}", f"seed={seed}", test_error=5.0 + at + seed**2 * (at + 1) / 9)
+    assert "of the study" not in report().out
+    sentence = "p is corrected for the 1 row shown; with all rows of the study it would be 3."
+    assert sentence in report("--baseline", "shortcut=gate", "--where", "shortcut.option=A").out
+
+
+def test_mixed_compares_runs_of_different_devices(write, report):
+    for shortcut, device in (("identity", "cpu"), ("gate", "cuda")):
+        for seed in range(3):
+            error = 5.0 + seed**2 * (1 + (shortcut == "gate"))
+            write(f"shortcut={shortcut}", f"seed={seed}", test_error=error, device_type=device)
+    assert "not compared: cpu, cuda" in report().out
+    outcome = report("--mixed")
+    assert "not separable with 3 seeds" in outcome.out
+    assert "Compared in spite of differences (--mixed): gate bias_init=-6 (cpu, cuda)." in outcome.out
+
+
+def test_value_of_where_is_read_as_on_the_command_line(write, report):
+    write(test_error=5.0)
+    assert "5.00" in report("--where", "recipe.weight_decay=1e-4").out
+
+
+def test_predictions_that_cannot_be_used_are_named(write, report):
+    folder = write(test_error=5.0, predictions=True)
+    (sentence,) = report().err.splitlines()
+    assert sentence.startswith(f"ablate report: {folder / 'predictions.npy'} cannot be read")
 
 
 def test_missing_and_empty_folders_are_refused(report, tmp_path):
@@ -84,6 +115,7 @@ def test_missing_and_empty_folders_are_refused(report, tmp_path):
         (["--where", "depth=9"], 1, "leaves no run"),
         (["--where", "depth"], 2, "KEY=VALUE"),
         (["--baseline", "unit"], 2, "KEY=VALUE"),
+        (["--baseline", "shortcut=gate"], 1, "no row has this value"),
         (["--baseline", "unit=mine"], 1, "no row has this value"),
         (["--baseline", "seed=0"], 2, "rows do not differ in seed"),
         (["--pivot", "shortcut", "colour"], 1, "no key 'colour'"),

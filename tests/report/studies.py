@@ -2,7 +2,7 @@
 
 import json
 
-HEAD = "test error, last epoch (median)"
+HEAD = "test error, last epoch (mean)"
 
 
 def learn(folder, *errors):

@@ -27,7 +27,7 @@ def report(writer, tmp_path_factory, resolve):
             command = f"ablate seed={seed}"
             learn(write(f"shortcut={shortcut}", f"seed={seed}", test_error=end, command=command), 80.0, 30.0, end)
     write("shortcut=dropout", status="failed", reason=f"OSError: {NASTY}")
-    custom = asdict(resolve()) | {"shortcut": {"name": NASTY, "_target_": "mine.H"}}
+    custom = asdict(resolve()) | {"shortcut": {"name": NASTY, "_target_": "mine.H", "source": "0123"}}
     write(tree=custom, status="diverged", reason="the loss was not finite at step 4")
     (write("shortcut=gate_b0", test_error=1.0) / "result.json").write_text("{")
     read = records.read(folder / "runs")
@@ -83,7 +83,7 @@ def test_page_opens_from_disk_without_errors_or_requests(open_page, report):
 
 def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
     page, events = open_page()
-    heading = page.get_by_role("button", name="test error, last epoch (median)")
+    heading = page.get_by_role("button", name="test error, last epoch (mean)")
     heading.click()
     names = first_cells(page)
     assert names[:4] == ["identity", "gate bias_init=-6", "conv1x1 norm=false", "none"]
@@ -172,5 +172,5 @@ def test_troubles_and_commands_are_listed(open_page):
     page, _ = open_page()
     text = page.locator("#troubles").inner_text()
     assert "the loss was not finite at step 4" in text
-    assert "is left out, not a whole record" in text
+    assert "skipped: incomplete or damaged record" in text
     assert "ablate seed=1" in page.locator("#provenance").inner_text()

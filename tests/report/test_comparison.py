@@ -1,13 +1,15 @@
 """Cells compared with their baseline: differences against scipy, the choice of the baseline, verdicts."""
 
 import math
+from dataclasses import asdict
 
 import numpy
 import pytest
 from scipy import stats as scipy_stats
 
-from ablate.base.errors import ConfigError
-from ablate.report import tables
+from ablate.base.errors import AblateError, ConfigError
+from ablate.report import comparison, tables
+from ablate.runs.code import code
 
 IDENTITY = [6.0, 7.0, 8.0, 6.5, 7.5]
 
@@ -129,7 +131,7 @@ def test_of_several_baselines_the_one_with_the_same_option_is_used(study):
 def test_another_baseline_can_be_chosen(study):
     frame = study(
         {"recipe.learning_rate=0.1": [2.0, 2.2, 2.1], "recipe.learning_rate=0.2": [3.0, 3.3, 3.2]},
-        baseline=("recipe.learning_rate", "0.1"),
+        baseline=[("recipe.learning_rate", "0.1")],
     )
     assert list(frame.verdict) == ["baseline", "worse"]
     assert frame.difference.iloc[1] == pytest.approx((1.0 + 1.1 + 1.1) / 3)
@@ -138,7 +140,131 @@ def test_another_baseline_can_be_chosen(study):
 
 def test_baseline_cannot_be_a_seed(study):
     with pytest.raises(ConfigError, match="rows do not differ in seed"):
-        study({"": [5.0]}, baseline=("seed", "0"))
+        study({"": [5.0]}, baseline=[("seed", "0")])
+
+
+def mixed_study(write, facts, seeds=3):
+    """Two rows of three seeds; the last run of the second, the gate, has `facts`."""
+    for shortcut, error in (("identity", 5.0), ("gate", 9.0)):
+        for seed in range(seeds):
+            other = facts if (shortcut, seed) == ("gate", seeds - 1) else {}
+            write(f"shortcut={shortcut}", f"seed={seed}", test_error=error + seed / 5 + error * seed**2 / 90, **other)
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"device_type": "cuda"}, "cpu, cuda"),
+        ({"precision": "bfloat16"}, "bfloat16, float32"),
+        ({"versions": {"torch": "2.10.1+cu128"}}, "torch 2.10, 2.9"),
+        ({"device_type": "cuda", "precision": "bfloat16"}, "cpu, cuda; bfloat16, float32"),
+        ({"code": {"training/loop.py": "0"}}, "code differs in"),
+    ],
+)
+def test_rows_that_other_things_computed_are_not_compared(facts, why, write, study):
+    mixed_study(write, facts)
+    frame = study({}).set_index("label")
+    row = frame.loc["gate bias_init=-6"]
+    assert row.verdict.startswith(f"not compared: {why}")
+    assert numpy.isnan([row.difference, row.difference_low, row.p, row.p_holm]).all()
+    assert row["mean"] > 9
+    assert frame.loc["identity"].verdict == "baseline"
+    assert not any("Verdict: paired" in note for note in tables.notes(study({})))
+
+
+def test_rows_that_are_not_compared_do_not_count_for_holm(write, study):
+    mixed_study(write, {"device_type": "cuda"})
+    frame = study({"shortcut=none": [60.0, 71.0, 65.0]}).set_index("label")
+    assert frame.loc["none", "p_holm"] == frame.loc["none", "p"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"versions": {"torch": "2.9.1+cpu"}},
+        {"threads": 4},
+        {"cpu": "Another CPU"},
+        {"device": "another GPU of this kind"},
+        {"git": {"commit": "1234", "dirty": True}},
+    ],
+)
+def test_rows_are_compared_across_what_decides_bits_alone(facts, write, study):
+    mixed_study(write, facts)
+    assert study({}).verdict[1] == "worse"
+
+
+def test_mixed_compares_and_says_so_by_name(write, study):
+    mixed_study(write, {"versions": {"torch": "2.10.1"}})
+    frame = study({}, mixed=True)
+    assert frame.verdict[1] == "worse"
+    assert frame.p_holm.count() == 1
+    assert "Compared in spite of differences (--mixed): gate bias_init=-6 (torch 2.10, 2.9)." in tables.notes(frame)
+
+
+def test_code_is_named_file_by_file_and_own_code_only_within_a_row(write, study, resolve):
+    known = code(asdict(resolve()))
+    loop, batches, sgd, step = ("loop", "data/batches.py", "sgd", "step")
+    for seed in range(3):
+        write("shortcut=identity", f"seed={seed}", test_error=5 + seed, code={**known, "shortcut": "identity"})
+        write("shortcut=gate", f"seed={seed}", test_error=6 + seed**2, code={**known, "shortcut": "gate", loop: "0"})
+        changed = {**known, **dict.fromkeys((loop, batches, sgd, step), "0")}
+        write("shortcut=conv1x1", f"seed={seed}", test_error=7 + seed**2, code={**changed, "shortcut": "conv"})
+        write("shortcut=none", f"seed={seed}", test_error=8 + seed**2, code={**known, "shortcut": f"none {seed > 1}"})
+        write("shortcut=dropout", f"seed={seed}", test_error=9 + seed**2, code={**known, "shortcut": "dropout"})
+        write("shortcut=gate_b0", f"seed={seed}", test_error=9 + seed**2, code={**known, "unit": "another"})
+    assert study({}).set_index("label").verdict.to_dict() == {
+        "identity": "baseline",
+        "gate bias_init=-6": "not compared: code differs in loop",
+        "conv1x1 norm=false": "not compared: code differs in data/batches.py, loop, sgd and 1 more",
+        "none": "not compared: code differs in shortcut",
+        "dropout p=0.5": "worse",
+        "gate bias_init=0": "not compared: code differs in unit",
+    }
+    against_gate = study({}, baseline=[("shortcut.bias_init", "0")]).set_index("label").verdict
+    assert against_gate["gate bias_init=-6"] == "not compared: code differs in loop, shortcut, unit"
+
+
+def test_row_whose_own_runs_differ_says_so(write, study):
+    for seed, precision in ((0, "float32"), (1, "bfloat16"), (2, "float32")):
+        write(f"seed={seed}", test_error=5.0 + seed, precision=precision)
+        write("shortcut=gate", f"seed={seed}", test_error=5.5 + seed**2)
+        write("depth=32", "shortcut=gate", f"seed={seed}", test_error=6.0, precision=precision)
+    frame = study({})
+    verdicts = {(row.label, row.depth): row.verdict for row in frame.itertuples()}
+    assert verdicts == {
+        ("identity", 20): "baseline; its runs differ: bfloat16, float32",
+        ("gate bias_init=-6", 20): "not compared: bfloat16, float32",
+        ("gate bias_init=-6", 32): "its runs differ: bfloat16, float32",
+    }
+    assert "verdict" in tables.words(frame[frame.depth == 32])
+
+
+def test_rows_of_two_precisions_are_compared_if_that_is_the_question(write, study):
+    for seed in range(3):
+        write("precision=float32", f"seed={seed}", test_error=5.0 + seed, precision="float32")
+        write("precision=bfloat16", f"seed={seed}", test_error=5.5 + seed**2, precision="bfloat16")
+    assert set(study({}, baseline=[("precision", "float32")]).verdict) == {"baseline", "not separable with 3 seeds"}
+
+
+def test_baseline_that_matches_several_rows_is_refused_with_their_names(study):
+    frame = study({f"shortcut={name}": [5.0, 5.2, 5.5] for name in ("identity", "gate", "gate_b0")})
+    gate = [("shortcut", "gate")]
+    with pytest.raises(AblateError, match="no row has this value"):
+        comparison.check_baseline(study({}, baseline=[("shortcut", "none")]), [("shortcut", "none")])
+    with pytest.raises(
+        AblateError, match="several rows: gate bias_init=0, gate bias_init=-6; choose one by adding"
+    ) as error:
+        comparison.check_baseline(study({}, baseline=gate), gate)
+    key, _, value = str(error.value).rpartition(" ")[2].partition("=")
+    chosen = study({}, baseline=[*gate, (key, value)])
+    comparison.check_baseline(chosen, [*gate, (key, value)])
+    assert chosen.baseline.tolist() == ["gate bias_init=0"] * len(frame)
+    assert "Δ vs gate, shortcut.bias_init=0" in tables.words(chosen)
+
+
+def test_options_of_one_shortcut_are_not_several_baselines(study):
+    frame = study({"shortcut=identity": [2.0, 2.2, 2.1], "shortcut.option=B": [3.0, 3.3, 3.1]})
+    comparison.check_baseline(frame, comparison.IDENTITY)
 
 
 def test_more_comparisons_need_a_smaller_p(study):
@@ -149,5 +275,4 @@ def test_more_comparisons_need_a_smaller_p(study):
     frame = study(rest)
     row = frame.set_index("label").loc["gate bias_init=-6"]
     assert row.verdict == "not separable with 5 seeds"
-    assert row.difference_low > 0  # which the notes have to explain
-    assert any("can exclude 0" in note for note in tables.notes(frame))
+    assert row.difference_low > 0  # which docs/reports.md explains

@@ -70,13 +70,13 @@ def test_folder_without_metrics_has_no_curve(tmp_path):
     assert list(band(curves, ["a"]).columns)[:2] == ["step", "n"]
 
 
-def test_band_is_the_median_and_the_extremes_at_each_step(folder):
-    tests = {"a": [50.0, 30.0], "b": [60.0, 20.0], "c": [40.0, 10.0]}
+def test_band_is_the_mean_and_the_extremes_at_each_step(folder):
+    tests = {"a": [50.0, 30.0], "b": [60.0, 20.0], "c": [40.0, 1.0]}
     folders = [folder(name, *(line(10 * at, t) for at, t in enumerate(values, 1))) for name, values in tests.items()]
     found = band(read_curves(folders)[0], tests)
     assert found[["step", "n", "test_error", "test_error_low", "test_error_high"]].to_numpy().tolist() == [
         [10, 3, 50.0, 40.0, 60.0],
-        [20, 3, 20.0, 10.0, 30.0],
+        [20, 3, 17.0, 1.0, 30.0],
     ]
 
 

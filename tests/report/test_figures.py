@@ -46,7 +46,7 @@ def test_study_with_everything_has_every_figure(seeds, draw):
     swept = ["against-depth", "against-shortcut.bias_init"]
     assert list(drawings) == ["shortcuts", *swept, *(f"curves-{n:02}" for n in range(1, 5))]
     assert len({drawing.title for drawing in drawings.values()}) == len(drawings)
-    assert "gate bias_init=0, depth 56: 7.50, n = 2" in " ".join(tips(drawings["shortcuts"]))
+    assert "gate bias_init=0, depth 56: 7.50 ± 0.71, n = 2" in " ".join(tips(drawings["shortcuts"]))
 
 
 def test_single_run_has_no_figure(write, draw):
@@ -60,28 +60,30 @@ def test_failed_runs_have_no_figure(write, draw):
     assert draw()[0] == {}
 
 
-def test_seeds_medians_intervals_and_published_values_are_at_their_numbers(seeds, draw):
-    seeds("shortcut=identity", [4.0, 6.0, 5.0])
-    seeds("shortcut=none", [30.0, 50.0, 40.0])
+def test_seeds_means_intervals_and_published_values_are_at_their_numbers(seeds, draw):
+    seeds("data=cifar10 shortcut=identity depth=110", [4.0, 7.0, 4.0])
+    seeds("data=cifar10 shortcut=none depth=110", [30.0, 50.0, 40.0])
     drawings, study = draw()
     axes = drawings["shortcuts"].figure.axes[0]
     (marks,) = (line for line in axes.lines if line.get_marker() == "|")
-    assert {*map(tuple, marks.get_xydata())} == {*((x, 0) for x in (4, 5, 6)), *((x, 1) for x in (30, 40, 50))}
+    assert {*map(tuple, marks.get_xydata())} == {*((x, 0) for x in (4, 7)), *((x, 1) for x in (30, 40, 50))}
     intervals = next(collection for collection in axes.collections if collection.get_label().startswith("95"))
     assert intervals.get_segments()[1].tolist() == [[study.low[1], 1], [study.high[1], 1]]
-    assert {(5.0, 0.0), (40.0, 1.0), (6.61, 0.0), (20.0, 1.0)} <= offsets(axes)  # 'fail' is drawn at 20 %
+    assert {(5.0, 0.0), (40.0, 1.0), (6.61, 0.0), (20.0, 1.0)} <= offsets(axes)
+    assert tips(drawings["shortcuts"])[-1] == "none: published > 20"
+    assert [line for line in axes.lines if line.get_linestyle() == ":"] == []
 
 
 def test_diverged_row_is_a_word_and_not_a_mark(seeds, draw):
     seeds("shortcut=identity", [5.0])
     seeds("shortcut=none", [None])
     axes = draw()[0]["shortcuts"].figure.axes[0]
-    assert [text.get_text().strip() for text in axes.texts] == ["diverged"]
-    assert [x for x, y in offsets(axes) if y == 1] == [20.0]  # only the published 'fail'
+    assert [text.get_text().strip() for text in axes.texts] == ["diverged 1 of 1"]
+    assert [x for x, y in offsets(axes) if y == 1] == []
 
 
-def test_learning_curves_are_the_median_and_the_band_of_the_seeds(seeds, draw):
-    for shortcut, ends in {"identity": (4.0, 6.0, 5.0), "gate": (7.0, 8.0, 9.0)}.items():
+def test_learning_curves_are_the_mean_and_the_band_of_the_seeds(seeds, draw):
+    for shortcut, ends in {"identity": (4.0, 7.0, 4.0), "gate": (7.0, 8.0, 9.0)}.items():
         for seed, folder in enumerate(seeds(f"shortcut={shortcut}", ends)):
             learn(folder, 50.0 + seed, ends[seed])
     drawing = draw()[0]["curves-01"]
@@ -105,9 +107,9 @@ def test_learning_curve_ends_where_the_first_run_diverged(seeds, draw):
         learn(folder, *((60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)))
     drawing = draw()[0]["curves-01"]
     lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.figure.axes[0].lines}
-    assert lines["gate bias_init=-6, test"] == [[20.0, 60.0], [40.0, 50.0]]
+    assert lines["gate bias_init=-6, test"] == [[20.0, 68.0], [40.0, 66.0]]
     assert len(lines["identity, test"]) == 3
-    assert "Median of 5 seeds" in drawing.caption
+    assert "Mean of 5 seeds" in drawing.caption
     assert "A curve ends where the first of its runs diverged." in drawing.caption
 
 
@@ -166,7 +168,7 @@ def test_baselines_of_the_gates_have_different_dashes(write, draw):
 
 def test_long_name_is_cut_in_the_figure_and_whole_in_its_marks(write, draw, resolve):
     write(test_error=5.0)
-    custom = {"name": "long" * 40, "_target_": "mine.H", "bias_init": "auto"}
+    custom = {"name": "long" * 40, "_target_": "mine.H", "source": "0123", "bias_init": "auto"}
     write(tree=asdict(resolve()) | {"shortcut": custom}, test_error=6.0)
     drawing = draw()[0]["shortcuts"]
     shown = [label.get_text() for label in drawing.figure.axes[0].get_yticklabels()]

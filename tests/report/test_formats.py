@@ -5,12 +5,13 @@ import io
 import re
 import shutil
 import subprocess
+from dataclasses import asdict
 
 import pandas
 import pytest
 from rich.console import Console
 
-from ablate.report import formats, records
+from ablate.report import aggregate, formats, records
 
 needs_latex = pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex on this machine")
 NASTY = r"a&b_c$d%e#f{g}h~i^j\k<script>alert(1)</script>|l'm\"n é 中 −1 ±2 Δ"
@@ -116,12 +117,36 @@ def test_terminal_shows_markup_and_emoji_codes_as_text(name):
 
 
 def test_csv_has_full_numbers_and_words_for_infinity(study):
-    cells = study({"seed=0": [1 / 3], "shortcut=none": [None]})
+    cells = study({"data=cifar10": [1 / 3], "data=cifar10 shortcut=none": [None]})
     trained, diverged = csv.DictReader(io.StringIO(formats.cells_csv(cells)))
-    assert float(trained["median"]) == pytest.approx(1 / 3, rel=1e-12)
+    assert float(trained["mean"]) == pytest.approx(1 / 3, rel=1e-12)
     assert trained["parameters"] == "75002"
-    assert (diverged["median"], diverged["published"]) == ("diverged", "fail")
+    assert (diverged["median"], diverged["published"]) == ("diverged", "> 20")
     assert not {"inf", "nan"} & {value.lower() for row in (trained, diverged) for value in row.values()}
+
+
+def test_text_that_a_spreadsheet_takes_for_a_formula_is_marked_as_text(write, resolve, tmp_path):
+    tree = asdict(resolve()) | {"shortcut": {"name": "=cmd()", "_target_": "mine.H", "source": "0123"}}
+    write(tree=tree, test_error=5.0, command="@SUM(1)")
+    write(test_error=6.0)
+    runs = records.load(tmp_path / "runs")
+    rows = csv.DictReader(io.StringIO(formats.cells_csv(aggregate.cells(runs))))
+    assert {row["shortcut"] for row in rows} == {"'=cmd()", "identity"}
+    rows = csv.DictReader(io.StringIO(formats.runs_csv(runs)))
+    assert {(row["label"], row["command"]) for row in rows} == {("'=cmd()", "'@SUM(1)"), ("identity", "")}
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+1 a", "-a", "@a", "\ta", "\r=1", "-1.5 [a]", "--1"])
+def test_formula_in_a_cell_or_heading_is_marked(value):
+    assert formats.csv(pandas.DataFrame({value: [value]})) == f"'{value}\n'{value}\n"
+
+
+@pytest.mark.parametrize("value", ["-0.25", "+1.00", "-6", "1e-4", "+1e+4", "a=b", "", "–", "5.00 ± 1.0"])
+def test_numbers_and_words_are_not_marked(value):
+    assert formats.csv(pandas.DataFrame({"x": [value], "y": [-1.5]})).splitlines()[1] in (
+        f"{value},-1.5",
+        f'"{value}",-1.5',
+    )
 
 
 def test_runs_csv_has_one_row_per_run(seeds, tmp_path):

@@ -1,8 +1,10 @@
 """Names of rows: each says in what it differs from the others, and nothing twice."""
 
+from dataclasses import asdict
+
 import pytest
 
-from ablate.report.keys import labels, typed
+from ablate.report.keys import is_value, labels, typed
 from tests.report.studies import HEAD
 
 
@@ -56,15 +58,26 @@ def test_settings_that_differ_and_axes_are_as_asked(study):
                       ("iterations", "null"), ("dry_run", "false"), ("depht", None), ("depth.x", None)]
 )  # fmt: skip
 def test_typed_values(key, word, resolve):
-    from dataclasses import asdict
-
     assert typed(asdict(resolve("shortcut=gate")), key) == word
 
 
-def test_custom_shortcut_is_named_by_its_text(write, table, resolve):
-    from dataclasses import asdict
+@pytest.mark.parametrize(
+    ("key", "word", "equal"),
+    [
+        ("recipe.weight_decay", "1e-4", True), ("recipe.weight_decay", "0.0001", True),
+        ("recipe.weight_decay", "1e-3", False),
+        ("recipe.batch", "64", True), ("recipe.batch", "64.0", True), ("depth", "20", True), ("depth", "true", False),
+        ("recipe.milestones", "[0.5,0.75]", True), ("recipe.milestones", "[0.5]", False), ("iterations", "null", True),
+        ("dry_run", "False", True), ("dry_run", "0", False), ("shortcut", "gate", True), ("shortcut", "'gate'", True),
+        ("shortcut", "a,b", False), ("shortcut", "=cmd()", False), ("depht", "20", False),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_on_the_command_line(key, word, equal, resolve):
+    assert is_value(asdict(resolve("shortcut=gate")), key, word) == equal
 
-    tree = asdict(resolve()) | {"shortcut": {"name": 'a|b<c>,"d" `e` *f* [g]', "_target_": "mine.H"}}
+
+def test_custom_shortcut_is_named_by_its_text(write, table, resolve):
+    tree = asdict(resolve()) | {"shortcut": {"name": 'a|b<c>,"d" `e` *f* [g]', "_target_": "mine.H", "source": "0123"}}
     write(tree=tree, test_error=5.0)
     (words,), (numbers,), _ = table()
     assert words["shortcut"] == numbers["shortcut"] == numbers["label"] == tree["shortcut"]["name"]

@@ -32,7 +32,7 @@ def test_page_lists_failed_and_unreadable_runs_with_reasons(write, html):
     (write("shortcut=gate", test_error=1.0) / "result.json").write_text("{")
     text = html()
     assert text.count("OSError: disk full</li>") == 2
-    assert "is left out, not a whole record" in text
+    assert "skipped: incomplete or damaged record" in text
     assert "<b>2</b> failed" in text
     assert "<figure>" not in text
 

@@ -1,4 +1,4 @@
-"""The median error by two keys."""
+"""The mean error by two keys."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def test_pivot_by_shortcut_and_depth(study):
     )
     table = pivot(cells, "shortcut", "depth").set_index("shortcut")
     assert list(table.columns) == ["20", "32", "110"]
-    assert list(table.loc["identity"]) == ["2.00", "not run", "3.50"]
-    assert list(table.loc["none"]) == ["8.00", "diverged", "not run"]
+    assert list(table.loc["identity"]) == ["2.00", "not run", "3.50 ± 0.71"]
+    assert list(table.loc["none"]) == ["8.00", "diverged 1 of 1", "not run"]
     with pytest.raises(AblateError, match="no key 'dept'"):
         pivot(cells, "shortcut", "dept")
     with pytest.raises(

@@ -109,7 +109,7 @@ def test_unreadable_record_is_named_and_the_rest_is_reported(how, write, table):
     (words,), _, (unread,) = table()
     assert (words[HEAD], words["n"]) == ("5.00", "1")
     assert str(spoilt) in unread
-    assert "is left out, not a whole record" in unread
+    assert "skipped: incomplete or damaged record" in unread
 
 
 def test_records_of_other_schemas_are_counted_in_one_sentence(write, table):
@@ -124,7 +124,7 @@ def test_records_of_other_schemas_are_counted_in_one_sentence(write, table):
 
 def test_only_unreadable_records_are_an_error(write, table):
     truncate(write(test_error=5.0))
-    with pytest.raises(AblateError, match="is left out") as error:
+    with pytest.raises(AblateError, match="skipped: incomplete") as error:
         table()
     assert len(str(error.value).splitlines()) == 1
 
@@ -134,7 +134,7 @@ def test_copied_record_is_not_counted_as_another_seed(write, table):
     shutil.copytree(folder, folder.parent / "copy")
     (words,), _, (unread,) = table()
     assert words["n"] == "1"
-    assert "copy is left out" in unread
+    assert "copy skipped" in unread
 
 
 def test_unknown_facts_of_a_run_are_missing_values(write, table, tmp_path):

@@ -30,7 +30,7 @@ def draw(tmp_path):
 def test_name_is_text_and_not_a_formula_or_an_element(write, draw, resolve):
     name = "$\\frac{a}{b}$ <b>&amp;</b>"
     write(test_error=5.0)
-    write(tree=asdict(resolve()) | {"shortcut": {"name": name, "_target_": "mine.H"}}, test_error=6.0)
+    write(tree=asdict(resolve()) | {"shortcut": {"name": name, "_target_": "mine.H", "source": "0123"}}, test_error=6.0)
     root = ElementTree.fromstring(svg.inline(draw()["shortcuts"], "f"))
     assert name in [text.text for text in root.iter(f"{{{svg.SVG}}}text")]
     assert not list(root.iter(f"{{{svg.SVG}}}b"))
@@ -55,9 +55,9 @@ def test_marks_carry_their_texts_and_ids_are_unique(write, draw):
 
 def test_marks_beyond_the_axis_do_not_shift_the_texts_of_others(write, draw):
     for shortcut in ("identity", "gate"):
-        learn(write(f"shortcut={shortcut}", test_error=5.0), 80.0, 30.0, 15.0, 5.0)
+        learn(write(f"shortcut={shortcut}", test_error=5.0), 80.0, 30.0, 8.0, 5.0)
     text = svg.inline(draw()["curves-01"], "c")
-    assert text.count("iteration 60: test error 15.00 %") == 2
+    assert text.count("iteration 60: test error 8.00 %") == 2
     assert "iteration 20:" not in text
 
 

@@ -1,5 +1,7 @@
 """The main table and the notes under it."""
 
+import json
+
 import pytest
 
 from ablate.report import tables, wording
@@ -13,11 +15,11 @@ def notes(cells):
 def test_headings_of_a_compared_study(study):
     cells = study({"shortcut=identity": [5.0, 5.2, 5.4], "shortcut=gate": [6.0, 6.1, 6.5]})
     assert list(tables.words(cells)) == [
-        "shortcut", "n", HEAD, "verdict", "mean ± std", "95 % interval of the mean", "Δ vs identity", "p (Holm)",
-        "best epoch (optimistic)", "published", "parameters", "seconds",
+        "shortcut", "n", HEAD, "verdict", "95 % interval of the mean", "Δ vs identity", "p (Holm)",
+        "best epoch (optimistic)", "parameters", "seconds",
     ]  # fmt: skip
-    assert tables.words(cells).iloc[1].tolist()[:8] == [
-        "gate bias_init=-6", "3", "6.10", "worse", "6.20 ± 0.26", "[5.54, 6.86]", "+1.00 [+0.75, +1.25]", "0.00332",
+    assert tables.words(cells).iloc[1].tolist()[:7] == [
+        "gate bias_init=-6", "3", "6.20 ± 0.26", "worse", "[5.54, 6.86]", "+1.00 [+0.75, +1.25]", "0.00332",
     ]  # fmt: skip
 
 
@@ -25,12 +27,6 @@ def test_setting_that_differs_has_a_column(study):
     table = tables.words(study({"depth=20": [5.0], "depth=32": [4.0]}))
     assert list(table.depth) == ["20", "32"]
     assert "data" not in table
-
-
-def test_note_explains_the_coverage_of_the_interval(study):
-    (interval,) = (line for line in tables.notes(study({"": [6.0, 7.0, 8.0]})) if line.startswith("Interval"))
-    assert "coverage is 95 % if errors are nearly normal over seeds" in interval
-    assert "93 % or less if they are skewed" in interval
 
 
 def test_note_names_shared_settings_and_their_exceptions(study):
@@ -43,16 +39,63 @@ def test_note_warns_of_single_seeds(errors, noted, study):
     assert ("One seed per row" in notes(study({"": errors}))) == noted
 
 
-def test_note_says_that_seeds_were_computed_in_different_precisions(write, study):
-    for seed, precision in ((0, "float32"), (1, "bfloat16")):
-        write(f"seed={seed}", test_error=5.0, precision=precision, threads=1)
-    assert "different precisions" in notes(study({}))
+@pytest.mark.parametrize(("facts", "noted"), [({"threads": 2}, True), ({"cpu": "Another CPU"}, True), ({}, False)])
+def test_note_says_that_runs_differ_in_cpu_or_threads(facts, noted, write, study):
+    write("shortcut=identity", test_error=5.0, threads=1)
+    write("shortcut=gate", test_error=6.0, **{"threads": 1, **facts})
+    assert ("differ in CPU or threads" in notes(study({}))) == noted
+
+
+def test_notes_of_a_usual_study_are_short(study):
+    cells = study({"shortcut=identity": [5.0, 5.2, 5.4], "shortcut=gate": [6.0, 6.1, 6.5]})
+    assert tables.notes(cells) == [
+        "Errors in percent, ± standard deviation over seeds. "
+        "All rows: data digits, recipe digits, unit basic, depth 20.",
+        "Intervals: 95 %, over seeds alone; other test images are not covered.",
+        "Verdict: paired test over common seeds, p corrected for 1 row (Holm). 'Not separable' does not mean equal.",
+        "Computed on cpu, float32.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("started", "commands", "steps"),
+    [
+        (["10", "10", "10", "10", "10"], ["a", "a", "a", "a", "a"], None),
+        (["10", "10", "10", "20", "20"], ["a", "a", "a", "b", "b"], "(3, 5)"),
+        (["10", "10", "20", "20", "30"], ["a", "a", "b", "b", "c"], "(4, 5)"),  # no verdict with 2 seeds
+        (["10", "10", "10", "11", "11"], ["a", "a", "a", "b", "b"], None),  # both commands ran at once
+        (["10", "10", "10", "10", "20"], ["a", "a", "a", "a", "a"], None),
+    ],
+)
+def test_note_prices_seeds_that_were_requested_in_steps(started, commands, steps, write, study):
+    errors = {"identity": [5.0, 5.2, 5.4, 5.1, 5.3], "gate": [6.0, 6.1, 6.5, 6.4, 6.2]}
+    for shortcut, values in errors.items():
+        for seed, (hour, command) in enumerate(zip(started, commands, strict=True)):
+            folder = write(f"shortcut={shortcut}", f"seed={seed}", test_error=values[seed], command=command)
+            result = json.loads((folder / "result.json").read_text())
+            times = {"started": f"2026-01-01T{hour}:00:00+00:00", "ended": f"2026-01-01T{int(hour) + 2}:00:00+00:00"}
+            (folder / "result.json").write_text(json.dumps(result | times))
+    found = [line for line in tables.notes(study({})) if "in steps" in line]
+    if steps is None:
+        assert found == []
+    else:
+        (line,) = found
+        assert line.startswith(f"The seeds of 1 row were requested in steps {steps}. If the report was read between")
+        alarms = float(line.split("become ")[1].removesuffix(" %."))
+        assert 5 < alarms <= 9
+
+
+def test_verdict_on_part_of_a_study_names_both_families(study):
+    cells = study({f"shortcut={name}": [5.0, 5.2, 5.4 + len(name)] for name in ("identity", "gate", "none")})
+    assert "rows of the study" not in notes(cells)
+    cells.attrs["of"] = 10
+    assert "p is corrected for the 2 rows shown; with all rows of the study it would be 10." in notes(cells)
 
 
 def test_validation_errors_are_named_so(write, table):
     write("data.validation=200", test_error=5.0, evaluated_on="validation")
     (words,), _, _ = table()
-    assert words["validation error, last epoch (median)"] == "5.00"
+    assert words["validation error, last epoch (mean)"] == "5.00"
 
 
 def test_rows_evaluated_on_different_images_say_on_which(write, study):
@@ -61,7 +104,7 @@ def test_rows_evaluated_on_different_images_say_on_which(write, study):
     cells = study({})
     table = tables.words(cells)
     assert list(table["evaluated on"]) == ["test", "validation"]
-    assert list(table["error, last epoch (median)"]) == ["5.00", "4.00"]
+    assert list(table["error, last epoch (mean)"]) == ["5.00", "4.00"]
     assert "No baseline for 1 of 2 rows: no row has shortcut=identity" in notes(cells)
     assert "held out of the training set" in notes(cells)
 

@@ -36,12 +36,12 @@ def against(cells: DataFrame, key: str) -> Drawing | None:
     if not lines:
         return None
     bars = "; bars from the best seed to the worst" if (shown.n > 1).any() else ""
-    drawing = Drawing(f"Error against {key}", f"Median over seeds{bars}.", 5.2, 3.4)
+    drawing = Drawing(f"Error against {key}", f"Mean over seeds{bars}.", 5.2, 3.4)
     axes, values = drawing.axes, []
-    bases = cells[~has & cells.cell.isin(shown.baseline_cell) & numpy.isfinite(cells["median"])]
+    bases = cells[~has & cells.cell.isin(shown.baseline_cell) & cells["mean"].notna()]
     for at, line in enumerate(lines[: len(COLOURS)], int(len(bases) > 0)):
         values += _draw(drawing, at, key, line)
-    for at, (level, name) in enumerate(zip(bases["median"], labels(bases, settings=True), strict=True), 1):
+    for at, (level, name) in enumerate(zip(bases["mean"], labels(bases, settings=True), strict=True), 1):
         axes.axhline(level, color=COLOURS[0], lw=1.2, ls=look(at)[2], label=short(name))
         values.append(level)
     ticks = sorted({x for line in lines for x in line.x})
@@ -65,16 +65,16 @@ def _has_number(flat: dict[str, Any], key: str) -> bool:
 
 
 def _draw(drawing: Drawing, at: int, key: str, line: DataFrame) -> list[float]:
-    """Medians joined by a line, with a gap where there is none; bars between extreme seeds. Returns what was drawn."""
+    """Means joined by a line, with a gap where there is none; bars between extreme seeds. Returns what was drawn."""
     axes, name = drawing.axes, line.name.iloc[0]
     colour, marker, dash = look(at)
-    known, diverged = line[numpy.isfinite(line["median"])], line[numpy.isinf(line["median"])]
-    spread = known[numpy.isfinite(known.maximum) & (known.n > 1)]
-    medians = known["median"].clip(TICKS[0])
-    axes.plot(line.x, medians.reindex(line.index), color=colour, ls=dash, marker=marker, lw=1.4, label=short(name))
+    known, diverged = line[line["mean"].notna()], line[line.diverged > 0]
+    spread = known[known.n > 1]
+    means = known["mean"].clip(TICKS[0])
+    axes.plot(line.x, means.reindex(line.index), color=colour, ls=dash, marker=marker, lw=1.4, label=short(name))
     axes.vlines(spread.x, spread.minimum.clip(TICKS[0]), spread.maximum.clip(TICKS[0]), color=colour, lw=1)
     text = [f"{name}, {key} {cell.x:g}: {wording.error(cell)}, n = {cell.n}" for cell in rows_of(known)]
-    drawing.points(known.x, medians, text)
+    drawing.points(known.x, means, text)
     for x in diverged.x:
         axes.text(x, 97, "diverged", rotation=90, ha="center", va="top", style="italic", color=colour)
-    return [*medians, *spread.minimum, *spread.maximum, *([100.0] if len(diverged) else [])]
+    return [*means, *spread.minimum, *spread.maximum, *([100.0] if len(diverged) else [])]

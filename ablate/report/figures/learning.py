@@ -6,8 +6,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ablate.report.curves import ERRORS, thin
-from ablate.report.figures.drawing import Drawing, look, short, styled
-from ablate.report.published import FAIL
+from ablate.report.figures.drawing import TICKS, Drawing, look, short, styled
 
 TRAINING = ("--", ":")
 MOST_TIPS = 60
@@ -17,9 +16,9 @@ MOST_TIPS = 60
 def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame) -> Drawing:
     """Training and test error against iterations; `ours` and `theirs` are the bands of the two cells' runs."""
     last = max(frame[key].iloc[-1] for frame in (ours, theirs) for key in ERRORS)
-    top = FAIL if last < 0.8 * FAIL else 100.0
+    top = next((tick for tick in TICKS if 1.25 * last < tick), TICKS[-1])
     counts = sorted({cell.n, base.n})
-    seeds = f"Median of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
+    seeds = f"Mean of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
     ends = " A curve ends where the first of its runs diverged." if math.inf in (cell.maximum, base.maximum) else ""
     caption = f"Training error: mean over the epoch. {seeds if counts[-1] > 1 else 'One seed.'}{ends}"
     drawing = Drawing(f"{cell.name} against {base.label}", caption, 5.2, 3.4)

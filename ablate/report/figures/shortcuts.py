@@ -1,4 +1,4 @@
-"""The error of each row: every seed, the median, the interval of the mean, the published value."""
+"""The error of each row: every seed, the mean and its interval, the published value."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import numpy
 from pandas import DataFrame
 
 from ablate.report import wording
-from ablate.report.figures.drawing import COLOURS, GREY, Drawing, error_label, log_axis, short, styled
+from ablate.report.figures.drawing import COLOURS, Drawing, error_label, log_axis, short, styled
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
 
@@ -30,19 +30,19 @@ def by_shortcut(cells: DataFrame, runs: DataFrame) -> Drawing | None:
     if len(tested):
         low, high = tested.low.clip(bottom, top), tested.high.clip(bottom, top)
         axes.hlines(tested.y, low, high, color=COLOURS[0], lw=1.6, zorder=2, label="95 % interval of the mean")
-    finite = numpy.isfinite(shown["median"])
+    finite = shown["mean"].notna()
     text = [_text(cell) for cell in rows_of(shown[finite])]
-    medians = shown["median"][finite].clip(bottom)
-    drawing.points(medians, shown.y[finite], text, s=26, color=COLOURS[0], zorder=3, label="median")
+    means = shown["mean"][finite].clip(bottom)
+    drawing.points(means, shown.y[finite], text, s=26, color=COLOURS[0], zorder=3, label="mean")
     for cell in rows_of(shown[~finite]):
         axes.text(top, cell.y, f"{wording.error(cell)} ", ha="right", va="center", style="italic")
-    known = shown[shown.published.notna()]
-    if len(known):
-        text = [f"{row.name}: published {wording.published(row.published)}" for row in rows_of(known)]
-        hollow: Any = {"s": 34, "marker": "D", "facecolors": "none", "edgecolors": COLOURS[1], "zorder": 4}
-        label = "published (CIFAR-10; 'fail' is at 20 %)"
-        drawing.points(known.published.clip(upper=FAIL), known.y, text, label=label, **hollow)
-    axes.axvline(FAIL, color=GREY, lw=0.8, ls=":")
+    above = numpy.isinf(shown.published)
+    hollow: Any = {"s": 34, "facecolors": "none", "edgecolors": COLOURS[1], "zorder": 4}
+    for known, marker in ((shown[shown.published.notna() & ~above], "D"), (shown[above], ">")):
+        if len(known):
+            text = [f"{row.name}: published {wording.published(row.published)}" for row in rows_of(known)]
+            label = "published" if marker == "D" else f"published: {wording.published(math.inf)}"
+            drawing.points(known.published.clip(upper=FAIL), known.y, text, label=label, marker=marker, **hollow)
     axes.set_yticks(range(len(shown)), [short(name) for name in shown.name])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -55,4 +55,4 @@ def _text(cell: Any) -> str:
     text = f"{cell.name}: {wording.error(cell)}, n = {cell.n}"
     if math.isnan(cell.low):
         return text
-    return f"{text}, mean {cell.mean:.2f}, 95 % interval {wording.interval(cell.low, cell.high)}"
+    return f"{text}, 95 % interval of the mean {wording.interval(cell.low, cell.high)}"
