@@ -7,22 +7,72 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ablate.base.errors import AblateError
 from ablate.base.files import cache_folder, write_whole
 
 SPLITS = ("train", "test")
-LITTER = {"Thumbs.db", "desktop.ini"}  # files that desktops add
+LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir")
+"""What desktops, archives and servers add, in lower case."""
 
 
-def listing(root: Path) -> Iterator[Path]:
-    """The images of both splits, ROOT/SPLIT/CLASS/FILE in order of names, without hidden files and LITTER."""
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turns an OSError into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise AblateError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+@_reading()
+def listing(root: Path) -> list[Path]:
+    """The images of both splits, ROOT/SPLIT/CLASS/.../FILE, in the order of torchvision's ImageFolder.
+
+    As there, a class has all files below its folder. Hidden files and LITTER are skipped. Raises AblateError that names
+    anything else that is not a file of a class, or a class that is empty or in one split only.
+    """
+    found: list[Path] = []
+    classes: dict[str, list[str]] = {}
     for split in SPLITS:
-        for folder in sorted((root / split).iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
-                for path in sorted(folder.iterdir()):
-                    if path.is_file() and not path.name.startswith(".") and path.name not in LITTER:
-                        yield path
+        for folder in _entries(root / split):
+            if not folder.is_dir():
+                raise AblateError(f"{folder} is not the folder of a class: move images to {root / split}/CLASS/")
+            files = sorted(_files(folder), key=lambda path: (str(path.parent), path.name))
+            if not files:
+                raise AblateError(f"{folder} has no images: add some, or remove the folder")
+            found += files
+            classes.setdefault(folder.name, []).append(split)
+    for name, splits in sorted(classes.items()):
+        if len(splits) < len(SPLITS):
+            raise AblateError(f"{root}: class {name!r} has images in {splits[0]}/ only: it needs both train/ and test/")
+    if len(classes) < 2:
+        raise AblateError(f"{root} has {len(classes)} class folders with images: it needs two or more")
+    return found
 
 
+def class_of(root: Path, path: Path) -> str:
+    """The class of a file in `listing(root)`."""
+    return path.relative_to(root).parts[1]
+
+
+def _files(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+    stat = folder.stat()
+    if (stat.st_dev, stat.st_ino) in above:
+        raise AblateError(f"{folder} links to a folder that it is in: remove the link")
+    for path in _entries(folder):
+        if path.is_dir():
+            yield from _files(path, (*above, (stat.st_dev, stat.st_ino)))
+        elif path.is_file():
+            yield path
+        else:
+            raise AblateError(f"{path} is neither a file nor a folder, or links to a missing one: remove it")
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in LITTER)
+
+
+@_reading()
 def listing_key(root: Path) -> str:
     """A hash of the folder's path and of every file's class, name, size and time. It changes with any file."""
     digest = hashlib.sha256(os.fsencode(root.resolve()))
@@ -32,15 +82,16 @@ def listing_key(root: Path) -> str:
     return digest.hexdigest()[:24]
 
 
+@_reading()
 def fingerprint(root: Path) -> str:
     """A hash of every image's split, class, name and bytes; the folder's own path is not in it.
 
-    Cached on disk until the `listing_key` changes. Raises OSError if a file cannot be read.
+    Cached on disk until the `listing_key` changes. Raises AblateError as `listing`, and for a file that cannot be read.
     """
     cached = cache_folder() / f"fingerprint-{listing_key(root)}"
     with contextlib.suppress(OSError):
         return cached.read_text()
-    files, digest = list(listing(root)), hashlib.sha256()
+    files, digest = listing(root), hashlib.sha256()
     with ThreadPoolExecutor() as pool:
         hashes = pool.map(lambda path: hashlib.sha256(path.read_bytes()).digest(), files)
         for path, content in zip(files, hashes, strict=True):

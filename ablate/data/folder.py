@@ -11,16 +11,20 @@ from pathlib import Path
 
 import numpy
 import torch
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 from ablate.base.errors import AblateError
 from ablate.base.files import cache_folder, write_whole
-from ablate.base.image_folder import listing, listing_key
+from ablate.base.image_folder import class_of, listing, listing_key
+from ablate.base.terminal import say
 from ablate.data.dataset import Dataset
 
-FORM = 3
+FORM = 4
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
-DEEP = ("I", "F")  # first letters of Pillow's modes with more than 8 bits a channel, which it cannot convert
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Pillow's names of the formats for which `_is_deep` and `_decode` are right."""
+TRANSPARENT = "have transparent pixels, which are put on white"
+FRAMES = "have several frames, of which the first is read"
 
 
 def load_folder(root: Path) -> Dataset:
@@ -43,17 +47,12 @@ def load_folder(root: Path) -> Dataset:
 
 def _read(root: Path) -> dict[str, numpy.ndarray]:
     """All images `x`, those of train/ first, their labels `y`, how many are of train/, and the names of the classes."""
-    files = list(listing(root))
-    train = [path.parent.name for path in files if path.is_relative_to(root / "train")]
-    test = [path.parent.name for path in files[len(train) :]]
-    if {*train} != {*test}:
-        name = min({*train} ^ {*test})
-        raise AblateError(f"data.root={root}: class {name!r} has images in only one of train/ and test/: it needs both")
-    classes = sorted({*train})
-    if len(classes) < 2:
-        raise AblateError(f"data.root={root} has {len(classes)} class folders with images: it needs two or more")
+    files = listing(root)
+    names = [class_of(root, path) for path in files]
+    classes = sorted({*names})
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(_decode, files))
+        images, changes = zip(*pool.map(_decode, files), strict=True)
+    _warn(root, files, changes)
     if {image.ndim for image in images} == {2, 3}:  # greyscale files among coloured ones
         images = [numpy.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
     for path, image in zip(files, images, strict=True):
@@ -64,21 +63,54 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
     x = numpy.stack(images)
     return {
         "x": numpy.ascontiguousarray(x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)),
-        "y": numpy.array([classes.index(name) for name in train + test], dtype=numpy.int64),
-        "train": numpy.array(len(train)),
+        "y": numpy.array([classes.index(name) for name in names], dtype=numpy.int64),
+        "train": numpy.array(sum(path.is_relative_to(root / "train") for path in files)),
         "classes": numpy.array(classes),
     }
 
 
-def _decode(path: Path) -> numpy.ndarray:
-    """uint8 (H, W), or (H, W, 3) if the file is coloured."""
+def _decode(path: Path) -> tuple[numpy.ndarray, list[str]]:
+    """An image as viewers show it, uint8 (H, W), or (H, W, 3) if it is coloured; and what else the file holds.
+
+    The first frame is turned as its EXIF orientation says and put on white. Colour profiles are ignored.
+    """
     try:
-        with Image.open(path) as image:
-            mode = image.mode
-            if not mode.startswith(DEEP):
-                # Pillow warns if a palette with transparency is not converted to RGBA first.
-                whole = image.convert("RGBA") if mode == "P" and "transparency" in image.info else image
-                return numpy.asarray(whole.convert("L" if mode in ("1", "L") else "RGB"))
+        # Not by its path: Pillow 13 does not turn a TIFF that it maps into memory.
+        with Image.open(io.BytesIO(path.read_bytes()), formats=FORMATS) as image:
+            deep, grey = _is_deep(image), image.mode in ("1", "L", "LA")
+            if not deep:
+                changes = [FRAMES] if getattr(image, "n_frames", 1) > 1 else []
+                upright = ImageOps.exif_transpose(image)
+                if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
+                    upright = upright.convert("RGBA")
+                    if upright.getchannel("A").getextrema() != (255, 255):
+                        changes.append(TRANSPARENT)
+                    upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+                return numpy.asarray(upright.convert("L" if grey else "RGB")), changes
     except Exception as error:  # Pillow raises whatever its decoders raise
-        raise AblateError(f"{path} cannot be read as an image: remove or replace it") from error
-    raise AblateError(f"{path} has more than 8 bits a channel (Pillow's mode {mode}): save it as an 8-bit image")
+        raise AblateError(
+            f"{path} cannot be read as an image ({', '.join(FORMATS)}): convert, replace or remove it"
+        ) from error
+    raise AblateError(f"{path} has more than 8 bits a channel: save it as an 8-bit image")
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether a file has more than 8 bits a channel, which Pillow refuses to convert or silently cuts."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return bool(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8)
+    if image.format == "PNG":
+        return str(image.tile[0][3]).endswith(";16B")
+    if image.format == "PPM":  # the decoder's arguments are a mode, and the largest value if it is not 255
+        arguments = image.tile[0][3]
+        return image.mode in ("I", "F") or (isinstance(arguments, tuple) and arguments[1] > 255)
+    return False
+
+
+def _warn(root: Path, files: list[Path], changes: tuple[list[str], ...]) -> None:
+    """Print one warning that counts the images of which something is left out."""
+    parts = []
+    for change in (TRANSPARENT, FRAMES):
+        if paths := [path for path, made in zip(files, changes, strict=True) if change in made]:
+            parts.append(f"{len(paths)} images {change}, as {paths[0].relative_to(root)}")
+    if parts:
+        say(f"ablate: warning: {root}: {'; '.join(parts)}", error=True)

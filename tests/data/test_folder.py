@@ -1,12 +1,19 @@
+import contextlib
+import errno
+import itertools
 import os
 import shutil
+import struct
+import zlib
+from pathlib import Path
 
 import numpy
 import pytest
-from PIL import Image
+import torchvision
+from PIL import ExifTags, Image
 
 from ablate.base.errors import AblateError, ConfigError
-from ablate.base.image_folder import fingerprint, listing_key
+from ablate.base.image_folder import class_of, fingerprint, listing, listing_key
 from ablate.data.folder import load_folder
 from ablate.data.load import load
 
@@ -104,6 +111,7 @@ def test_greyscale_images_have_one_channel_and_among_coloured_ones_three(dataset
     assert load_folder(root).shape[0] == 3
     for file in root.rglob("*.png"):
         save(file, grey)
+    Image.fromarray(grey).convert("LA").save(file)
     loaded = load_folder(root)
     assert loaded.shape[0] == 1
     assert numpy.array_equal(loaded.test_x[0, 0].numpy(), grey)
@@ -121,21 +129,182 @@ def test_image_of_more_than_8_bits_is_refused_and_its_old_cache_not_read(dataset
         load_folder(root)
 
 
-def test_palette_with_transparency_is_read_without_a_warning(dataset):
+def test_deep_colour_is_refused(dataset):
+    """Pillow would read the high bytes only."""
     root, _ = dataset
+    deep = root / "train" / "ant" / "9.png"
+    deep.write_bytes(png(16, colour=2, rows=bytes(9 * (1 + 8 * 6))))
+    with pytest.raises(AblateError, match=r"ant/9\.png has more than 8 bits a channel: save it as an 8-bit image$"):
+        load_folder(root)
+    deep.write_bytes(png(8, colour=2, rows=bytes(9 * (1 + 8 * 3))))
+    assert len(load_folder(root).train_y) == 7
+
+
+def png(depth, colour, rows):
+    """A PNG of 9x8 pixels, which Pillow cannot write with 16 bits in colour."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 8, 9, depth, colour, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("largest", [15, 255, 256, 65535])
+@pytest.mark.parametrize(("kind", "channels"), [("P5", 1), ("P6", 3)])
+def test_netpbm_of_more_than_8_bits_is_refused(kind, channels, largest, dataset):
+    root, _ = dataset
+    file = root / "train" / "ant" / "9.ppm"
+    deep = largest > 255
+    file.write_bytes(f"{kind}\n8 9\n{largest}\n".encode() + bytes(72 * channels * (1 + deep)))
+    with pytest.raises(AblateError, match="more than 8 bits") if deep else contextlib.nullcontext():
+        load_folder(root)
+
+
+def test_tiff_of_16_bits_in_colour_is_refused(dataset):
+    root, _ = dataset
+    file = root / "train" / "ant" / "9.tif"
+    fields = [(256, 8), (257, 9), (259, 1), (262, 2), (273, 512), (277, 3), (278, 9), (279, 432)]
+    entries = [struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in fields]
+    entries.insert(2, struct.pack("<HHII", 258, 3, 3, 256))  # BitsPerSample: three values at byte 256
+    content = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    file.write_bytes(content.ljust(256, b"\0") + struct.pack("<HHH", 16, 16, 16).ljust(256, b"\0") + bytes(432))
+    with Image.open(file) as image:
+        assert (image.mode, image.size) == ("RGB", (8, 9))  # as Pillow sees it
+    with pytest.raises(AblateError, match=r"ant/9\.tif has more than 8 bits a channel"):
+        load_folder(root)
+
+
+def test_file_of_another_format_is_refused(dataset):
+    root, _ = dataset
+    file = root / "train" / "ant" / "9.png"
+    Image.new("RGB", (8, 9)).save(file, "JPEG2000")
+    with pytest.raises(AblateError, match=r"ant/9\.png cannot be read as an image \(BMP, .*\): convert, "):
+        load_folder(root)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
+def test_images_are_turned_as_their_orientation_says(kind, dataset):
+    """The eight orientations of one photograph are one image."""
+    root, _ = dataset
+    upright = numpy.kron(numpy.arange(72).reshape(9, 8) // 9 * 30, numpy.ones((16, 16))).astype(numpy.uint8)
+    shutil.rmtree(root)
+    # Orientation 6 is to be turned clockwise, so it is stored turned the other way; 5 and 7 are mirrored as well.
+    stored = (
+        *(upright, upright[:, ::-1], upright[::-1, ::-1], upright[::-1]),
+        *(upright.T, numpy.rot90(upright), upright[::-1, ::-1].T, numpy.rot90(upright, -1)),
+    )
+    for split, name in itertools.product(("train", "test"), ("ant", "bee")):
+        for number, array in enumerate(stored, 1):
+            path = root / split / name / f"{number}.{kind}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = number
+            Image.fromarray(array).save(path, exif=exif, quality=100)
+    images = load_folder(root).train_x[:8, 0].numpy().astype(int)
+    assert images.shape == (8, 144, 128)
+    assert abs(images - upright).max() <= 8  # JPEG and WebP are lossy
+
+
+def test_opaque_images_with_an_alpha_channel_are_read_as_they_are(dataset, capsys):
+    root, arrays = dataset
     file = root / "train" / "ant" / "0.png"
+    Image.fromarray(arrays["train", "ant", 0]).convert("RGBA").save(file)
+    assert numpy.array_equal(load_folder(root).train_x[0].numpy(), arrays["train", "ant", 0].transpose(2, 0, 1))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey", "palette"])
+def test_transparent_images_are_put_on_white_with_one_warning(kind, dataset, capsys):
+    root, _ = dataset
     colours = numpy.arange(72, dtype=numpy.uint8).reshape(9, 8)
-    image = Image.fromarray(colours).convert("P")
-    image.putpalette([channel for n in range(256) for channel in (n, 255 - n, n // 2)])
-    image.save(file, transparency=bytes(range(256)))  # pytest makes an error of Pillow's warning
-    expected = numpy.stack([colours, 255 - colours, colours // 2])
-    assert numpy.array_equal(load_folder(root).train_x[0].numpy(), expected)
+    alpha = 3 * colours
+    if kind == "palette":
+        image = Image.fromarray(colours).convert("P")
+        image.putpalette([channel for n in range(256) for channel in (n, 255 - n, n // 2)])
+        kept, options = [colours, 255 - colours, colours // 2], {"transparency": bytes(3 * n % 256 for n in range(256))}
+    else:
+        kept, options = [colours] * 3, {}
+        image = Image.fromarray(colours).convert("LA" if kind == "grey" else "RGBA")
+        image.putalpha(Image.fromarray(alpha))
+    for name in ("0", "1"):
+        image.save(root / "train" / "ant" / f"{name}.png", **options)
+    expected = [255 - alpha / 255 * (255 - channel.astype(float)) for channel in kept]
+    assert abs(load_folder(root).train_x[0].numpy() - numpy.stack(expected)).max() <= 1
+    warning = "2 images have transparent pixels, which are put on white, as train/ant/0.png"
+    assert capsys.readouterr().err == f"ablate: warning: {root}: {warning}\n"
+
+
+def test_first_of_several_frames_is_read_with_one_warning(dataset, capsys):
+    root, arrays = dataset
+    frames = [Image.fromarray(arrays["train", "ant", number]) for number in range(3)]
+    for ending in ("tif", "png"):
+        (root / "train" / "ant" / f"0.{ending}").unlink(missing_ok=True)
+        frames[0].save(root / "train" / "ant" / f"0.{ending}", save_all=True, append_images=frames[1:])
+    images = load_folder(root).train_x.numpy()
+    assert all(numpy.array_equal(image, arrays["train", "ant", 0].transpose(2, 0, 1)) for image in images[:2])
+    assert capsys.readouterr().err == (
+        f"ablate: warning: {root}: 2 images have several frames, of which the first is read, as train/ant/0.png\n"
+    )
+
+
+def test_files_and_labels_are_those_of_torchvision(dataset):
+    root, _ = dataset
+    for name in ("ant/b/1.png", "ant/b-c/1.png", "ant/a/x/2.png", "bee/B/1.PNG", "ant/.hidden/1.png", "bee/Z.png"):
+        save(root / "train" / name, numpy.zeros((9, 8, 3), dtype=numpy.uint8))
+    (root / "train" / "ant" / "linked").symlink_to(root / "test" / "ant")
+    theirs = torchvision.datasets.ImageFolder(str(root / "train"), is_valid_file=lambda path: "/." not in path)
+    ours = [path for path in listing(root) if path.is_relative_to(root / "train")]
+    assert [(str(path), theirs.class_to_idx[class_of(root, path)]) for path in ours] == theirs.samples
+    assert load_folder(root).train_y.tolist() == theirs.targets
+
+
+def dangle(path):
+    path.symlink_to("nowhere")
+
+
+def loop(path):
+    path.symlink_to(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "reason"),
+    [
+        (Path.touch, "train/0.png", "is not the folder of a class: move images to .*/train/CLASS/"),
+        (dangle, "test/cat", "is not the folder of a class"),
+        (dangle, "train/ant/9.png", "links to a missing one: remove it"),
+        (os.mkfifo, "train/ant/9.png", "is neither a file nor a folder"),
+        (loop, "train/ant/again", "links to a folder that it is in: remove the link"),
+        (Path.mkdir, "train/cat", "has no images: add some, or remove the folder"),
+    ],
+)
+def test_what_is_not_a_file_of_a_class_is_named(make, name, reason, dataset):
+    root, _ = dataset
+    make(root / name)
+    for read in (listing, fingerprint, load_folder):
+        with pytest.raises(AblateError, match=rf"{name}.* {reason}"):
+            read(root)
+
+
+def test_unreadable_folders_and_files_are_named(dataset, monkeypatch):
+    root, _ = dataset
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    reads = (("read_bytes", "0.png", fingerprint), ("is_file", "0.png", listing), ("iterdir", "train", listing_key))
+    for method, name, read in reads:
+        monkeypatch.setattr(Path, method, refuse)
+        with pytest.raises(AblateError, match=f"{name} cannot be read: Permission denied$"):
+            read(root)
 
 
 def test_hidden_files_and_desktop_files_are_skipped(dataset):
     root, _ = dataset
-    (root / "train" / "ant" / ".DS_Store").write_text("x")
-    (root / "train" / "ant" / "Thumbs.db").write_text("x")
+    for name in ("ant/.DS_Store", "ant/Thumbs.db", "ant/thumbs.db", "bee/DESKTOP.INI", "Desktop.ini", "__MACOSX/0.png"):
+        (root / "train" / name).parent.mkdir(exist_ok=True)
+        (root / "train" / name).write_text("x")
     (root / "train" / ".git").mkdir()
     assert len(load_folder(root).train_y) == 6
 
@@ -150,8 +319,7 @@ def test_image_of_another_size_is_named(dataset):
 def test_single_class_is_refused(dataset):
     root, _ = dataset
     for split in ("train", "test"):
-        for file in (root / split / "bee").iterdir():
-            file.unlink()
+        shutil.rmtree(root / split / "bee")
     with pytest.raises(AblateError, match="has 1 class"):
         load_folder(root)
 
@@ -173,7 +341,7 @@ def test_cache_is_in_the_cache_folder(dataset, cache):
 def test_class_in_one_part_only_is_named(dataset):
     root, _ = dataset
     save(root / "train" / "cat" / "0.png", numpy.zeros((9, 8, 3), dtype=numpy.uint8))
-    with pytest.raises(AblateError, match=r"class 'cat' has images in only one of train/ and test/: it needs both$"):
+    with pytest.raises(AblateError, match=r"class 'cat' has images in train/ only: it needs both train/ and test/$"):
         load_folder(root)
 
 
@@ -187,7 +355,7 @@ def test_fingerprint_does_not_depend_on_the_path(dataset, tmp_path):
 @pytest.fixture
 def plain(tmp_path):
     """Files in whose order a move to the next class or part, or a longer name, changes nothing."""
-    for name in ("train/ant/1", "train/bee/2", "train/bee/3", "test/bee/4"):
+    for name in ("train/ant/0", "train/ant/1", "train/bee/2", "train/bee/3", "test/ant/4", "test/bee/4"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     return tmp_path
@@ -197,12 +365,14 @@ def plain(tmp_path):
     ("before", "after"),
     [
         pytest.param("train/ant/1", "train/bee/1", id="class"),
-        pytest.param("train/bee/3", "test/bee/3", id="part"),
-        pytest.param("train/bee/3", "train/bee/33", id="name"),
+        pytest.param("test/bee/4", "test/bee/44", id="name"),
+        pytest.param("train/bee/3", "test/ant/3", id="part"),
+        pytest.param("train/bee/3", "train/bee/more/3", id="folder"),
     ],
 )
-def test_fingerprint_and_listing_change_with_part_class_and_name(plain, before, after):
+def test_fingerprint_and_listing_change_with_part_class_folder_and_name(plain, before, after):
     first = fingerprint(plain), listing_key(plain)
+    (plain / after).parent.mkdir(exist_ok=True)
     (plain / before).rename(plain / after)
     assert fingerprint(plain) != first[0]
     assert listing_key(plain) != first[1]
