@@ -162,7 +162,8 @@ def _write(resolve, runs, *overrides, tree=None, ended=True, **results):
         **{"test_error": None, "best_test_error": error, "train_loss": 0.5, "train_error": 1.0},
         **{"parameters": 75_002, "multiply_adds": 747_136, "seconds": 10.0, "images_per_second": 100.0},
         **{"seed": tree["seed"], "device": "cpu", "device_type": "cpu", "cpu": "A CPU", "precision": "float32"},
-        **{"versions": {"torch": "2.9.0"}, "code": results.get("code") or code(tree), "git": None, "evaluated_on": "test"},
+        **{"versions": {"torch": "2.9.0"}, "code": results.get("code") or code(tree), "git": None},
+        "evaluated_on": "test",
         **results,
     }
     if ended:
