@@ -15,6 +15,7 @@ from ablate.report.formats import LEFT
 from ablate.report.papers import papers
 from ablate.report.pivot import CAPTION
 from ablate.report.records import rows_of
+from ablate.report.summary import summary
 from ablate.runs.identity import EXCLUDED
 from ablate.runs.naming import flatten, within
 
@@ -44,6 +45,7 @@ def page(
         setup=_setup(runs, cells),
         main=_table(tables.words(cells)),
         runs=[rows_of(runs[runs.cell == cell].sort_values("seed")) for cell in cells.cell],
+        summary=summary(cells),
         notes=tables.notes(cells),
         wording=wording,
         computed_on=computed_on,

@@ -25,11 +25,16 @@ def report(writer, tmp_path_factory, resolve):
         for seed in range(3):
             end = [5.0, 6.0, 12.0, 70.0][at] + [0, 1, 2][seed] / 2 + at * [0.1, -0.1, 0.2][seed]
             command = f"ablate seed={seed}"
-            learn(write(f"shortcut={shortcut}", f"seed={seed}", test_error=end, command=command), 80.0, 30.0, end)
-    write("shortcut=dropout", status="failed", reason=f"OSError: {NASTY}")
-    custom = asdict(resolve()) | {"shortcut": {"name": NASTY, "_target_": "mine.H", "source": "0123"}}
+            learn(
+                write("data=cifar10", f"shortcut={shortcut}", f"seed={seed}", test_error=end, command=command),
+                80.0,
+                30.0,
+                end,
+            )
+    write("data=cifar10", "shortcut=dropout", status="failed", reason=f"OSError: {NASTY}")
+    custom = asdict(resolve("data=cifar10")) | {"shortcut": {"name": NASTY, "_target_": "mine.H", "source": "0123"}}
     write(tree=custom, status="diverged", reason="the loss was not finite at step 4")
-    (write("shortcut=gate_b0", test_error=1.0) / "result.json").write_text("{")
+    (write("data=cifar10", "shortcut=gate_b0", test_error=1.0) / "result.json").write_text("{")
     read = records.read(folder / "runs")
     files.write(folder / "out", read.runs, cells(read.runs), pivot=None, experiment=None, unread=read.unread)
     return folder / "out" / "report.html"
@@ -96,7 +101,7 @@ def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
     assert opened.locator("tbody tr").count() == 3
     assert "13.40" in opened.inner_text()
     page.get_by_role("button", name="p (Holm)").click()
-    p = page.eval_on_selector_all("#main tr.cell", "rows => rows.map(row => row.querySelectorAll('td')[7].innerText)")
+    p = page.eval_on_selector_all("#main tr.cell", "rows => rows.map(row => row.querySelectorAll('td')[5].innerText)")
     known = [float(word.removeprefix("< ")) for word in p if word != "–"]
     assert len(known) == 3
     assert known == sorted(known)
@@ -105,7 +110,7 @@ def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
         ["identity", "gate", "conv1x1", "none", "dropout"],
         ["none", "dropout", "conv1x1", "gate", "identity"],
     ):
-        page.get_by_role("button", name="published").click()  # 'fail' is the worst
+        page.get_by_role("button", name="published").click()  # '> 20' is the worst
         assert [name.split()[0] for name in first_cells(page)[:5]] == order
     page.get_by_role("button", name="shortcut", exact=True).click()
     assert first_cells(page)[1:] == ["conv1x1 norm=false", "dropout p=0.5", "gate bias_init=-6", "identity", "none"]
@@ -136,7 +141,7 @@ def test_hovering_a_mark_shows_its_values(open_page):
         if tip.is_visible():
             break
     assert tip.is_visible()
-    assert tip.inner_text().startswith("identity: 5.50, n = 3, mean 5.50")
+    assert tip.inner_text().startswith("identity: 5.50 ± 0.50, n = 3, 95 % interval of the mean [")
 
 
 @pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
@@ -155,8 +160,9 @@ def test_narrow_page_does_not_scroll_sideways(width, open_page):
         row.click(position={"x": 10, "y": 10})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.querySelector('.wide').scrollWidth") > 375  # only the table scrolls
-    error = page.locator("#main tr.cell", has_text="gate").locator("td").nth(2).bounding_box()
-    assert error["x"] + error["width"] <= width  # the error is visible without scrolling
+    for column in (1, 2):  # the error and the verdict are visible without scrolling
+        cell = page.locator("#main tr.cell", has_text="gate").locator("td").nth(column).bounding_box()
+        assert cell["x"] + cell["width"] <= width
 
 
 def test_names_and_reasons_are_text(open_page):
@@ -166,6 +172,12 @@ def test_names_and_reasons_are_text(open_page):
     assert NASTY in page.locator("#troubles").inner_text()
     assert NASTY in page.locator("#main").inner_text()
     assert len(events) == 1
+
+
+def test_first_paragraph_is_the_result_in_words(open_page):
+    page, _ = open_page()
+    text = page.locator(".summary").inner_text()
+    assert text.startswith("With 3 seeds, none, gate bias_init=-6 and conv1x1 norm=false are worse than identity.")
 
 
 def test_troubles_and_commands_are_listed(open_page):

@@ -15,11 +15,11 @@ def notes(cells):
 def test_headings_of_a_compared_study(study):
     cells = study({"shortcut=identity": [5.0, 5.2, 5.4], "shortcut=gate": [6.0, 6.1, 6.5]})
     assert list(tables.words(cells)) == [
-        "shortcut", "n", HEAD, "verdict", "95 % interval of the mean", "Δ vs identity", "p (Holm)",
+        "shortcut", HEAD, "verdict", "Δ vs identity", "95 % interval of the mean", "p (Holm)", "n",
         "best epoch (optimistic)", "parameters", "seconds",
     ]  # fmt: skip
     assert tables.words(cells).iloc[1].tolist()[:7] == [
-        "gate bias_init=-6", "3", "6.20 ± 0.26", "worse", "[5.54, 6.86]", "+1.00 [+0.75, +1.25]", "0.00332",
+        "gate bias_init=-6", "6.20 ± 0.26", "worse", "+1.00 [+0.75, +1.25]", "[5.54, 6.86]", "0.00332", "3",
     ]  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 // Sorting: a cell's row and the row of its runs are one <tbody>, and move together.
 const main = document.getElementById("main");
 const headings = [...main.tHead.rows[0].cells];
-// The first number of a text; a diverged row, and one published as 'fail', are the worst.
+// The first number of a text; a diverged row is the worst.
 const number = (text) => {
   const found = text.replaceAll(",", "").match(/[-+]?\d+(\.\d+)?/);
-  return found ? Number(found[0]) : /^(diverged|fail)$/.test(text) ? Infinity : null;
+  return text.startsWith("diverged") ? Infinity : found ? Number(found[0]) : null;
 };
 headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
   const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
