@@ -10,6 +10,21 @@ SMALLEST = 8
 """Pixels a side of the smallest images: the network halves their resolution twice."""
 
 
+def prepare(data: Data) -> None:
+    """Fetch or decode images once, before several runs start that would all do it. Raises AblateError.
+
+    Images that are neither to be fetched nor to be decoded are not looked for: they may be on another machine only.
+    """
+    if data.name in ("cifar10", "cifar100") and data.download:
+        from ablate.data.cifar import fetch_cifar
+
+        fetch_cifar(data.name, Path(data.root or "data"))
+    elif data.name == "folder":
+        from ablate.data.folder import load_folder
+
+        load_folder(Path(data.root or ""))
+
+
 def load(data: Data) -> Dataset:
     """The dataset, on the CPU. Raises ConfigError or AblateError if it is missing, unreadable or too small."""
     if data.name == "digits":
@@ -19,7 +34,8 @@ def load(data: Data) -> Dataset:
     elif data.name in ("cifar10", "cifar100"):
         from ablate.data.cifar import load_cifar
 
-        dataset = load_cifar(data.name, Path(data.root or "data"), download=data.download)
+        prepare(data)
+        dataset = load_cifar(data.name, Path(data.root or "data"))
     elif data.name == "folder":
         from ablate.data.folder import load_folder
 
