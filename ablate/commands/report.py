@@ -10,7 +10,7 @@ EXAMPLES = """examples:
   ablate report                                        the table of all runs in results/runs
   ablate report --experiment quickstart                one experiment, with what is missing
   ablate report --experiment table1 --out report       write tables, figures and report.html into report
-  ablate report --pivot shortcut depth                 also the median error by two keys
+  ablate report --pivot shortcut depth                 also the mean error by two keys
   ablate report --where recipe.batch=64 --where seed=0 only some of the runs
   ablate report --baseline unit=basic                  differences from another baseline
   ablate report --baseline shortcut=gate --baseline shortcut.bias_init=-6
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mixed", action="store_true", help="also compare what different code, devices, precisions or torch computed"
     )
-    parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the median error by two keys")
+    parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the mean error by two keys")
 
 
 def main(options: argparse.Namespace) -> None:
