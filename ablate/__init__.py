@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.version import __version__
 
-__all__ = ["AblateError", "ConfigError", "Run", "__version__", "load", "run"]
+__all__ = ["AblateError", "ConfigError", "Run", "__version__", "load", "load_network", "run"]
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from pandas import DataFrame
+    from torch import Tensor, nn
 
     from ablate.runs.reading import Run
 
@@ -51,6 +53,21 @@ def load(runs: "str | os.PathLike[str]" = "results/runs", experiment: str | None
     from ablate.report.records import load as read
 
     return read(runs, experiment)
+
+
+def load_network(
+    folder: "str | os.PathLike[str]", *, trust: bool = False
+) -> "tuple[nn.Module, Callable[[Tensor], Tensor]]":
+    """The trained network of a finished run, and the function that prepares its images.
+
+    >>> network, prepare = ablate.load_network(run.folder)
+    >>> logits = network(prepare(images))    # uint8 (N, C, H, W) to (N, classes)
+
+    `trust` allows it to import the custom class that a record names. Raises as `ablate.runs.trained.load_network`.
+    """
+    from ablate.runs.trained import load_network as read
+
+    return read(folder, trust=trust)
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,17 @@ def hash_definition(path: Path, name: str) -> str:
     return _hash(sorted(f"{file.stem}:{one} {text}" for (file, one), text in _closure(path, name).items()))
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that importing a module reads: its own and those of the same project. Raises as `hash_definition`."""
+    found, waiting = [], [path]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.append(file)
+            waiting += _local_modules(file, _parsed(file.read_bytes()))
+    return found
+
+
 @functools.cache
 def _parsed(content: bytes) -> ast.Module:
     tree = ast.parse(content)

@@ -9,7 +9,8 @@ from typing import Any
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import is_terminal, say
 from ablate.config.compose import from_tree
-from ablate.config.resolve import settle, shipped
+from ablate.config.resolve import settle
+from ablate.runs.code import use_copy
 from ablate.runs.reading import NOT_A_RECORD, TIMES, read_run
 from ablate.runs.record import Record, read_metrics
 from ablate.runs.tracker import NullTracker
@@ -46,10 +47,10 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
         raise AblateError(f"{folder} is not a whole record: {error}") from error
     if run.state not in ("finished", "diverged"):
         raise AblateError(f"{folder} is {run.state}: only a finished or diverged run can be replayed")
-    for group in ("shortcut", "unit"):
-        target = str(run.config[group].get("_target_"))
-        if target not in shipped(group) and not trust:
-            raise ConfigError(f"{folder} runs custom code, {target}: look at it, then add --trust")
+    from ablate.runs.trained import require_trust
+
+    require_trust(run.config, folder, trust, "--trust")
+    use_copy(folder)
     if out.resolve() == folder.resolve().parent:
         raise ConfigError(f"--out {out} is the folder of the record itself: name another")
     config = settle(from_tree(run.config))

@@ -14,12 +14,14 @@ class Batches(Protocol):
     """The augmented training batches of a run, epoch by epoch, all of `size` images.
 
     `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a batch
-    does not wait for the device. Who takes a batch advances it.
+    does not wait for the device. Who takes a batch advances it. `mean` is subtracted from every image: float32
+    (1, C, H, W) in [0, 1].
     """
 
     size: int
     per_epoch: int
     index: Tensor
+    mean: Tensor
 
     def begin_epoch(self, epoch: int, index: int = 0) -> None:
         """Go to batch `index` of an epoch, whose order and augmentation depend only on the seed and the epoch."""

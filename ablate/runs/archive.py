@@ -17,8 +17,8 @@ from ablate.base.files import write_whole, writing
 from ablate.runs import layout
 from ablate.runs.reading import ENDED, NOT_A_RECORD, read_run, read_runs
 
-FILES = (layout.CONFIG, layout.METRICS, layout.RESULT, layout.PREDICTIONS, layout.LOG)
-MEMBER = re.compile(r"(?!\.\.?/)[^/]+/[^/]+|_grids/[^/]+/[0-9a-f]+\.json")
+FILES = (layout.CONFIG, layout.METRICS, layout.RESULT, layout.PREDICTIONS, layout.MEAN, layout.LOG)
+MEMBER = re.compile(r"(?!\.)[^/]+/([^/]+|source(/\w+)*/\w+\.py)|_grids/(?!\.)[^/]+/[0-9a-f]+\.json")
 """Names that an archive may hold, none of them above its own folder."""
 
 
@@ -50,6 +50,7 @@ def _files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in sorted(folders):
         yield from (path for name in FILES if (path := folder / name).is_file())
         yield from sorted(folder.glob(layout.source_diff(1).replace(".", "*.")))
+        yield from sorted((folder / layout.SOURCE).rglob("*.py"))
 
 
 def unpack(file: Path, runs: Path) -> tuple[int, list[str]]:

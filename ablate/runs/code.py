@@ -5,13 +5,17 @@ is when code changes, and the next request for it says so.
 """
 
 import functools
+import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ablate.base.code import hash_definition, hash_file
+from ablate.base.code import files_of, hash_definition, hash_file
 from ablate.base.errors import AblateError
-from ablate.base.source import find, load
+from ablate.base.files import write_whole
+from ablate.base.source import find, identify, load
+from ablate.runs import layout
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SHARED = (
@@ -58,14 +62,46 @@ def check_imported(tree: Mapping[str, Any]) -> None:
             raise AblateError(f"the source of {group} {target} changed after it was read: run the command again")
 
 
+def custom_files(tree: Mapping[str, Any]) -> dict[str, Path]:
+    """The modules of custom code and of what it uses, and the __init__ of the packages they are in, by their path from
+    the folder on sys.path. Not those of installed packages.
+    """
+    found: dict[str, Path] = {}
+    for group in OWN:
+        if "source" not in tree[group] or " " in tree[group]["source"]:  # an installed package, by name and version
+            continue
+        module, _ = find(tree[group]["_target_"])
+        path = Path(module.origin or "")
+        root = path.parents[module.name.count(".") + (path.name == "__init__.py")]
+        for file in (file for file in files_of(path) if file.is_relative_to(root)):
+            packages = (folder / "__init__.py" for folder in file.parents if folder.is_relative_to(root))
+            for one in (file, *(package for package in packages if package.is_file() and package.parent != root)):
+                found[one.relative_to(root).as_posix()] = one
+    return found
+
+
+def copy_source(tree: Mapping[str, Any], folder: Path) -> None:
+    """Copy the modules of custom code into a run's folder, from which `use_copy` imports them. Raises OSError."""
+    for name, file in custom_files(tree).items():
+        copy = folder / layout.SOURCE / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(copy, file.read_bytes())
+
+
+def use_copy(folder: Path) -> None:
+    """Import custom code from the copy in a run's folder, if there is one and it is not imported yet."""
+    if (folder / layout.SOURCE).is_dir():
+        sys.path.insert(0, str((folder / layout.SOURCE).resolve()))
+        importlib.invalidate_caches()
+
+
 _hashes: dict[str, tuple[Any, str]] = {}
 
 
 def _imported(target: str, loaded: Any) -> str:
     """The hash of a custom class's source when this process first used it; a reloaded class counts as another."""
     if target not in _hashes or _hashes[target][0] is not loaded:
-        module, names = find(target)
-        _hashes[target] = loaded, hash_definition(Path(module.origin or ""), names[0])
+        _hashes[target] = loaded, identify(target) or ""
     return _hashes[target][1]
 
 

@@ -11,6 +11,7 @@ SCHEMA = 3
 EXCLUDED = {
     "results": "the folder that records are in",
     "experiment": "a run may belong to several grids",
+    "name": "sets experiment",
     "data.root": "where images are; what they are is data.name, and data.fingerprint for a folder",
     "data.download": "how images came to be there",
     "graph": "a CUDA graph repeats the same steps, and is checked against them",

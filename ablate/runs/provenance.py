@@ -12,6 +12,9 @@ from typing import Any
 
 import torch
 
+from ablate.base.version import __version__
+from ablate.runs.code import custom_files
+
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = ("ablate", "conf")
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
@@ -46,8 +49,8 @@ def utc() -> str:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that compute."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Of this package, of Python and of the packages that compute."""
+    return {"ablate": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 @functools.cache
@@ -74,6 +77,15 @@ def git() -> dict[str, str | bool | None] | None:
     return None if commit is None else {"commit": commit.strip(), "dirty": None if changes is None else bool(changes)}
 
 
+def custom_git(tree: dict[str, Any]) -> dict[str, Any] | None:
+    """The commit of the repository that custom code is in and whether it has changes; None if there is neither."""
+    for file in custom_files(tree).values():
+        if (commit := _ask("rev-parse", "HEAD", of=file.parent)) is not None:
+            changes = _ask("status", "--porcelain", "--", str(file.parent), of=file.parent)
+            return {"commit": commit.strip(), "dirty": None if changes is None else bool(changes)}
+    return None
+
+
 @functools.cache
 def git_diff() -> str | None:
     """The uncommitted changes of the source, new files included, or None if there are none."""
@@ -85,9 +97,9 @@ def git_diff() -> str | None:
     return ((_ask("diff", "HEAD", "--", *SOURCE) or "") + untracked) or None
 
 
-def _ask(*words: str) -> str | None:
+def _ask(*words: str, of: Path = PACKAGE.parent) -> str | None:
     try:
-        answer = subprocess.run(["git", "-C", PACKAGE.parent, *words], capture_output=True, text=True, timeout=30)
+        answer = subprocess.run(["git", "-C", of, *words], capture_output=True, text=True, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout if answer.returncode == 0 or words[:2] == ("diff", "--no-index") else None

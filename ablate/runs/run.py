@@ -1,27 +1,25 @@
 """Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
-import io
 import shlex
 import sys
 import traceback
 from contextlib import suppress
 from typing import Any
 
-import numpy
 import torch
 
 from ablate.base.errors import AblateError, one_line
-from ablate.base.files import write_whole, writing
+from ablate.base.files import write_whole
 from ablate.base.machine import threads
 from ablate.models.cost import multiply_adds, parameters
-from ablate.runs import layout
-from ablate.runs.code import changes, check_imported, code
+from ablate.runs import layout, trained
+from ablate.runs.code import changes, check_imported, code, copy_source
 from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
-from ablate.runs.provenance import cpu, git_diff, session, utc, versions
-from ablate.runs.record import RESUMES, OtherCode, Record
+from ablate.runs.provenance import cpu, custom_git, git_diff, session, utc, versions
+from ablate.runs.record import OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
@@ -138,16 +136,13 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
 
     record.start(map(as_line, observer.evaluations))
     tracker.follow(record.folder)
-    _save_diff(observer)
+    _save_source(observer)
     try:
         record.log(observer.progress.started(record, observer.steps, facts, start, why))
         observer.training = setup.start(warn=observer.warn, precision=precision)
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
-            with writing(record.folder / layout.PREDICTIONS, RESUMES):
-                write_whole(record.folder / layout.PREDICTIONS, _predictions(setup, ending))
-            with writing(record.folder / layout.WEIGHTS, RESUMES):  # the checkpoint stays
-                checkpoint.save_weights(record.folder / layout.WEIGHTS, setup.network)
+            trained.save(record.folder, observer.training, ending, setup.dataset.test_y)  # if it fails, it can resume
             end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
         else:
             end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
@@ -171,15 +166,6 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT):
         (record.folder / name).unlink(missing_ok=True)
     record.log(observer.progress.ended(record, record.read_result() or {}))
-
-
-def _predictions(setup: Setup, ending: Ending) -> bytes:
-    """The classes given to the test images and the true ones, as a file of NumPy's: uint8 or uint16 (2, N)."""
-    assert ending.predictions is not None
-    kind = numpy.uint8 if len(setup.dataset.classes) <= 256 else numpy.uint16
-    buffer = io.BytesIO()
-    numpy.save(buffer, torch.stack([ending.predictions, setup.dataset.test_y]).numpy().astype(kind))
-    return buffer.getvalue()
 
 
 def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
@@ -225,9 +211,11 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         **cost,
         "seed": record.config.seed,
         "evaluated_on": dataset.evaluated_on,
+        "images": {"shape": list(dataset.shape), "classes": list(dataset.classes)},
         "train_images": len(dataset.train_y),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
+        **({"custom": custom} if (custom := custom_git(record.tree)) else {}),
         **{key: now[key] for key in FACTS},
         "runs_at_once": workers,
         "deterministic": setup.device.type == "cpu" or (record.config.deterministic and setup.device.type == "cuda"),
@@ -238,10 +226,12 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
     }
 
 
-def _save_diff(observer: Observer) -> None:
-    """Save the source's uncommitted changes in the run's folder, for each session."""
-    if diff := git_diff():
-        try:
-            write_whole(observer.record.folder / layout.source_diff(len(observer.sessions)), diff.encode())
-        except OSError as error:
-            observer.warn(f"the source's uncommitted changes were not saved: {error.strerror}")
+def _save_source(observer: Observer) -> None:
+    """Save the package's uncommitted changes, for each session, and the modules of custom code in the run's folder."""
+    folder = observer.record.folder
+    try:
+        if diff := git_diff():
+            write_whole(folder / layout.source_diff(len(observer.sessions)), diff.encode())
+        copy_source(observer.record.tree, folder)
+    except OSError as error:
+        observer.warn(f"the source was not saved: {error.strerror}")

@@ -58,7 +58,7 @@ def files(folder):
     return {path.name for path in only(folder).iterdir() if not path.name.startswith("source")}
 
 
-FINISHED = {layout.CONFIG, layout.METRICS, layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.LOG}
+FINISHED = {layout.CONFIG, layout.METRICS, layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.MEAN, layout.LOG}
 
 
 @pytest.fixture(scope="module")

@@ -179,14 +179,14 @@ def test_folder_holds_exactly_the_files_of_the_layout(ask, tmp_path, monkeypatch
     unfinished = {layout.CHECKPOINT, layout.OLD_CHECKPOINT, layout.LOCK.format(1)}
     assert stopped(ask, monkeypatch, 2, *words) == begun | unfinished
     assert ask(*words).status == 0
-    finished = begun | {layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.source_diff(2)}
+    finished = begun | {layout.RESULT, layout.WEIGHTS, layout.PREDICTIONS, layout.MEAN, layout.source_diff(2)}
     assert {path.name for path in only(tmp_path / "runs").iterdir()} == finished
     assert ask(*words, "rerun=all").status == 0
     beside = {path.name for path in (tmp_path / "runs").iterdir()} - {only(tmp_path / "runs").name}
     assert beside == {layout.PLANS, layout.ARCHIVED}
-    # What is left is written only with a tracker or on SLURM, and tested there.
+    # What is left is written only with a tracker, on SLURM or for custom code, and tested there.
     names = {value for key, value in vars(layout).items() if key.isupper()}
-    elsewhere = {layout.WANDB, layout.WANDB_LEDGER, layout.JOBS, layout.LOCK}
+    elsewhere = {layout.WANDB, layout.WANDB_LEDGER, layout.JOBS, layout.LOCK, layout.SOURCE}
     assert names - begun - unfinished - finished - beside == elsewhere
 
 
@@ -331,20 +331,26 @@ def test_state_that_cannot_be_saved_is_refused_before_training(ask, tmp_path, st
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("grid", [(), ("-m",)])
-def test_shortcut_that_exits_fails_the_run(ask, tmp_path, strict_json, stateful, grid):
-    outcome = ask(*grid, *stateful, "+shortcut.kept=exits")
+def test_shortcut_that_exits_fails_the_run(ask, tmp_path, strict_json, stateful):
+    outcome = ask(*stateful, "+shortcut.kept=exits")
     assert outcome.status == 1
     assert "SystemExit: 0" in outcome.err
     result, _ = read(only(tmp_path / "runs"), strict_json)
     assert (result["status"], result["reason"]) == ("failed", "SystemExit: 0")
 
 
+def test_shortcut_that_exits_is_found_before_a_grid_trains(ask, tmp_path, stateful):
+    outcome = ask("-m", *stateful, "+shortcut.kept=exits")
+    assert outcome.status == 2
+    assert "SystemExit: 0" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_failure_to_save_the_weights_is_recorded(ask, tmp_path, strict_json, monkeypatch):
     def broken(*_):
         raise ValueError("no room for the weights")
 
-    monkeypatch.setattr("ablate.training.checkpoint.save_weights", broken)
+    monkeypatch.setattr("ablate.runs.trained.save_weights", broken)
     assert ask("depth=8", "iterations=2").status == 1
     result, _ = read(only(tmp_path / "runs"), strict_json)
     assert (result["status"], result["reason"]) == ("failed", "ValueError: no room for the weights")
