@@ -79,6 +79,18 @@ def test_head_reads_the_average_of_the_last_stage():
     torch.testing.assert_close(logits, torch.einsum("kc,nc->nk", network.head.weight, average) + network.head.bias)
 
 
+def test_pooling_and_head_are_in_float32_under_autocast():
+    network = ResNet(8, Identity, in_channels=1, classes=3).eval()
+    last = []
+    network.stages.register_forward_hook(lambda *call: last.append(call[-1]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network(torch.randn(2, 1, 8, 8))
+    assert logits.dtype == torch.float32
+    average = last[0].double().sum((2, 3)) / 4
+    exact = average @ network.head.weight.double().T + network.head.bias.double()
+    torch.testing.assert_close(logits.double(), exact, rtol=1e-5, atol=1e-5)  # bfloat16 rounds at 4e-3
+
+
 @pytest.mark.parametrize("depth", [2, 9, 111])
 def test_depth_that_is_not_6n_plus_2_is_refused(depth):
     with pytest.raises(ValueError, match="not 6n"):
