@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ablate.models.shortcuts import match_shape
+from ablate.training.step import loss_of
 
 
 def same(one, other):
@@ -45,6 +46,16 @@ def test_random_numbers_do_not_depend_on_the_precision(config, train):
         found.append((torch.get_rng_state(), weights))
     assert torch.equal(found[0][0], found[1][0])
     assert not same(found[0][1], found[1][1])
+
+
+def test_loss_of_logits_in_bfloat16_is_computed_in_float32():
+    torch.manual_seed(0)
+    logits, y = torch.randn(64, 10).bfloat16(), torch.randint(10, (64,))
+    loss = loss_of(logits, y)
+    exact = logits.double()
+    exact = (exact.logsumexp(1) - exact[torch.arange(64), y]).mean()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-6)  # bfloat16 rounds at 4e-3
 
 
 class Turning(nn.Module):
