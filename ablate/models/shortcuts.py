@@ -105,8 +105,8 @@ class Gate(nn.Module):
 
     The papers do not say how W_g starts. `weight_init` = "zero": W_g = 0, so g(x) = σ(b_g) everywhere, which is what
     [B] argues with; bias_init = −6 makes 1 − g = 0.998. "he": by fan-out, as other convolutions; W_g x then grows with
-    the depth, and gates far from the input start half shut whatever b_g is. Nor do they say whether weight decay acts
-    on b_g, which it pulls to 0: `decay_bias`. Raises ValueError for another `weight_init`.
+    the depth, and partly shuts deep gates whatever b_g is. Nor do the papers say whether weight decay acts on b_g,
+    which it pulls to 0: `decay_bias`. Raises ValueError for another `weight_init`.
     """
 
     def __init__(
