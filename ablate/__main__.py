@@ -20,7 +20,7 @@ def main() -> int:
         return _command(words[0], words[1:])
     if {"--help", "-h"} & set(words):
         return _command("help", [])
-    if words == ["--version"]:
+    if "--version" in words:
         from ablate.base.version import __version__
 
         print(f"ablate {__version__}")

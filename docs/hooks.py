@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate import commands
-from ablate.config.compose import conf_folder, sites_folder
+from ablate.config.files import conf_folder, sites_folder
 from ablate.config.schema import keys
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line, to the error stream if `error`. Never raises: see `Quiet`."""
+    """Print a line without control characters, to the error stream if `error`. Never raises: see `Quiet`."""
     stream = sys.stderr if error else sys.stdout
     if stream is not None:  # it is None where the process was started with the stream closed
-        print(text, file=Quiet(stream), flush=True)
+        print(plain(text), file=Quiet(stream), flush=True)
 
 
 def plain(text: str) -> str:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from ablate.base.errors import AblateError, ConfigError, one_line
+from ablate.base.errors import AblateError, one_line
 from ablate.base.terminal import say
 
 NOT_COMMANDS = ("run",)
@@ -66,8 +66,8 @@ def guarded(prefix: str, call: Callable[[], int | None]) -> int:
             traceback.print_exc()
         if isinstance(error, AblateError):
             status, why = error.exit_status, str(error)
-        elif type(error).__module__.partition(".")[0] in ("hydra", "omegaconf"):
-            status, why = ConfigError.exit_status, _explained(error)
+        elif isinstance(error, OSError) and error.filename is not None:
+            status, why = 1, f"{error.filename} cannot be read or written: {error.strerror}"
         else:
             status, why = 1, one_line(error)
     except BaseException as error:  # a run stopped by a signal: ablate.runs.stopping.Interrupted
@@ -78,15 +78,14 @@ def guarded(prefix: str, call: Callable[[], int | None]) -> int:
     return status
 
 
-def _explained(error: BaseException) -> str:
-    from ablate.config.explain import explain
-
-    return explain(error)
+def path(text: str) -> Path:
+    """A path as it was typed, with ~ for the home folder."""
+    return Path(os.path.expanduser(text))
 
 
 def runs_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of a command that reads runs: their folder, and one experiment of them."""
-    parser.add_argument("runs", nargs="?", default="results/runs", type=Path, help="folder of runs (results/runs)")
+    parser.add_argument("runs", nargs="?", default="results/runs", type=path, help="folder of runs (results/runs)")
     parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
 
 

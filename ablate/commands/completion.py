@@ -3,7 +3,8 @@
 import argparse
 
 from ablate.base.terminal import say
-from ablate.config.compose import options, sites_folder
+from ablate.config.explain import every_key
+from ablate.config.files import GROUPS, declared, options
 from ablate.config.schema import keys
 
 EXAMPLES = """examples:
@@ -21,7 +22,6 @@ BASH = r"""_ablate() {
 }
 complete -o nospace -o default -F _ablate ablate"""
 ZSH = "autoload -U +X bashcompinit && bashcompinit\n" + BASH
-GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "+experiment", "hydra/launcher", "cluster")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,19 +49,24 @@ def complete(line: str) -> list[str]:
     elif "=" in word:
         known = values(word.partition("=")[0])
     else:
-        known = [f"{group}=" for group in GROUPS] + [f"{key.name}=" for key in keys() if key.name not in GROUPS]
+        known = [f"{typed(group)}=" for group in GROUPS]
+        known += [f"{key}=" for key in every_key() if key not in GROUPS]
         known += ["-m", "--help"] if word.startswith("-") else [] if before else commands.names()
     return sorted(one for one in known if one.startswith(word))
 
 
-def named(group: str) -> list[str]:
-    """The options of one of GROUPS."""
-    return options(group.lstrip("+"), [sites_folder()])
+def typed(group: str) -> str:
+    """A group as the command line chooses from it: an experiment is added to the configuration."""
+    return f"+{group}" if group == "experiment" else group
 
 
 def values(key: str) -> list[str]:
     """KEY=VALUE for the values that a key may have, as far as they are names."""
-    if key in GROUPS:
-        return [f"{key}={name}" for name in named(key)]
-    default = {one.name: one.default for one in keys()}.get(key)
-    return [f"{key}={value}" for value in ("true", "false")] if default in ("true", "false") else []
+    for group in GROUPS:
+        if key == typed(group):
+            return [f"{key}={name}" for name in options(group)]
+    flags = {one.name for one in keys() if one.default in ("true", "false")}
+    for group in ("shortcut", "unit", "hydra/launcher"):
+        files = [declared(group, name) for name in options(group)]
+        flags |= {f"{group.replace('/', '.')}.{one}" for file in files for one in file if isinstance(file[one], bool)}
+    return [f"{key}={value}" for value in ("true", "false")] if key in flags else []

@@ -1,18 +1,17 @@
-"""Every command, configuration group and key."""
+"""Every command, configuration group and key; or one command."""
 
 import argparse
 import json
 
-import yaml
-
+from ablate import commands
 from ablate.base.terminal import say
-from ablate.commands.completion import GROUPS, named
-from ablate.config.compose import conf_folder
+from ablate.commands.completion import typed
+from ablate.config.files import GROUPS, declared, options
 from ablate.config.schema import keys
 
 EXAMPLES = """examples:
   ablate help                  this
-  ablate report --help         one command, with examples"""
+  ablate help report           one command, with examples; as ablate report --help"""
 
 HEAD = """Ablation of residual shortcuts: train a network with h(x) of your choice in x' = relu(h(x) + F(x)).
 
@@ -30,23 +29,22 @@ Examples
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """No arguments."""
+    parser.add_argument("command", nargs="?", choices=commands.names(), metavar="COMMAND", help="only this command")
 
 
-def main(_options: argparse.Namespace) -> None:
-    from ablate import commands
-
-    groups = [group.lstrip("+") for group in GROUPS]
+def main(arguments: argparse.Namespace) -> None:
+    if arguments.command:
+        return say(commands.parser(arguments.command).format_help().rstrip())
     lines = [
         HEAD,
         "Commands",
         *(f"  {name:<12} {commands.summary(name)}" for name in commands.names()),
         "",
         "Groups",
-        *(f"  {group + '=':<16} {', '.join(named(group))}" for group in GROUPS),
+        *(f"  {typed(group) + '=':<16} {', '.join(options(group))}" for group in GROUPS),
         "",
         "Keys of a run, and their defaults",
-        *(f"  {key.name + '=' + key.default:<28} {key.meaning}" for key in keys() if key.name not in groups),
+        *(f"  {key.name + '=' + key.default:<28} {key.meaning}" for key in keys() if key.name not in GROUPS),
         "",
         "Keys of a shortcut, as shortcut.KEY=VALUE",
         *_own_keys("shortcut"),
@@ -56,19 +54,17 @@ def main(_options: argparse.Namespace) -> None:
         "",
         "Guide: docs/, README.md. Configuration files of your own: --config-dir FOLDER",
     ]
-    say("\n".join(lines))
+    return say("\n".join(lines))
 
 
 def _own_keys(group: str) -> list[str]:
-    """A line for each option of a group that has keys of its own."""
-    lines = []
-    for name in named(group):
-        file = yaml.safe_load((conf_folder() / group / f"{name}.yaml").read_text())
-        own = [
-            f"{key}={json.dumps(value)}".replace('"', "")
-            for key, value in file.items()
-            if key not in ("name", "_target_", "defaults")
-        ]
-        if own and "defaults" not in file:
-            lines.append(f"  {name + ':':<16} {', '.join(own)}")
+    """A line for each option of a group that has keys of its own, with their defaults."""
+    lines, shown = [], set()
+    for name in options(group):
+        file = declared(group, name)
+        own = [key for key in file if key not in ("name", "_target_")]
+        if own and file["_target_"] not in shown:
+            shown.add(file["_target_"])
+            words = (f"{key}={json.dumps(file[key])}".replace('"', "") for key in own)
+            lines.append(f"  {name + ':':<16} {', '.join(words)}")
     return lines

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import say
+from ablate.commands import path
 
 EXAMPLES = """examples:
   ablate power 6.61 6.91 --spread 0.16                 with the spread of ResNet-110 ([A] Table 6: 6.61 ± 0.16)
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs",
         default="results/runs",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="folder of runs to take the spread from (results/runs)",
     )

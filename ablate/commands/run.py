@@ -7,56 +7,57 @@ torch is imported only after the configuration has been checked, so that a mista
 """
 
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra._internal.hydra import Hydra
 
 from ablate.base.errors import AblateError, ConfigError, one_line
 from ablate.base.terminal import is_terminal
-from ablate.config import compose
-from ablate.config.explain import check_words
+from ablate.config.compose import Composer, as_job
+from ablate.config.explain import explained
 from ablate.config.resolve import resolve
-from ablate.grid import sweeper
+from ablate.config.words import Words, parse_run, sort
 from ablate.grid.planning import dry_run
+from ablate.grid.sweeper import sweep
 from ablate.runs import layout
 from ablate.runs.record import Record
 from ablate.tracking.follower import tracker
 
-VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
-"""Hydra's options that a value follows."""
 
-compose.register()
-sweeper.register()
-
-
-def main(words: list[str]) -> None:
-    """Train what the words of a command line ask for. Raises AblateError, or an error of Hydra's or of custom code."""
-    # With this set Hydra raises every error instead of printing it over several lines and exiting with 1.
+def main(arguments: Sequence[str]) -> None:
+    """Train what a command line asks for. Raises AblateError, or an error of custom code."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         os.environ["ABLATE_TRACEBACK"] = "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv[1:] = _options_last(words)
-    check_words(sys.argv[1:])
-    errors: list[Exception] = []  # if they were raised to Hydra, it would print the overrides before them
-    hydra.main(version_base="1.3", config_path=str(compose.conf_folder()), config_name="config")(
-        lambda composed: _entry(composed, errors)
-    )()
-    if errors:
-        raise errors[0]
+    words = sort(arguments)
+    if words.shown:
+        return _show(words)
+    if words.grid:
+        return sweep(words.overrides, words.folders)
+    parse_run(words.overrides)
+    composed = Composer(words.folders).compose(words.overrides)
+    if str(composed.hydra.mode) == "RunMode.MULTIRUN":  # an experiment's file says so
+        return sweep(words.overrides, words.folders)
+    choices = composed.hydra.runtime.choices
+    for key, default in (("hydra/launcher", "basic"), ("cluster", None)):
+        if choices[key] != default:
+            raise ConfigError(f"{key}={choices[key]} is for the runs of a grid: add -m")
+    if composed.name is not None:
+        raise ConfigError(f"name={composed.name} is for a grid: add -m")
+    with as_job(composed):
+        return _run(Record(resolve(composed)))
 
 
-def _entry(composed: DictConfig, errors: list[Exception]) -> None:
-    try:
-        compose.refuse_chdir(HydraConfig.get().job.chdir)
-        launcher = HydraConfig.get().runtime.choices.get("hydra/launcher")
-        if launcher not in (None, "basic"):
-            raise ConfigError(f"hydra/launcher={launcher} is for the runs of a grid: add -m")
-        _run(Record(resolve(composed, compose.Origin.of(HydraConfig.get()))))  # type: ignore[arg-type]
-    except Exception as error:
-        errors.append(error)
+def _show(words: Words) -> None:
+    """Print the composed configuration, or how it is composed."""
+    parse_run(words.overrides)
+    composer, shown = Composer(words.folders), words.shown
+    hydra = Hydra(task_name="ablate", config_loader=composer.loader)
+    with explained(composer.origin):
+        if "info" in shown:
+            hydra.show_info(shown["info"] or "all", config_name="config", overrides=words.overrides)
+        else:
+            resolved = "resolve" in shown
+            hydra.show_cfg("config", words.overrides, shown.get("cfg") or "job", shown.get("package"), resolved)
 
 
 def _run(record: Record) -> None:
@@ -76,16 +77,3 @@ def _run(record: Record) -> None:
         log = record.folder / layout.LOG
         raise AblateError(f"{one_line(error)}{f'; its log: {log}' if log.exists() else ''}") from error
     return None
-
-
-def _options_last(words: Iterable[str]) -> list[str]:
-    """Hydra's parser fails on an option that is between overrides."""
-    options: list[str] = []
-    overrides: list[str] = []
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        (options if word.startswith("-") else overrides).append(word)
-        if rest and (word in VALUED or (word in ("--info", "-i") and "=" not in rest[0])):
-            options.append(rest.pop(0))
-    return overrides + options

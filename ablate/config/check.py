@@ -1,18 +1,21 @@
 """Checks of a configuration's values and their combinations. They need no data, no network and no torch."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS
-from ablate.config.schema import Config, Data, Recipe, Tracker
+from ablate.config.schema import Config, Data, Recipe, Tracker, as_typed
 
 SHALLOWEST = 8
 """The least depth of the CIFAR ResNet with units of two layers, 6n + 2 ([A] §4.2)."""
-
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
+"""With many more, a step takes seconds, or the process crashes. A grid may be submitted from a smaller machine: 64."""
 
 DATASETS = ("digits", "cifar10", "cifar100", "folder")
 
@@ -24,10 +27,11 @@ def check(config: Config) -> None:
         raise ConfigError(f"depth {config.depth} is not 6n+2; nearest: {below}, {below + 6}")
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
-    _require(config.threads is None or config.threads >= 1, "threads", config.threads, "1 or more")
+    threads = config.threads is None or 1 <= config.threads <= MOST_THREADS
+    _require(threads, "threads", config.threads, f"1 to {MOST_THREADS}")
     _require(config.precision in ("float32", "bfloat16"), "precision", config.precision, "float32 or bfloat16")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
-        raise ConfigError(f"device {config.device!r} is not one of auto, cpu, mps, cuda, cuda:N")
+        raise ConfigError(f"device={config.device} is invalid: use auto, cpu, mps, cuda or cuda:N")
     if config.compile and config.probes:
         raise ConfigError("probes=true cannot measure inside compiled units: add compile=false")
     _check_recipe(config.recipe)
@@ -39,6 +43,11 @@ def check(config: Config) -> None:
     _require(pack, "pack", config.pack, "auto, or 1 to 1000")
     _require(config.rerun in (None, "failed", "changed", "all"), "rerun", config.rerun, "failed, changed or all")
     _require(config.results.strip(), "results", config.results, "a folder")
+    for path in (Path(config.results), *Path(config.results).parents):
+        if path.is_symlink() and not path.exists():
+            raise ConfigError(
+                f"results={config.results} is invalid: {path} is a link to {os.readlink(path)}, which is gone"
+            )
     name = config.experiment or "grid"
     if name[0] in ".-" or {"/", "\\"} & set(name) or not name.isprintable() or len(name.encode()) > 200:
         raise ConfigError(
@@ -48,7 +57,10 @@ def check(config: Config) -> None:
         node = getattr(config, group)
         if not names_class(node.get("_target_")):
             raise ConfigError(f"{group}._target_={node.get('_target_')} names no class: write it as MODULE.CLASS")
-        _check_finite(group, node)
+        name = node.get("name")
+        if not isinstance(name, str) or not name.strip():  # YAML reads no as false, and 010 as 8
+            raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
+    check_storable("", asdict(config))
     _check_data(config.data)
 
 
@@ -70,7 +82,7 @@ def _check_recipe(recipe: Recipe) -> None:
 def check_tracker(tracker: Tracker) -> None:
     """Raise ConfigError for a name that W&B would refuse."""
     if tracker.name not in ("none", "wandb"):
-        raise ConfigError(f"tracker.name={tracker.name} is not one of none, wandb")
+        raise ConfigError(f"tracker.name={tracker.name} is invalid: use none or wandb")
     if tracker.name == "none" and (tracker.project, tracker.entity) != (Tracker.project, Tracker.entity):
         raise ConfigError("tracker.project and tracker.entity are for W&B: add tracker=wandb")
     for key, name in (("project", tracker.project), ("entity", tracker.entity)):
@@ -84,7 +96,7 @@ def check_types(group: str, node: Mapping[str, Any], declared: Mapping[str, Any]
         wanted, value = _kind(default), node.get(key, default)
         computed = isinstance(default, str) and (default == "???" or "${" in default)  # or to be given
         if wanted and not computed and _kind(value) != wanted:
-            raise ConfigError(f"{group}.{key}={value} has the wrong type: it must be {wanted}")
+            raise ConfigError(f"{group}.{key}={as_typed(value)} is invalid: use {wanted}")
 
 
 def _kind(value: object) -> str:
@@ -102,23 +114,28 @@ def names_class(target: object) -> TypeGuard[str]:
 
 def _require(holds: object, key: str, value: object, wanted: str) -> None:
     if not holds:
-        raise ConfigError(f"{key}={value} is out of range: it must be {wanted}")
+        raise ConfigError(f"{key}={as_typed(value)} is invalid: use {wanted}")
 
 
-def _check_finite(key: str, value: object) -> None:
-    """JSON has no numbers that are not finite, and a signature is made from JSON."""
+def check_storable(key: str, value: object) -> None:
+    """Raise ConfigError for what a record cannot hold: a number that JSON lacks, or a name that is not UTF-8."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key}={value} is not a finite number")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{key + '=' if key else ''}{value!a} is not UTF-8: use other letters") from error
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in pairs:
-        _check_finite(f"{key}.{name}", item)
+        check_storable(f"{key}.{name}" if key else str(name), item)
 
 
 def _check_data(data: Data) -> None:
     _require(data.validation >= 0, "data.validation", data.validation, "0 or more images")
     _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
     if data.name not in DATASETS:
-        raise ConfigError(f"data.name={data.name} is not one of {', '.join(DATASETS)}")
+        raise ConfigError(f"data.name={data.name} is invalid: use one of {', '.join(DATASETS)}")
     whole = data.root and all((Path(data.root) / split).is_dir() for split in SPLITS)
     if data.name == "folder" and not whole:
         raise ConfigError(f"data.root={data.root} must be a folder with train/CLASS/file and test/CLASS/file in it")

@@ -3,21 +3,20 @@
 The signature is taken from it, so two ways of asking for the same run resolve to the same values.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import Container, DictConfig, OmegaConf
 
-from ablate.base import image_folder
-from ablate.base.code import hash_definition
+from ablate.base import image_folder, source
 from ablate.base.errors import ConfigError, one_line
-from ablate.base.source import find
 from ablate.config.check import check, check_types, names_class
-from ablate.config.compose import Origin, conf_folder, declared, options, register
+from ablate.config.compose import Composer, as_job, from_tree
+from ablate.config.explain import explained
+from ablate.config.files import Origin, declared, options
 from ablate.config.schema import Config
+from ablate.config.words import parse_run, sort
 
 CUSTOM = ("shortcut", "unit")
 """Groups whose `_target_` may be a class outside this package."""
@@ -25,31 +24,31 @@ CUSTOM = ("shortcut", "unit")
 
 def from_overrides(*overrides: str) -> Config:
     """The run that `ablate OVERRIDES` trains. Raises ConfigError with one sentence."""
-    from ablate.config.explain import check_words, explain
-
-    register()
-    try:
-        check_words(overrides)
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            composed = compose("config", overrides=list(overrides), return_hydra_config=True)
-        with open_dict(composed):
-            hydra = composed.pop("hydra")
-        return resolve(composed, Origin.of(hydra))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error)) from error
+    words = sort(overrides)
+    if words.grid or words.shown:
+        raise ConfigError("a single run has no option but --config-dir FOLDER")
+    parse_run(words.overrides)
+    return resolve(Composer(words.folders).compose(words.overrides))
 
 
-def resolve(composed: DictConfig, origin: Origin) -> Config:
+def resolve(composed: DictConfig) -> Config:
     """The resolved configuration of what Hydra composed. Raises ConfigError with one sentence."""
-    config = OmegaConf.to_object(composed)
-    assert isinstance(config, Config)
+    origin = Origin.of(composed.hydra)
+    with explained(origin), as_job(composed):
+        config = from_tree({str(key): _plain(composed[key]) for key in composed if key != "hydra"})
     if config.iterations is not None and config.epochs is not None:
         raise ConfigError("iterations and epochs are both given: give one of them")
     if config.iterations is not None or config.epochs is not None:
         config.recipe.iterations, config.recipe.epochs = config.iterations, config.epochs
         config.iterations = config.epochs = None
+    if config.name is not None:
+        config.experiment, config.name = config.name, None
+    if config.data.fingerprint is not None:
+        raise ConfigError(f"data.fingerprint={config.data.fingerprint} is computed from the images: leave it out")
     for group in CUSTOM:
         node, file = getattr(config, group), origin.declared(group)
+        if "source" in node:
+            raise ConfigError(f"{group}.source={node['source']} is computed from the code: leave it out")
         if file.get("_target_") == node.get("_target_"):
             check_types(group, node, file)
         kept = {key for key in file if f"{group}.{key}" in origin.overridden}
@@ -57,8 +56,14 @@ def resolve(composed: DictConfig, origin: Origin) -> Config:
     return settle(config)
 
 
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value
+
+
 def settle(config: Config) -> Config:
-    """Check `config` and set its hashes of custom code and of an image folder. Returns `config` itself."""
+    """Check `config`, expand ~ in paths, and set the hashes of custom code and of an image folder. Returns `config`."""
+    config.results = os.path.expanduser(config.results)
+    config.data.root = config.data.root and os.path.expanduser(config.data.root)
     for group in CUSTOM:
         _hash_custom(group, getattr(config, group))
     check(config)
@@ -69,12 +74,15 @@ def settle(config: Config) -> Config:
 
 def shipped(group: str) -> dict[str, str]:
     """The name of each class that ships in a group, by `_target_`."""
-    files = {name: declared(group, name, (conf_folder(),)) for name in options(group)}
-    return {file["_target_"]: file["name"] for file in files.values()}
+    files = [declared(group, name) for name in options(group)]
+    return {file["_target_"]: file["name"] for file in files}
 
 
 def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
-    """Give a class its own name and parameters: `shortcut._target_=mine.H` is not an 'identity' with an option."""
+    """Give a class its own name and parameters: `shortcut._target_=mine.H` is not an 'identity' with an option.
+
+    Raises ConfigError for a name that stands for another class.
+    """
     target = node.get("_target_")
     if not names_class(target):
         return  # `check` reports it
@@ -82,8 +90,11 @@ def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
         for key, value in file.items():
             if key != "_target_" and node.get(key) == value:
                 del node[key]
+    known = shipped(group)
     if node.get("name") is None:
-        node["name"] = shipped(group).get(target, target.rpartition(".")[2])
+        node["name"] = known.get(target, target.rpartition(".")[2])
+    if node["name"] != known.get(target) and node["name"] in {*known.values(), *options(group)}:
+        raise ConfigError(f"{group}.name={node['name']} is the name of another {group}, not of {target}: use another")
 
 
 def _hash_custom(group: str, node: dict[str, Any]) -> None:
@@ -92,9 +103,8 @@ def _hash_custom(group: str, node: dict[str, Any]) -> None:
     if not names_class(target) or target in shipped(group):
         return
     try:
-        module, names = find(target)
-        if module.origin and module.origin.endswith(".py"):
-            node["source"] = hash_definition(Path(module.origin), names[0])
+        if code := source.identify(target):
+            node["source"] = code
     except (Exception, SystemExit) as error:  # finding it imports its package's __init__, which may raise anything
         reason = str(error) if isinstance(error, ModuleNotFoundError) else one_line(error)
         raise ConfigError(f"{group}._target_={target} cannot be imported: {reason}") from error

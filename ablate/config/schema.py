@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, dataclass, field, fields, is_dataclass
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from omegaconf import MISSING
 
@@ -92,16 +93,21 @@ class Config:
     accept_code: bool = _key(False, "skip finished runs and resume unfinished ones although other code trained them")
     dry_run: bool = _key(False, "list the runs and their cost, and stop")
     results: str = _key("results/runs", "folder of the run records")
-    experiment: str | None = _key(None, "the grid that a run belongs to; set by the files in conf/experiment")
+    name: str | None = _key(None, "a name for a grid, which --experiment of status and report takes")
+    experiment: str | None = _key(None, "the grid that a run belongs to; set by name, or by a file of the group")
 
 
 @dataclass(frozen=True)
 class Key:
-    """A configuration key: its dotted name, its default as in YAML ('' if a file must give it), its meaning."""
+    """A configuration key: its dotted name, its default as in YAML ('' if a file must give it), its meaning.
+
+    `kind` says which values it takes: 'a whole number or null'.
+    """
 
     name: str
     default: str
     meaning: str
+    kind: str
 
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
@@ -110,9 +116,29 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
         if is_dataclass(one.type):
             yield from keys(one.type, f"{prefix}{one.name}.")
         else:
-            yield Key(prefix + one.name, _written(one), one.metadata["meaning"])
+            yield Key(prefix + one.name, _written(one), one.metadata["meaning"], _kind(one.type))
 
 
 def _written(one: "Field[Any]") -> str:
     default = [] if one.default is NO_DEFAULT else one.default
     return "" if default == MISSING else json.dumps(default).strip('"')
+
+
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    list[float]: "a list of numbers, as in [0.5,0.75]",
+}
+
+
+def _kind(declared: Any) -> str:
+    if declared in KINDS:
+        return KINDS[declared]
+    return " or ".join("null" if one is NoneType else KINDS.get(one, "") for one in get_args(declared))
+
+
+def as_typed(value: object) -> str:
+    """A value as on the command line: null, true."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -1,13 +1,5 @@
 """The interface of a launcher, and the simplest one: one run after another in this process."""
 
-from collections.abc import Sequence
-
-from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
-
-from ablate.base.errors import ConfigError
 from ablate.base.terminal import is_terminal
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.record import Record
@@ -15,14 +7,11 @@ from ablate.runs.stopping import Stopping
 from ablate.tracking.follower import tracker
 
 
-class RecordLauncher(Launcher):
-    """A choice of `hydra/launcher`. The sweeper gives it composed runs, not overrides."""
+class RecordLauncher:
+    """A choice of `hydra/launcher`, made from the keys of its file. The sweeper gives it runs."""
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Needs none of Hydra's objects, because the runs are already composed."""
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        raise ConfigError("this launcher works only with ablate's own sweeper: leave hydra/sweeper as it is")
+    def setup(self) -> None:
+        """Raise AblateError if this machine lacks what the launcher needs."""
 
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
         """One outcome for each run; a run that a signal prevented from beginning counts as interrupted.
@@ -34,8 +23,6 @@ class RecordLauncher(Launcher):
 
 class SerialLauncher(RecordLauncher):
     """One run after another, in this process."""
-
-    __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid/sweeper.py
 
     def carry_out(self, records: list[Record]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(records)

@@ -22,8 +22,6 @@ from ablate.tracking.follower import tracker
 class ProcessLauncher(RecordLauncher):
     """`n_jobs` runs at once, or as many as there are cores for -1. A process that dies ends only its current run."""
 
-    __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid/sweeper.py
-
     def __init__(self, n_jobs: int) -> None:
         if type(n_jobs) is not int or (n_jobs < 1 and n_jobs != -1):
             raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: give 1 or more, or -1 for all cores")

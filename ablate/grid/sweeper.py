@@ -3,43 +3,30 @@
 A launcher then decides where the runs are carried out.
 """
 
-import copy
 import hashlib
-import sys
 import time
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import to_json, write_whole, writing
+from ablate.base.source import load
 from ablate.base.terminal import say
-from ablate.config import compose
-from ablate.config.resolve import resolve
+from ablate.config.compose import as_job
 from ablate.config.schema import Config
+from ablate.data import facts
+from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
 from ablate.grid.local import ProcessLauncher
 from ablate.grid.planning import dry_run
-from ablate.grid.slurm.launcher import SlurmLauncher
 from ablate.runs import layout
 from ablate.runs.attempt import Outcome
 from ablate.runs.identity import SCHEMA
 from ablate.runs.naming import names
 from ablate.runs.record import OtherCode, Record
-
-SET = ("seed", "depth")
-"""Keys that no other value depends on, so that they can be set on a composed configuration."""
 
 
 class GridError(AblateError):
@@ -50,85 +37,66 @@ class GridError(AblateError):
         self.exit_status = exit_status
 
 
-class GridSweeper(Sweeper):
-    """Runs every unfinished cell of the product of the sweep's lists; `params` are an experiment's lists."""
+def sweep(words: Sequence[str], folders: Sequence[Path]) -> None:
+    """Run every unfinished cell of the grid that a command line asks for, with configuration files of `folders` too.
 
-    __module__ = "hydra_plugins.ablate"  # see `register`
+    Raises AblateError, and GridError if a run failed.
+    """
+    started = time.monotonic()
+    configs, composed = cells.compose(words, folders)
+    with as_job(composed):
+        launcher = _launcher(OmegaConf.to_container(composed.hydra.launcher, resolve=True))  # type: ignore[arg-type]
+        _carry_out([Record(config) for config in configs], launcher, started)
 
-    def __init__(self, params: dict[str, str] | None = None, max_batch_size: int | None = None) -> None:
-        self.params = dict(params or {})  # max_batch_size is a key of Hydra's own sweeper, and has no effect here
-        self.composed: dict[tuple[str, ...], tuple[DictConfig, compose.Origin]] = {}
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        compose.refuse_chdir(config.hydra.job.chdir)
-        self.grid, self.loader = config, hydra_context.config_loader
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-        if not isinstance(launcher, RecordLauncher):
-            raise ConfigError(
-                f"hydra/launcher={config.hydra.runtime.choices['hydra/launcher']} is not one of ablate's: "
-                f"use {', '.join(compose.options('hydra/launcher'))}"
-            )
-        self.launcher: RecordLauncher = launcher
+def _launcher(settings: dict[str, Any]) -> RecordLauncher:
+    """The launcher of a file in conf/hydra/launcher and its keys."""
+    made = load(settings.pop("_target_"))(**settings)
+    if not isinstance(made, RecordLauncher):
+        raise ConfigError(f"hydra.launcher._target_={type(made).__name__} is not a launcher of ablate's")
+    made.setup()
+    return made
 
-    def sweep(self, arguments: list[str]) -> None:
-        started = time.monotonic()
-        asked = [f"{key}={value}" for key, value in self.params.items()] + arguments
-        parser = OverridesParser.create(config_loader=self.loader)
-        cells = [Record(self._compose(cell)) for cell in expand(parser.parse_overrides(asked))]
-        for record, name in zip(cells, names([record.tree for record in cells]), strict=True):
-            record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
-        records = list({record.folder: record for record in cells}.values())  # cells may ask for the same run
-        if any(record.config.dry_run for record in records):
-            dry_run(records)
-            return
-        waiting, refused = [], []
-        for record in records:
-            try:
-                if record.action() == "skip":
-                    say(f"{record.name}: already {record.status()}")
-                else:
-                    waiting.append(record)
-            except OtherCode as error:
-                refused.append(error)
-        if refused:
-            changed = sorted({name for error in refused for name in error.changed})
-            raise OtherCode(f"{len(refused)} of {len(records)} runs were trained", changed)
-        if waiting:
-            _check_buildable(waiting)
-        _write_plans(records)
-        say(f"{len(records)} runs in the grid, {len(waiting)} to train")
-        if waiting:
-            outcomes = self._launcher_for(waiting[0].config).carry_out(waiting)
-            if outcomes is not None:  # None if the runs continue without this process
-                _report(waiting, outcomes, time.monotonic() - started)
 
-    def _launcher_for(self, config: Config) -> RecordLauncher:
-        """The chosen launcher, or processes if runs are to be packed. Raises ConfigError for `pack` on SLURM."""
-        if config.pack is None or isinstance(self.launcher, ProcessLauncher):
-            return self.launcher
-        if isinstance(self.launcher, SerialLauncher):
-            return ProcessLauncher(-1)
-        raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
-
-    def _compose(self, cell: list[str]) -> Config:
-        """A cell's configuration. Hydra takes 50 ms to compose one, so cells that differ only in SET share it."""
-        choices = tuple(word for word in cell if word.partition("=")[0] not in SET)
-        if choices not in self.composed:
-            base = self.loader.load_sweep_config(self.grid, list(choices))
-            with open_dict(base):
-                hydra = base.pop("hydra")
-            self.composed[choices] = base, compose.Origin.of(hydra)
-        base, origin = self.composed[choices]
-        composed = copy.deepcopy(base)
-        for key, _, value in (word.partition("=") for word in cell):
-            if key in SET:
-                OmegaConf.update(composed, key, value)
+def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) -> None:
+    """Carry out what is unfinished of the runs that were `asked` for, at the time `started`."""
+    for record, name in zip(asked, names([record.tree for record in asked]), strict=True):
+        record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
+    records = list({record.folder: record for record in asked}.values())  # cells may ask for the same run
+    if any(record.config.dry_run for record in records):
+        dry_run(records)
+        return
+    waiting, refused = [], []
+    for record in records:
+        facts.check(record.config)
+    for record in records:
         try:
-            return resolve(composed, origin)
-        except ConfigError as error:
-            raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
+            if record.action() == "skip":
+                say(f"{record.name}: already {record.status()}")
+            else:
+                waiting.append(record)
+        except OtherCode as error:
+            refused.append(error)
+    if refused:
+        changed = sorted({name for error in refused for name in error.changed})
+        raise OtherCode(f"{len(refused)} of {len(records)} runs were trained", changed)
+    if waiting:
+        _check_buildable(waiting)
+    _write_plans(records)
+    say(f"{len(records)} runs in the grid, {len(waiting)} to train")
+    if waiting:
+        outcomes = _packed(launcher, waiting[0].config).carry_out(waiting)
+        if outcomes is not None:  # None if the runs continue without this process
+            _report(waiting, outcomes, time.monotonic() - started)
+
+
+def _packed(launcher: RecordLauncher, config: Config) -> RecordLauncher:
+    """The chosen launcher, or processes if runs are to be packed. Raises ConfigError for `pack` on SLURM."""
+    if config.pack is None or isinstance(launcher, ProcessLauncher):
+        return launcher
+    if isinstance(launcher, SerialLauncher):
+        return ProcessLauncher(-1)
+    raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
 
 def _check_buildable(records: Iterable[Record]) -> None:
@@ -162,40 +130,6 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         count = sum(map(len, failed.values()))
         status = max(outcome.status for outcome in outcomes)
         raise GridError(f"{count} of {len(records)} runs failed; {same} trains the rest", status)
-
-
-def expand(overrides: list[Override]) -> list[list[str]]:
-    """The cells of a grid; the first key varies slowest. The last value given for a key counts: the command line's."""
-    values: dict[str, list[str]] = {}
-    for override in overrides:
-        if not override.is_sweep_override():
-            given = [override.get_value_element_as_str()]
-        elif override.is_discrete_sweep():
-            given = list(override.sweep_string_iterator())
-        else:
-            raise ConfigError(f"{override.input_line} is not a list: give values, as in KEY=1,2,3 or KEY=range(1,4)")
-        values[override.get_key_element()] = given
-    return [[f"{key}={value}" for key, value in zip(values, cell, strict=True)] for cell in product(*values.values())]
-
-
-class Sites(SearchPathPlugin):
-    """Adds slurm/ to Hydra's search path, where `cluster=NAME` finds its file."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append("ablate-sites", f"file://{compose.sites_folder()}")
-
-
-def register() -> None:
-    """Register the sweeper, the launchers and the sites with Hydra, under the names that conf/ uses.
-
-    Hydra takes plugins only from the namespace package `hydra_plugins`, which other packages share. A module is added
-    to it here, so that no file has to be installed into it.
-    """
-    sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))
-    here = sys.modules["hydra_plugins.ablate"] = ModuleType("hydra_plugins.ablate")
-    for plugin in (GridSweeper, SerialLauncher, ProcessLauncher, SlurmLauncher, Sites):
-        setattr(here, plugin.__name__, plugin)
-        Plugins.instance().register(plugin)
 
 
 def _write_plans(records: Iterable[Record]) -> None:

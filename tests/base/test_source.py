@@ -1,11 +1,14 @@
 """The module that a `_target_` names."""
 
 import importlib
+import importlib.metadata
 import sys
 
 import pytest
 
-from ablate.base.source import find, load
+from ablate.base import source
+from ablate.base.code import hash_definition
+from ablate.base.source import find, identify, load
 
 FILES = {
     "plain_own.py": "import os\n\nclass H:\n    class Inner:\n        pass\n",
@@ -42,3 +45,27 @@ def test_classes_in_modules_packages_and_classes_are_found():
 def test_missing_module_or_class_is_named(target):
     with pytest.raises((ImportError, AttributeError), match=r"[gG]one"):
         load(target)
+
+
+def test_class_of_ones_own_is_identified_by_the_hash_of_its_source(folder):
+    assert identify("plain_own.H") == hash_definition(folder / "plain_own.py", "H")
+    assert identify("builtins.dict") is None
+
+
+def test_installed_class_is_identified_by_its_package_without_reading_it(folder, monkeypatch):
+    monkeypatch.setattr(source, "hash_definition", None)  # all of torch takes seconds
+    name, version, digest = identify("torch.nn.Identity").split()
+    assert (name, version, len(digest)) == ("torch", importlib.metadata.version("torch"), 16)
+
+
+def test_installed_package_of_the_same_version_and_other_files_is_other_code(folder, monkeypatch):
+    monkeypatch.setattr(source.sysconfig, "get_path", lambda _: str(folder))
+    record = folder / "pack_own-1.0.dist-info" / "RECORD"
+    record.parent.mkdir()
+    (record.parent / "METADATA").write_text("Metadata-Version: 2.1\nName: pack-own\nVersion: 1.0\n")
+    found = []
+    for digest in ("one", "one", "two"):
+        record.write_text(f"pack_own/__init__.py,sha256={digest},10\npack_own/x.pyc,,\n")
+        found.append(identify("pack_own.Top"))
+    assert found[0] == found[1] != found[2]
+    assert found[0].startswith("pack-own 1.0 ")

@@ -50,8 +50,8 @@ def dataset(tmp_path, monkeypatch):
 
 
 WRONG = {
-    ("-m", "cluster=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
-    ("-m", "hydra/launcher=joblib", "+hydra.launcher.partition=gpu", "seed=0,1"): ("add hydra/launcher=slurm",),
+    ("-m", "cluster=gpu", "seed=0,1"): ["the chosen hydra/launcher has no key 'partition'", "belongs to slurm"],
+    ("-m", "hydra/launcher=joblib", "+hydra.launcher.partition=gpu", "seed=0,1"): ["'partition'", "belongs to slurm"],
     ("experiment=quickstart",): ("+experiment=NAME", "quickstart"),
     ("depth=111",): ["ablate: depth 111 is not 6n+2; nearest: 110, 116"],
     ("depth=abc",): ["depth", "abc"],
@@ -84,8 +84,8 @@ WRONG = {
     ("-m", "+unit.x=1,nan"): ["unit.x=nan is not a finite number"],
     ("results=",): ["results= ", "a folder"],
     ("seed=1,2",): ["seed=1,2 is a list: add -m"],
-    ("hydra.job.chdir=true",): ["hydra.job.chdir=true"],
-    ("-m", "seed=1", "hydra.job.chdir=true"): ["hydra.job.chdir=true"],
+    ("hydra.job.chdir=true",): ["hydra.job.chdir=true is not supported"],
+    ("-m", "seed=1", "hydra.job.chdir=true"): ["hydra.job.chdir=true is not supported"],
     ("data.shift=8", *SHORT): ["data.shift=8", "8x8"],
     **{
         ("-m", "seed=1", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n}"): [f"hydra.launcher.n_jobs={said} "]
@@ -184,12 +184,12 @@ def test_truncated_image_is_named(ask, dataset):
 
 
 @pytest.mark.usefixtures("no_run")
-@pytest.mark.parametrize(("lacking", "other"), [("test", "train"), ("train", "test")])
-def test_class_missing_from_a_split_is_named(lacking, other, ask, dataset):
+@pytest.mark.parametrize("lacking", ["test", "train"])
+def test_class_missing_from_a_split_is_named(lacking, ask, dataset):
     root, overrides = dataset
     for file in (root / lacking / "bee").iterdir():
         file.unlink()
-    refused(ask(*overrides), 1, "'bee'", f"{lacking}/", f"{other}/")
+    refused(ask(*overrides), 1, f"{lacking}/bee has no images")
 
 
 @pytest.mark.usefixtures("no_run")
@@ -250,14 +250,14 @@ def custom(tmp_path, monkeypatch):
         ("Box.Gone", 2, ["has no attribute 'Gone'"]),
         ("", 2, ["shortcut._target_=custom_shortcuts. names no class", "MODULE.CLASS"]),
         ("Ends", 2, ["shortcut Ends cannot be built: SystemExit"]),
-        ("Narrow", 1, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
+        ("Narrow", None, ["it gives (", ", 1, 8, 8) where F(x) is ("]),
     ],
 )
 @pytest.mark.parametrize("grid", [(), ("-m",)], ids=["run", "grid"])
 def test_error_of_a_custom_shortcut_is_one_line(name, status, words, grid, ask):
     outcome = ask(*grid, f"shortcut._target_=custom_shortcuts.{name}", *SHORT)
-    assert outcome.status == status
-    assert len(outcome.err.splitlines()) == (2 if grid and status == 1 else 1), outcome.err  # and how many runs failed
+    assert outcome.status == (status or (2 if grid else 1))  # a grid checks its cells before the first is trained
+    assert len(outcome.err.splitlines()) == 1, outcome.err
     for word in words:
         assert word in outcome.err
 

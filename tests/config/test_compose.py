@@ -4,11 +4,15 @@ from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from ablate.base.errors import ConfigError
 from ablate.config.check import check
-from ablate.config.compose import Origin, conf_folder, from_tree, options
+from ablate.config.compose import Composer, from_tree
+from ablate.config.files import conf_folder, options
+from ablate.config.resolve import from_overrides
 from ablate.runs.identity import folder_name
 
 CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "gates": 30}
@@ -19,8 +23,10 @@ FILES = [(group, name) for group in ("shortcut", "unit", "recipe", "data") for n
 def test_every_file_composes_and_resolves(group, name, resolve, tmp_path):
     more = []
     if (group, name) == ("data", "folder"):
-        for path in ("train/a", "test/a"):
+        for path in ("train/a", "train/b", "test/a", "test/b"):
             (tmp_path / path).mkdir(parents=True)
+            (tmp_path / path / "0.png").touch()
+            (tmp_path / path / "one.png").touch()
         more = [f"data.root={tmp_path}"]
     chosen = asdict(resolve(f"{group}={name}", *more))[group]
     # A name copied from another file would stand for that file in every table.
@@ -29,8 +35,7 @@ def test_every_file_composes_and_resolves(group, name, resolve, tmp_path):
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_expands_to_its_number_of_runs(name, resolve):
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        whole = compose("config", overrides=[f"+experiment={name}"], return_hydra_config=True)
+    whole = Composer().compose([f"+experiment={name}"])
     params = OmegaConf.to_container(whole.hydra.sweeper.params)
     seeds = [int(seed) for seed in str(params.pop("seed", 0)).split(",")]
     values = [[f"{key}={value.strip()}" for value in str(given).split(",")] for key, given in params.items()]
@@ -60,21 +65,23 @@ def test_plain_values_give_the_configuration_back(resolve):
     assert from_tree(asdict(config)) == config
 
 
-DECLARED = """
-defaults: [gate, _self_]
-_target_: own.H
-bias_init: 1e-3
-option: ${depth}
-width: ???
-"""
+@pytest.mark.parametrize(
+    "key", ["run.dir", "sweep.dir", "sweep.subdir", "output_subdir", "verbose", "sweeper.max_batch_size"]
+)
+def test_setting_of_hydra_without_an_effect_is_refused(key):
+    with pytest.raises(ConfigError, match=rf"^hydra.{key}=5 is not supported: leave it out; results=FOLDER"):
+        from_overrides(f"hydra.{key}=5")
 
 
-def test_declared_values_are_those_of_the_chosen_file_and_its_defaults(tmp_path):
-    (tmp_path / "shortcut").mkdir()
-    (tmp_path / "shortcut" / "mine.yaml").write_text(DECLARED)
-    origin = Origin({"shortcut": "mine"}, [conf_folder(), tmp_path])
-    assert origin.declared("shortcut") == {
-        **{"name": "gate", "_target_": "own.H", "bias_init": 0.001, "weight_init": "zero", "decay_bias": True},
-        **{"option": "${depth}", "width": "???"},
-    }
-    assert Origin({"shortcut": "gone"}, [conf_folder()]).declared("shortcut") == {}
+def test_setting_of_hydra_in_a_file_is_refused(tmp_path):
+    (tmp_path / "my" / "experiment").mkdir(parents=True)
+    (tmp_path / "my" / "experiment" / "mine.yaml").write_text("# @package _global_\nhydra:\n  run:\n    dir: x\n")
+    with pytest.raises(ConfigError, match=r"^hydra.run.dir=x is not supported"):
+        from_overrides("--config-dir", str(tmp_path / "my"), "+experiment=mine")
+
+
+def test_a_program_that_uses_hydra_itself_is_left_alone():
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        before = GlobalHydra.instance().hydra
+        assert from_overrides("depth=8").depth == 8
+        assert GlobalHydra.instance().hydra is before

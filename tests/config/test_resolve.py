@@ -1,6 +1,7 @@
 """One form for a run: lengths, and the name, parameters and source of a custom class."""
 
 import importlib
+import os
 import sys
 from dataclasses import asdict
 
@@ -9,6 +10,7 @@ import pytest
 from ablate.base.code import hash_definition
 from ablate.base.errors import ConfigError
 from ablate.config.resolve import from_overrides
+from ablate.runs.identity import folder_name
 
 REZERO = """
 from torch import nn, ones
@@ -42,6 +44,48 @@ def test_iterations_replace_epochs_and_epochs_iterations(resolve):
     assert (short.iterations, short.epochs) == (5, None)
     assert (long.iterations, long.epochs) == (None, 2)
     assert asdict(resolve("iterations=5")) == asdict(resolve("recipe.iterations=5", "recipe.epochs=null"))
+
+
+def test_tilde_in_a_path_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("ABLATE_DATA", "~/images")
+    config = from_overrides("data=cifar10", "results='~/runs'")
+    assert (config.results, config.data.root) == ("/home/someone/runs", "/home/someone/images")
+
+
+def test_name_of_a_grid_is_its_experiment(resolve):
+    named = asdict(resolve("name=mine"))
+    assert (named["experiment"], named["name"]) == ("mine", None)
+    assert folder_name(named) == folder_name(asdict(resolve()))
+
+
+def test_name_with_a_slash_is_refused(resolve):
+    with pytest.raises(ConfigError, match=r"^experiment='a/b' cannot name a folder"):
+        resolve("name=a/b")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data.fingerprint=x"], "data.fingerprint=x is computed from the images: leave it out"),
+        (["+shortcut.source=x"], "shortcut.source=x is computed from the code: leave it out"),
+        (["shortcut=gate", "shortcut.name=identity"], "shortcut.name=identity is the name of another shortcut"),
+        (["shortcut.name=gate_b0"], "shortcut.name=gate_b0 is the name of another shortcut"),
+        (["unit._target_=json.JSONDecoder", "unit.name=basic"], "unit.name=basic is the name of another unit"),
+        (["shortcut.name=''"], "shortcut.name= is invalid: use a word"),
+    ],
+)
+def test_names_and_hashes_cannot_be_given_to_other_code(words, sentence):
+    with pytest.raises(ConfigError) as caught:
+        from_overrides(*words)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_settings_of_hydra_hold_for_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = from_overrides("results=${hydra:runtime.cwd}/${oc.env:PLACE}", "+hydra.job.env_set.PLACE=there")
+    assert config.results == f"{tmp_path}/there"
+    assert "PLACE" not in os.environ
 
 
 def test_iterations_and_epochs_together_are_refused(resolve):
@@ -96,4 +140,4 @@ def test_custom_file_gives_name_and_parameters(rezero, process, strict_json):
 def test_wrong_type_for_a_parameter_of_a_custom_file_is_refused_without_torch(process, no_torch):
     refused = process("ablate", "--config-dir", "my", "shortcut=rezero", "shortcut.init=abc", path=no_torch)
     assert refused.status == 2
-    assert refused.err == "ablate: shortcut.init=abc has the wrong type: it must be a number\n"
+    assert refused.err == "ablate: shortcut.init=abc is invalid: use a number\n"

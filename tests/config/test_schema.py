@@ -17,7 +17,7 @@ KEYS = """
     probes
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run
-    pack rerun dry_run results experiment
+    pack rerun accept_code dry_run results name experiment
 """.split()  # noqa: SIM905
 
 

@@ -159,4 +159,4 @@ def test_pack_out_of_range_is_refused(ask):
     for word in ("0", "many", "-1", "1.5", "999999999"):
         said = ask("depth=8", f"pack={word}")
         assert said.status == 2
-        assert said.err.startswith(f"ablate: pack={word} is out of range: it must be auto, or 1 to 1000")
+        assert said.err.startswith(f"ablate: pack={word} is invalid: use auto, or 1 to 1000")

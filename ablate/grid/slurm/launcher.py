@@ -5,9 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
-
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
 from ablate.base.terminal import say
@@ -27,12 +24,10 @@ INTERVAL = 15.0
 class SlurmLauncher(RecordLauncher):
     """One array for a grid, one task for every `runs_per_task` runs."""
 
-    __module__ = "hydra_plugins.ablate"  # see `register` in ablate/grid/sweeper.py
-
     def __init__(self, **given: Any) -> None:
         self.settings = Settings.of(given)
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(self) -> None:
         slurm.need("sbatch")
 
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:

@@ -156,7 +156,7 @@ def test_array_accepted_after_a_timeout_is_not_submitted_twice(site, slurm):
         (["hydra.launcher.time=2", "hydra.launcher.warning=120"], "warning=120 is not below the time limit of 120 s"),
         (["hydra.launcher.warning=soon"], "warning=soon is out of range"),
         (["hydra.launcher.cpus=true"], "cpus=True is out of range"),
-        (["+hydra.launcher.partion=gpu"], "no key 'hydra.launcher.partion'; did you mean 'partition'?"),
+        (["+hydra.launcher.partion=gpu"], "no key 'hydra.launcher.partion'; did you mean 'hydra.launcher.partition'?"),
         (["cluster=nowhere"], "cluster 'nowhere' is unknown"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
