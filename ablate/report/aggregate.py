@@ -1,6 +1,7 @@
 """Cells from runs: one row for each configuration, its seeds together. Pure functions on data frames."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -58,53 +59,53 @@ def cells(
     `attrs` has the `baseline` and `mixed`, which compares in spite of `differs`.
     """
     own_depth = by_own_depth(list(runs.drop_duplicates("cell").config))
-    groups = [group for _, group in runs.groupby("cell", sort=False)]
-    frame = DataFrame([_cell(group, own_depth, wrong or {}) for group in groups])
+    groups: dict[str, list[Any]] = {}
+    for run in rows_of(runs):
+        groups.setdefault(run.cell, []).append(run)
+    frame = DataFrame([_cell(group, own_depth, wrong or {}) for group in groups.values()])
     frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
     return compare(frame, dict(zip(frame.cell, frame.pop("runs"), strict=True)), baseline, mixed=mixed)
 
 
-def _cell(group: DataFrame, own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[str, Any]:
-    first = rows_of(group)[0]
-    ended = group[group.state.isin(ENDED)]
-    runs = rows_of(ended)
-    errors = ended.test_error.where(ended.state == "finished", math.inf).to_numpy(float)
-    by_seed = [wrong.get(folder) for folder in ended.folder]
+def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[str, Any]:
+    first, ended = runs[0], [run for run in runs if run.state in ENDED]
+    errors = numpy.array([run.test_error if run.state == "finished" else math.inf for run in ended])
+    by_seed = [wrong.get(run.folder) for run in ended]
     n = len(errors)
     finite = bool(n) and bool(numpy.isfinite(errors).all())
     mean, median = float(errors.mean()) if finite else math.nan, float(numpy.median(errors)) if n else math.nan
     published, place = find(first.config, own_depth=own_depth)
     same = bool(published and same_setting(first.config, published))
-    counts = group.state.value_counts()
+    counts = Counter(run.state for run in runs)
     return {
         **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "runs": Seeds(
-            dict(zip(ended.seed, errors.tolist(), strict=True)),
-            dict(zip(ended.seed, by_seed, strict=True)),
-            {computed_by(run) for run in runs},
+            {run.seed: error for run, error in zip(ended, errors.tolist(), strict=True)},
+            {run.seed: one for run, one in zip(ended, by_seed, strict=True)},
+            {computed_by(run) for run in ended},
         ),
         "n": n,
-        "seeds": len(group),
+        "seeds": len(runs),
         "mean": mean,
         "std": errors.std(ddof=1) if finite and n > 1 else math.nan,
         "median": median,
         "minimum": errors.min() if n else math.nan,
         "maximum": errors.max() if n else math.nan,
         **_intervals(errors, stack(by_seed) if finite else None),
-        "best_epoch": ended.best_test_error.mean() if finite else math.nan,
+        "best_epoch": _mean(run.best_test_error for run in ended) if finite else math.nan,
         "diverged": int(numpy.isinf(errors).sum()),
         "published": published.error if published else math.nan,
         "source": published.described() if published else "",
         "same_setting": same,
         "from_published": published.difference(mean, median) if published and same else math.nan,
-        "parameters": group.parameters.max(),
-        "multiply_adds": group.multiply_adds.max(),
-        "seconds": ended.seconds.mean(),
-        "computed": _listed(map(computed_on, runs)),
-        "machines": _listed(f"{run.cpu}, {run.threads:.0f} threads" for run in runs if run.cpu and run.threads > 0),
+        "parameters": _mean(run.parameters for run in runs),
+        "multiply_adds": _mean(run.multiply_adds for run in runs),
+        "seconds": _mean(run.seconds for run in ended),
+        "computed": _listed(map(computed_on, ended)),
+        "machines": _listed(f"{run.cpu}, {run.threads:.0f} threads" for run in ended if run.cpu and run.threads > 0),
         "looks": looks(ended),
-        "state": ", ".join(f"{state} {counts[state]} of {len(group)}" for state in INCOMPLETE if state in counts),
+        "state": ", ".join(f"{state} {counts[state]} of {len(runs)}" for state in INCOMPLETE if state in counts),
         "place": place,
     }
 
@@ -123,19 +124,21 @@ def _intervals(errors: NDArray[numpy.float64], wrong: NDArray[numpy.float64] | N
     return found | {"over": "" if math.isnan(found["low"]) else over}
 
 
-def looks(runs: DataFrame) -> tuple[int, ...]:
+def looks(runs: Iterable[Any]) -> tuple[int, ...]:
     """The numbers of seeds, from 3, after which a reader may have looked at a row: after each command that added some.
 
     Commands whose runs overlap in time are one.
     """
+    commands: dict[str, list[Any]] = {}
+    for run in runs:
+        if run.command and run.started and run.ended:
+            commands.setdefault(run.command, []).append(run)
     found: list[int] = []
     end, seeds = "", 0
-    known = runs[runs.command.notna() & runs.started.notna() & runs.ended.notna()]
-    steps = known.groupby("command").agg(first=("started", "min"), last=("ended", "max"), n=("seed", "size"))
-    for step in rows_of(steps.sort_values("first")):
-        if step.first <= end and found:
+    for added in sorted(commands.values(), key=lambda added: min(run.started for run in added)):
+        if found and min(run.started for run in added) <= end:
             found.pop()
-        seeds, end = seeds + step.n, max(end, step.last)
+        seeds, end = seeds + len(added), max(end, *(run.ended for run in added))
         found.append(seeds)
     return tuple(look for look in found if look >= stats.STUDENT_FROM)
 
@@ -147,3 +150,9 @@ def computed_on(run: Any) -> str:
 
 def _listed(words: Iterable[str]) -> str:
     return "; ".join(sorted(set(words)))
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of what is known; NaN if nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
