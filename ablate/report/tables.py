@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 from ablate.report import stats, wording
 from ablate.report.comparison import SEEDS, SEEDS_AND_IMAGES
-from ablate.report.keys import SETTINGS
+from ablate.report.keys import SETTINGS, labels
 from ablate.report.papers import orders
 from ablate.report.records import rows_of
 from ablate.report.wording import FROM_PUBLISHED, INTERVAL, NONE
@@ -49,6 +49,7 @@ def words(cells: DataFrame) -> DataFrame:
 
 def notes(cells: DataFrame) -> list[str]:
     """What a reader has to know to read the table correctly; docs/reports.md explains it."""
+    cells = cells.assign(name=labels(cells, settings=True))
     shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
     spread = ", ± standard deviation over seeds" if cells["std"].notna().any() else ""
     lines = [f"Errors in percent{spread}. {f'All rows: {shared}.' if shared else ''}".strip()]
@@ -69,7 +70,7 @@ def notes(cells: DataFrame) -> list[str]:
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")
     if len(set("; ".join(filter(None, cells.machines)).split("; "))) > 1:
-        lines.append("Runs differ in CPU or threads, which changes their last digits and no verdict.")
+        lines.append("Runs differ in CPU or threads: the same run may have other bits on another.")
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
@@ -83,7 +84,7 @@ def _intervals(cells: DataFrame) -> list[str]:
     both = (cells.over == SEEDS_AND_IMAGES) | (cells.difference_over == SEEDS_AND_IMAGES)
     if not both.any():
         return [f"Intervals: 95 %, over {SEEDS} alone; other test images are not covered."] if alone.any() else []
-    rows = "; ".join(cells.label[alone])
+    rows = "; ".join(cells.name[alone])
     shares = cells.noise_share.dropna()
     line = f"Intervals: 95 %, over {SEEDS_AND_IMAGES}{f', but over {SEEDS} alone for {rows}' if rows else ''}."
     if len(shares):
@@ -103,7 +104,7 @@ def _verdicts(cells: DataFrame) -> list[str]:
         if (whole := cells.attrs.get("of", n)) != n:
             lines.append(f"p is corrected for the {rows} shown; with all rows of the study it would be {whole}.")
     if len(unlike := cells[(cells.differs != "") & cells.p.notna()]):
-        rows = "; ".join(f"{cell.label} ({cell.differs})" for cell in rows_of(unlike))
+        rows = "; ".join(f"{cell.name} ({cell.differs})" for cell in rows_of(unlike))
         lines.append(f"Compared in spite of differences (--mixed): {rows}.")
     for steps, count in Counter(tested.looks).items():
         if len(steps) > 1:

@@ -113,6 +113,13 @@ def test_row_without_all_predictions_is_over_seeds_alone_and_named(predict, stud
     assert "over seeds and test images, but over seeds alone for gate bias_init=-6." in "\n".join(tables.notes(frame))
 
 
+def test_rows_over_seeds_alone_are_named_with_their_depth(predict, write, study):
+    predict("depth=20", draw(0.1, start=2))
+    for seed in range(3):
+        write("depth=32", f"seed={seed}", test_error=5.0 + seed)
+    assert "but over seeds alone for identity, depth 32." in "\n".join(tables.notes(study()[0]))
+
+
 def other_length(folder):
     numpy.save(folder / "predictions.npy", numpy.load(folder / "predictions.npy")[:, :-2])
 
