@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.version import __version__
 
-__all__ = ["AblateError", "ConfigError", "Run", "__version__", "load", "load_network", "run"]
+__all__ = ["AblateError", "ConfigError", "Run", "__version__", "load", "load_curves", "load_network", "run"]
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +51,16 @@ def load(runs: "str | os.PathLike[str]" = "results/runs", experiment: str | None
     run.
     """
     from ablate.report.records import load as read
+
+    return read(runs, experiment)
+
+
+def load_curves(runs: "str | os.PathLike[str]" = "results/runs", experiment: str | None = None) -> "DataFrame":
+    """Every evaluation of the runs in a folder, with its probes: one row each.
+
+    `ablate.report.curves.load_curves` documents the columns. Raises AblateError as `load` does.
+    """
+    from ablate.report.curves import load_curves as read
 
     return read(runs, experiment)
 

@@ -2,15 +2,33 @@
 
 import math
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
+from ablate.report.records import load, rows_of
 from ablate.runs import layout
 from ablate.runs.record import read_metrics
 
 ERRORS = ("train_error", "test_error")
+
+
+OF_A_RUN = ["folder", "label", "shortcut", "depth", "unit", "data", "recipe", "seed"]
+
+
+def load_curves(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
+    """Every evaluation of the runs in a folder, or of those of one experiment: one row each.
+
+    Columns: those of a run in OF_A_RUN, as in `records.load`; those of a line of metrics.jsonl (docs/records.md); and
+    of each probe, as `gradient/stage1`. Raises AblateError as `records.load` does. Damaged lines are left out.
+    """
+    rows = []
+    for run in rows_of(load(path, experiment)):
+        for line in read_metrics(run.path)[0] if run.path.is_dir() else []:
+            rows.append({key: getattr(run, key) for key in OF_A_RUN} | line | (line.get("probes") or {}))
+    return DataFrame(rows, columns=None if rows else OF_A_RUN).drop(columns="probes", errors="ignore")
 
 
 def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:

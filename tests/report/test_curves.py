@@ -5,6 +5,7 @@ import json
 import pandas
 import pytest
 
+import ablate
 from ablate.report.curves import band, read_curves, thin
 
 
@@ -94,3 +95,21 @@ def test_thinning_keeps_the_last_row():
     assert kept[-1] == 100
     assert len(kept) <= 10
     assert thin(frame.head(3), 10) == [0, 1, 2]
+
+
+def test_every_evaluation_is_a_row_with_its_run_and_its_probes(ask, tmp_path):
+    grid = ("-m", "depth=8", "shortcut=gate,none", "epochs=2", "device=cpu", "probes=true", "hydra/launcher=basic")
+    assert ask(*grid).status == 0
+    curves = ablate.load_curves(tmp_path / "runs")
+    assert curves.groupby("shortcut").step.apply(list).to_dict() == {"gate": [20, 40], "none": [20, 40]}
+    assert set(curves) >= {"label", "seed", "lr", "test_error", "train_loss", "gradient/stage1", "gate_openness/stage3"}
+    assert curves["gradient/stage1"].notna().all()
+    assert curves["gate_openness/stage3"].notna().tolist() == (curves.shortcut == "gate").tolist()
+    last = curves[curves.step == 40].set_index("folder").test_error
+    assert last.to_dict() == ablate.load(tmp_path / "runs").set_index("folder").test_error.to_dict()
+
+
+def test_run_without_evaluations_has_no_rows(write, tmp_path):
+    write("depth=8", ended=False)
+    curves = ablate.load_curves(tmp_path / "runs")
+    assert (len(curves), list(curves)[:2]) == (0, ["folder", "label"])
