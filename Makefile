@@ -63,7 +63,7 @@ drill: $(READY)
 
 # Whether the report's intervals and tests have their stated coverage; exits with 1 if one does not.
 simulate: $(READY)
-	$(BIN)/python tests/simulation.py --out results/statistics.md
+	$(BIN)/python -m tests.simulation --out results/statistics.md
 
 # Speed and overhead, into results/bench; half an hour, with nothing else on the machine.
 bench: $(READY)

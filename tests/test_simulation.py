@@ -1,10 +1,12 @@
-"""The checks of simulation.py: which coverage breaks a bound, and which studies count."""
+"""The checks of the simulation: which coverage breaks a bound, which studies count, and what errors it draws."""
 
 import numpy
 import pytest
 
 from ablate.report import stats
-from tests.simulation import TRUTH, Coverage, counted, coverage, false_alarms, normal, skewed, too_low_or_high
+from tests.simulation import images
+from tests.simulation.methods import fiducial, misses, satterthwaite, squares
+from tests.simulation.seeds import TRUTH, Coverage, counted, coverage, false_alarms, normal, skewed, too_low_or_high
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,35 @@ def test_correction_prevents_false_alarms():
     corrected, uncorrected = false_alarms(normal, 5, 1000, numpy.random.default_rng(0), 0.0)
     assert corrected < 0.08
     assert uncorrected > 0.2
+
+
+def test_true_error_is_that_over_all_seeds_and_images():
+    batches = [*images.misclassified(numpy.random.default_rng(0), (400, 5, 500), [6.6, 25.0], 2.0, 0.2)]
+    assert batches[0].shape[1:] == (2, 5, 500)
+    assert sum(map(len, batches)) == 400
+    found = 100 * numpy.concatenate(batches).mean((0, 2, 3))
+    assert found == pytest.approx([6.6, 25.0], abs=0.3)
+
+
+def test_rows_share_as_much_of_the_difficulty_as_is_named():
+    def correlation(shared):
+        (wrong,) = images.misclassified(numpy.random.default_rng(0), (1, 40, 5000), [25.0, 25.0], 2.0, 0.0, shared)
+        return numpy.corrcoef(wrong[0].mean(-2))[0, 1]
+
+    assert correlation(1.0) > 0.95
+    assert 0.4 < correlation(0.5) < 0.6
+    assert abs(correlation(0.0)) < 0.05
+
+
+def test_spread_of_seeds_agrees_with_many_images():
+    (wrong,) = images.misclassified(numpy.random.default_rng(0), (1, 400, 2000), [6.6], 2.0, 0.2)
+    total, _, residual = stats._mean_squares(wrong[0, 0])
+    assert images.spread(6.6, 0.2, 2.0) == pytest.approx(100 * numpy.sqrt((total - residual) / 2000), rel=0.1)
+
+
+def test_methods_that_are_not_used_are_known_by_their_coverage():
+    assert misses(squares, 3, 0.05).min() < 0.025  # too wide
+    assert misses(fiducial, 3, 0.05).min() < 0.025
+    assert misses(satterthwaite, 3, 0.005).max() > 0.02  # four times its level
+    for method in (squares, fiducial, satterthwaite, stats._half_width):
+        assert misses(method, 5, 0.05)[[0, -1]] == pytest.approx(0.05, abs=0.002)  # images alone, seeds alone
