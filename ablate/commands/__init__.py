@@ -13,10 +13,12 @@ import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ablate.base.errors import AblateError, one_line
 from ablate.base.terminal import say
 
+RUNS = "results/runs"
 NOT_COMMANDS = ("run",)
 """Modules here that a command line without a command runs."""
 
@@ -83,9 +85,10 @@ def path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-def runs_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of a command that reads runs: their folder, and one experiment of them."""
-    parser.add_argument("runs", nargs="?", default="results/runs", type=path, help="folder of runs (results/runs)")
+def runs_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Arguments of a command that reads runs: their folder, or `several`, and one experiment of them."""
+    how: dict[str, Any] = {"nargs": "*", "default": [Path(RUNS)]} if several else {"nargs": "?", "default": RUNS}
+    parser.add_argument("runs", type=path, help=f"folder{'s' * several} of runs ({RUNS})", **how)
     parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
 
 

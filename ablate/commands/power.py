@@ -76,7 +76,7 @@ def _answer(options: argparse.Namespace) -> list[str]:
 
 
 def pooled_spread(runs: Path, experiment: str | None, worst: float) -> tuple[float, str]:
-    """The spread over seeds of the rows with a median up to `worst`, pooled by degrees of freedom, and its source.
+    """The spread over seeds of the rows with a mean up to `worst`, pooled by degrees of freedom, and its source.
 
     Worse rows are left out: they have a wider spread than the errors in question.
     """
@@ -84,12 +84,12 @@ def pooled_spread(runs: Path, experiment: str | None, worst: float) -> tuple[flo
     from ablate.report.records import read
 
     study = cells(read(runs, experiment).runs)
-    near = study[(study["median"] <= worst) & study["std"].notna()]
+    near = study[(study["mean"] <= worst) & study["std"].notna()]
     freedom = (near.n - 1).sum()
     spread = math.sqrt(((near.n - 1) * near["std"] ** 2).sum() / freedom) if freedom else 0
     if not spread:
         raise AblateError(
-            f"{runs} has no row with two seeds that differ and a median of {worst:g} % or less: give --spread, for "
+            f"{runs} has no row with two seeds that differ and a mean of {worst:g} % or less: give --spread, for "
             "example 0.16 for ResNet-110 on CIFAR-10"
         )
     return spread, f"pooled over {len(near)} row{'s' * (len(near) > 1)} in {runs}"

@@ -8,6 +8,7 @@ from ablate.commands import runs_arguments, warn
 
 EXAMPLES = """examples:
   ablate report                                        the table of all runs in results/runs
+  ablate report results/runs elsewhere/runs            several folders together
   ablate report --experiment quickstart                one experiment, with what is missing
   ablate report --experiment table1 --out report       write tables, figures and report.html into report
   ablate report --pivot shortcut depth                 also the mean error by two keys
@@ -21,7 +22,7 @@ WIDE = 260
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    runs_arguments(parser)
+    runs_arguments(parser, several=True)
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs with this value")
     parser.add_argument(
@@ -47,7 +48,7 @@ def main(options: argparse.Namespace) -> None:
     from ablate.report.predictions import read_wrong
 
     baseline = [key_and_value("--baseline", words) for words in options.baseline or ()] or IDENTITY
-    read = records.read(options.runs, options.experiment)
+    read = records.read_all(options.runs, options.experiment)
     runs = records.where(read.runs, options.where)
     wrong, unused = read_wrong(runs)
     unread = [*read.unread, *unused]

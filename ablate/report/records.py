@@ -1,10 +1,12 @@
 """Records as a data frame, one row for each run. A record that cannot be read is named and left out."""
 
 import re
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas
 from pandas import DataFrame
 
 from ablate.base.errors import AblateError
@@ -68,6 +70,20 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     if not rows:
         raise AblateError(f"{unread[0]}; train one first: ablate shortcut=gate")
     return Records(DataFrame(rows), unread)
+
+
+def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
+    """As `read`, of several folders together. A run in two of them is taken from the first that has begun it."""
+    found = [read(path, experiment) for path in paths]
+    unread = [sentence for one in found for sentence in one.unread]
+    runs = pandas.concat([one.runs for one in found], ignore_index=True)
+    runs = runs.sort_values("state", key=lambda state: state == "missing", kind="stable")
+    used = runs.drop_duplicates("folder").set_index("folder", drop=False)
+    for run in rows_of(runs[runs.duplicated("folder") & (runs.state != "missing")]):
+        first = used.loc[run.folder]
+        if (run.state, run.test_error) != (first.state, first.test_error):
+            unread.append(f"{run.path} has another result than {first.path}, which is used")
+    return Records(used.reset_index(drop=True), unread)
 
 
 def where(runs: DataFrame, conditions: list[str]) -> DataFrame:

@@ -126,3 +126,17 @@ def test_missing_and_empty_folders_are_refused(report, tmp_path):
 def test_wrong_option_is_one_sentence(arguments, status, words, write, report):
     write(test_error=5.0)
     refused(report(*arguments), status, words)
+
+
+def test_several_folders_are_one_study(ask, writer, tmp_path):
+    for name, seeds in (("a", (0, 1)), ("b", (1, 2))):
+        for seed in seeds:
+            writer(tmp_path / name)("depth=8", f"seed={seed}", test_error=float(seed))
+    said = ask("report", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert (said.status, said.err) == (0, "")
+    assert "1.00 ± 1.00" in said.out  # of 0, 1 and 2: seed 1 counts once
+    other = next((tmp_path / "b").glob("*-s1-*")) / "result.json"
+    other.write_text(other.read_text().replace('"test_error": 1.0', '"test_error": 50.0'))
+    said = ask("report", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert "1.00 ± 1.00" in said.out
+    assert f"{other.parent} has another result than {tmp_path / 'a' / other.parent.name}, which is used" in said.err
