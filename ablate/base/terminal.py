@@ -23,7 +23,11 @@ def plain(text: str) -> str:
 
 def is_terminal() -> bool:
     """Whether the error stream is a terminal, on which a progress bar can be drawn."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    return _on_terminal(sys.stderr)
+
+
+WIDE = 260
+"""Columns of what is not printed on a terminal: rich takes 80, or what FORCE_COLOR makes it take for a terminal."""
 
 
 def console(*, error: bool = False) -> "Console":
@@ -31,7 +35,12 @@ def console(*, error: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    return Console(file=Quiet(stream or open(os.devnull, "w")))  # type: ignore[arg-type]
+    file = Quiet(stream or open(os.devnull, "w"))
+    return Console(file=file, width=None if _on_terminal(stream) else WIDE)  # type: ignore[arg-type]
+
+
+def _on_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 class Quiet:

@@ -49,12 +49,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def _show(words: Words) -> None:
     """Print the composed configuration, or how it is composed."""
+    if words.grid:
+        raise ConfigError("a grid has no single configuration to print: leave out -m and lists")
     parse_run(words.overrides)
     composer, shown = Composer(words.folders), words.shown
     hydra = Hydra(task_name="ablate", config_loader=composer.loader)
     with explained(composer.origin):
         if "info" in shown:
-            hydra.show_info(shown["info"] or "all", config_name="config", overrides=words.overrides)
+            hydra.show_info(shown["info"], config_name="config", overrides=words.overrides)
         else:
             resolved = "resolve" in shown
             hydra.show_cfg("config", words.overrides, shown.get("cfg") or "job", shown.get("package"), resolved)

@@ -59,9 +59,7 @@ def main(options: argparse.Namespace) -> None:
         logs = [_log(run) for run in found.runs if run.state in ("failed", "stale", "lost")]
         say(plain("\n\n".join(logs)) or "no run has failed")
     else:
-        terminal = console()
-        terminal.width = terminal.width if terminal.is_terminal else 200
-        terminal.print(table(found))
+        console().print(table(found))
         for sentence in found.unread:
             warn("status", plain(sentence))
 
@@ -155,7 +153,7 @@ def _detail(run: Run) -> str:
         return str(lock["reason"])
     if run.state == "stale":
         where = f"process {lock['pid']} on {lock['host']} is gone" if "pid" in lock else "no process trains it"
-        return f"{where}; the same command again resumes it"
+        return f"{where}; run the same command again to resume"
     why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
     return f"{why}; queued again: {lock['reason']}" if "reason" in lock else why
 

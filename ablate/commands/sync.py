@@ -64,7 +64,7 @@ def main(options: argparse.Namespace) -> None:
             failed += 1
             warn("sync", f"{label} was sent, but the server has not confirmed all of it")
     if failed:
-        raise AblateError(f"{failed} of {len(waiting)} records were not sent; the same command tries again")
+        raise AblateError(f"{failed} of {len(waiting)} records were not sent: run the same command again")
 
 
 def _should_be_sent(run: Run, project: str | None, entity: str | None) -> bool:

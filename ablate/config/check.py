@@ -14,14 +14,19 @@ from ablate.config.schema import Config, Data, Recipe, Tracker, as_typed
 
 SHALLOWEST = 8
 """The least depth of the CIFAR ResNet with units of two layers, 6n + 2 ([A] §4.2)."""
+DEEPEST = 100_000
+"""A deeper network is not built in an hour."""
 MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
 """With many more, a step takes seconds, or the process crashes. A grid may be submitted from a smaller machine: 64."""
 
+FLOAT32 = 2.0**128
+"""Above the largest number of float32."""
 DATASETS = ("digits", "cifar10", "cifar100", "folder")
 
 
 def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
+    _require(config.depth <= DEEPEST, "depth", config.depth, f"{DEEPEST} or less")
     below = max(SHALLOWEST, config.depth - (config.depth - 2) % 6)
     if config.depth != below:
         raise ConfigError(f"depth {config.depth} is not 6n+2; nearest: {below}, {below + 6}")
@@ -55,9 +60,9 @@ def check(config: Config) -> None:
         )
     for group in ("shortcut", "unit"):
         node = getattr(config, group)
-        if not names_class(node.get("_target_")):
-            raise ConfigError(f"{group}._target_={node.get('_target_')} names no class: write it as MODULE.CLASS")
-        name = node.get("name")
+        target, name = node.get("_target_"), node.get("name")
+        if not names_class(target):
+            raise ConfigError(f"{group}._target_={as_typed(target)} names no class: write it as MODULE.CLASS")
         if not isinstance(name, str) or not name.strip():  # YAML reads no as false, and 010 as 8
             raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
     check_storable("", asdict(config))
@@ -71,9 +76,10 @@ def _check_recipe(recipe: Recipe) -> None:
     if (recipe.iterations is None) == (recipe.epochs is None):
         raise ConfigError(f"recipe {recipe.name} needs one of iterations and epochs: add iterations=N or epochs=N")
     _require(recipe.batch >= 2, "recipe.batch", recipe.batch, "2 or more, for batch normalisation")
-    _require(0 < recipe.learning_rate < math.inf, "recipe.learning_rate", recipe.learning_rate, "a number above 0")
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    _require(0 < rate < FLOAT32, "recipe.learning_rate", rate, "a number above 0 that float32 can hold")
     _require(0 <= recipe.momentum < 1, "recipe.momentum", recipe.momentum, "from 0 to below 1")
-    _require(0 <= recipe.weight_decay < math.inf, "recipe.weight_decay", recipe.weight_decay, "0 or more")
+    _require(0 <= decay < FLOAT32, "recipe.weight_decay", decay, "a number from 0 that float32 can hold")
     _require(0 <= recipe.warmup < 1, "recipe.warmup", recipe.warmup, "a fraction of the run, from 0 to below 1")
     ordered = recipe.milestones == sorted(recipe.milestones) and all(0 < m < 1 for m in recipe.milestones)
     _require(ordered, "recipe.milestones", recipe.milestones, "rising fractions of the run, between 0 and 1")
@@ -138,4 +144,5 @@ def _check_data(data: Data) -> None:
         raise ConfigError(f"data.name={data.name} is invalid: use one of {', '.join(DATASETS)}")
     whole = data.root and all((Path(data.root) / split).is_dir() for split in SPLITS)
     if data.name == "folder" and not whole:
-        raise ConfigError(f"data.root={data.root} must be a folder with train/CLASS/file and test/CLASS/file in it")
+        root = as_typed(data.root)
+        raise ConfigError(f"data.root={root} must be a folder with train/CLASS/file and test/CLASS/file in it")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -81,8 +82,13 @@ def wrong_type(key: str, error: ValidationError) -> str:
     """One sentence for a value that a key does not take."""
     key, value = re.sub(r"\[\d+\]$", "", key), getattr(error, "value", None)  # of one item of a list
     kind = {one.name: one.kind for one in keys()}.get(key)
-    if isinstance(value, (list, dict)) or not key:
-        return "it must be lines of KEY: VALUE" if not key else f"{key}={value} is invalid: use {kind or 'one value'}"
+    if not key:
+        return "it must be lines of KEY: VALUE"
+    lines = isinstance(value, (dict, DictConfig))
+    if key in GROUPS and not lines:
+        return f"{key}={value} chooses a file: write 'override /{key}: {value}' in the list 'defaults'"
+    if lines:
+        return f"{key} is one value, not lines of KEY: VALUE; a file of a run's keys begins with # @package _global_"
     if not kind:
         return f"{key}: {_first_line(error)}"
     whole = isinstance(value, float) and value.is_integer() and kind.startswith(WHOLE)
@@ -133,7 +139,8 @@ def nearest_key(key: str) -> str | None:
     head, _, last = key.rpartition(".")
     known = [name for name in every_key() if name != key]
     same = [name for name in known if name.rpartition(".")[0] == head]
-    for names in (same, [name for name in known if not name.startswith("hydra.")]):
+    others = [] if head.startswith("hydra") else [name for name in known if not name.startswith("hydra.")]
+    for names in (same, others):
         ends = {name.rpartition(".")[2]: name for name in reversed(names)}
         initials = {"".join(part[0] for part in end.split("_")): name for end, name in ends.items() if "_" in end}
         for end in (last, SUBMITIT.get(last), _closest(last, ends)):

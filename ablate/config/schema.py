@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import Field, dataclass, field, fields, is_dataclass
-from types import NoneType
+from types import NoneType, UnionType
 from typing import Any, get_args
 
 from omegaconf import MISSING
@@ -134,9 +134,8 @@ KINDS = {
 
 
 def _kind(declared: Any) -> str:
-    if declared in KINDS:
-        return KINDS[declared]
-    return " or ".join("null" if one is NoneType else KINDS.get(one, "") for one in get_args(declared))
+    kinds = get_args(declared) if isinstance(declared, UnionType) else [declared]
+    return " or ".join("null" if one is NoneType else KINDS.get(one, "") for one in kinds)
 
 
 def as_typed(value: object) -> str:

@@ -18,7 +18,11 @@ from ablate.config.explain import every_key, nearest_key
 from ablate.config.files import options
 
 LONG = {"-m": "--multirun", "-cd": "--config-dir", "-c": "--cfg", "-p": "--package", "-i": "--info"}
-VALUED = ("--config-dir", "--cfg", "--package")
+VALUES: dict[str, tuple[str, ...]] = {
+    **{"--config-dir": (), "--package": (), "--cfg": ("job", "hydra", "all")},
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+"""The options that a value follows, and which ones; () for any."""
 UNQUOTED = r"[\w/\\.+$%*@?|: -]"
 """A character that a value may have without quotes, in Hydra's grammar; of letters, only ASCII ones."""
 
@@ -43,8 +47,11 @@ def sort(words: Iterable[str]) -> Words:
             continue
         option, _, value = word.partition("=")
         option = LONG.get(option, option)
-        if not value and rest and (option in VALUED or (option == "--info" and "=" not in rest[0])):
+        if option in VALUES and not value and rest and "=" not in rest[0]:
             value = rest.pop(0)
+        value = "all" if option == "--info" and not value else value
+        if option in VALUES and (not value or value not in (VALUES[option] or [value])):
+            raise ConfigError(f"{option} needs a value: {' or '.join(VALUES[option]) or 'VALUE'}")
         if option == "--multirun":
             found.grid = True
         elif option == "--config-dir":

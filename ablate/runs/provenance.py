@@ -3,6 +3,7 @@
 import functools
 import os
 import platform
+import shlex
 import socket
 import subprocess
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ablate.base.terminal import say
 from ablate.base.version import __version__
 from ablate.runs.code import custom_files
 
@@ -71,6 +73,9 @@ def cpu() -> str:
 def git() -> dict[str, str | bool | None] | None:
     """The commit of the package's checkout and whether it had changes, or None outside a checkout."""
     top = _ask("rev-parse", "--show-toplevel")
+    if top is None and (PACKAGE.parent / ".git").exists():  # no git, or a checkout that belongs to another user
+        where = shlex.quote(str(PACKAGE.parent))
+        say(f"ablate: the commit is not recorded, because git cannot read it: see git -C {where} status", error=True)
     if top is None or PACKAGE.parent.resolve() != Path(top.strip()).resolve():
         return None  # installed, perhaps inside another repository
     commit, changes = _ask("rev-parse", "HEAD"), _ask("status", "--porcelain", "--", *SOURCE)

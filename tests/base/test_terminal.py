@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ablate
-from ablate.base.terminal import Quiet, plain
+from ablate.base.terminal import Quiet, console, plain, say
 from tests.waiting import LIMIT
 
 ROOT = str(Path(ablate.__file__).resolve().parents[1])
@@ -84,6 +84,17 @@ def test_closed_stream_is_ignored():
     stream.close()
     assert Quiet(stream).write("x") == 1
     Quiet(stream).flush()
+
+
+def test_output_to_a_file_is_wide_whatever_is_forced(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console().print("x" * 200)
+    assert "x" * 200 in capsys.readouterr().out
+
+
+def test_printed_lines_have_no_control_characters(capsys):
+    say("a\x1b[31mb")
+    assert capsys.readouterr().out == "a\ufffd[31mb\n"
 
 
 def test_control_characters_are_replaced():

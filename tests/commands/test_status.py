@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from ablate.runs.code import code
 from ablate.runs.identity import SCHEMA, folder_name, signature
 from ablate.runs.layout import PLANS
 from ablate.runs.lock import Lock
@@ -38,7 +39,9 @@ def put(resolve, runs):
             content = {**Lock(folder)._content(), **progress}
             (folder / "lock-1.json").write_text(json.dumps(content))
         if state in ("finished", "diverged", "failed", "interrupted"):
-            facts = {"schema": SCHEMA, "signature": signature(tree), "status": state, "config": tree, **result}
+            facts = {"schema": SCHEMA, "signature": signature(tree), "status": state, "config": tree}
+            facts |= {"device_type": "cpu", "precision": "float32", "versions": {"torch": "2.9.0"}, "code": code(tree)}
+            facts |= result
             (folder / "result.json").write_text(json.dumps(facts))
         return folder.name, tree
 
@@ -76,11 +79,11 @@ def test_every_state_is_shown_and_nothing_is_changed(study, ask):
         "2 of 8",
         # 750 steps of 100 images at 50 images/s are 1500 s
         f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 0:25:00 left, on {host}",
-        f"seed 2 stale: process {1 << 22} on {host} is gone; the same command again resumes it",
+        f"seed 2 stale: process {1 << 22} on {host} is gone; run the same command again to resume",
         "seed 3 failed: KeyError: 'x'",
         "seed 4 diverged: the loss was not finite at step 7",
         "seed 5 interrupted: SIGTERM at step 9",
-        "seed 6 stale: no process trains it; the same command again resumes it",
+        "seed 6 stale: no process trains it; run the same command again to resume",
         "missing: seed 7",
     ):
         assert line in shown.out
@@ -137,7 +140,7 @@ def test_folders_that_are_not_records_are_named_and_the_rest_is_shown(study, ask
     (next(study.glob("*-s0-*")) / "result.json").write_text('{"schema": 2')
     shown = ask("status", str(study))
     assert shown.status == 0
-    assert "holiday is left out" in shown.err
+    assert "holiday skipped: incomplete or damaged record" in shown.err
     assert "JSONDecodeError" in shown.err
     assert "1 of 7" in shown.out
 

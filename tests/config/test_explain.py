@@ -78,6 +78,22 @@ FILES = {
     "recipe=tab": ("name: mine\n\tbatch: 1\n", "tab.yaml, line 2: found character '\\t' that cannot start any token"),
     "recipe=noname": ("batch: 2\n", "noname.yaml: recipe.name has no value: give it there, or as recipe.name=VALUE"),
     "recipe=list": ("- a\n- b\n", "list.yaml: it must be lines of KEY: VALUE"),
+    "experiment=package": (
+        "depth: 8\nexperiment: package\n",
+        "package.yaml, line 2: experiment is one value, not lines of KEY: VALUE; a file of a run's keys begins with",
+    ),
+    "experiment=choice": (
+        "# @package _global_\nshortcut: gate\n",
+        "choice.yaml, line 2: shortcut=gate chooses a file: write 'override /shortcut: gate' in the list 'defaults'",
+    ),
+    "experiment=relative": (
+        "# @package _global_\ndefaults:\n  - shortcut: gate\n",
+        "relative.yaml: a choice in the defaults of an experiment is written 'override /shortcut: gate'",
+    ),
+    "experiment=hydra": (
+        "# @package _global_\nhydra:\n  sweper:\n    params:\n      seed: 0\n",
+        "hydra.yaml, line 3: there is no key 'hydra.sweper': ablate --help lists them",
+    ),
     "shortcut=base": ("defaults: [gat, _self_]\n", "base.yaml: shortcut 'gat' is unknown; did you mean 'gate'?"),
     "shortcut=defaults": ("defaults: gate\n", "Invalid defaults list in 'shortcut/defaults', defaults must be a list"),
     "shortcut=no": ("name: no\n_target_: own.H\n", "shortcut.name=false is invalid: use a word, in quotes if"),

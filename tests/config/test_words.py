@@ -20,7 +20,7 @@ def test_options_may_be_anywhere_and_folders_are_collected(monkeypatch):
 
 
 def test_info_takes_the_next_word_unless_it_is_an_override():
-    assert sort(["--info", "depth=8"]).shown == {"info": ""}
+    assert sort(["--info", "depth=8"]).shown == {"info": "all"}
     assert sort(["depth=8", "-i", "defaults"]).shown == {"info": "defaults"}
     assert sort(["-c", "job", "--resolve", "-p", "shortcut"]).shown == {
         "cfg": "job",
@@ -35,6 +35,9 @@ def test_info_takes_the_next_word_unless_it_is_an_override():
         (["--depth", "110"], "there is no option --depth: to set a key, write depth=110"),
         (["--lr=0.1"], "there is no option --lr: to set a key, write recipe.learning_rate=0.1"),
         (["--config-name", "nope"], "there is no option --config-name: see ablate --help"),
+        (["--config-dir"], "--config-dir needs a value: VALUE"),
+        (["--cfg", "depth=8"], "--cfg needs a value: job or hydra or all"),
+        (["--info=nope"], "--info needs a value: all or config or defaults or defaults-tree or plugins or searchpath"),
     ],
 )
 def test_unknown_option_is_answered_with_the_key(words, sentence):

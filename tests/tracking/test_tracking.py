@@ -271,7 +271,7 @@ def test_sync_skips_a_record_without_its_configuration(write, sync, server):
     assert [run.config["seed"] for run in server.runs.values()] == [1]
     said = done.err.splitlines()
     assert said[0].startswith(f"ablate sync: [1/2] {torn.name} was not sent: ")
-    assert said[1:] == ["ablate sync: 1 of 2 records were not sent; the same command tries again"]
+    assert said[1:] == ["ablate sync: 1 of 2 records were not sent: run the same command again"]
 
 
 def run_without_wandb():
