@@ -35,8 +35,8 @@ def console(*, error: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    file = Quiet(stream or open(os.devnull, "w"))
-    return Console(file=file, width=None if _on_terminal(stream) else WIDE)  # type: ignore[arg-type]
+    width = None if _on_terminal(stream) else WIDE
+    return Console(file=Quiet(stream or open(os.devnull, "w")), width=width)  # type: ignore[arg-type]
 
 
 def _on_terminal(stream: TextIO | None) -> bool:
