@@ -1,5 +1,6 @@
 """The cells of a grid: from the words of a command line, and an experiment's lists, to one configuration each."""
 
+import copy
 import math
 import re
 from collections.abc import Sequence
@@ -10,15 +11,18 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.base.errors import ConfigError
+from ablate.base.terminal import say
+from ablate.config.check import check
 from ablate.config.compose import Composer
 from ablate.config.resolve import resolve
 from ablate.config.schema import Config, as_typed
 from ablate.config.words import parse
 
-MOST = 100_000
-"""Runs in one grid: composing so many takes a minute."""
+MANY, MOST = 10_000, 100_000
+"""Runs in a grid that take seconds to check, and the most: they take a minute."""
 SET = re.compile(r"(seed|depth)=\d+")
-"""Overrides that choose no files, so that they can be made in a composed configuration."""
+"""Overrides on which no other value depends, unless it refers to them: they can be set in a resolved configuration."""
+DEPENDS = re.compile(r"\$\{[^}]*\b(seed|depth)\b")
 
 
 def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config], DictConfig]:
@@ -31,19 +35,31 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
     master = composer.compose([str(one.input_line) for one in asked if _chooses(one)])
     lists = _lists(master.hydra)
     configs: list[Config] = []
-    shared: dict[tuple[str, ...], DictConfig] = {}  # Hydra takes 50 ms to compose one
-    for cell in expand([*parse(lists, composer.loader), *asked]):
+    shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
+    first: DictConfig | None = None
+    grid = expand([*parse(lists, composer.loader), *asked])
+    if len(grid) > MANY:
+        say(f"checking {len(grid):,} runs")
+    for cell in grid:
         rest = tuple(word for word in cell if not SET.fullmatch(word))
         try:
-            if rest not in shared:
-                shared[rest] = composer.compose(rest)
-                _check_settings(shared[rest].hydra, next(iter(shared.values())).hydra, lists)
-            for key, _, value in (word.partition("=") for word in cell if SET.fullmatch(word)):
-                OmegaConf.update(shared[rest], key, int(value))
-            configs.append(resolve(shared[rest]))
+            if rest in shared:
+                config = copy.deepcopy(shared[rest])
+                for key, _, value in (word.partition("=") for word in cell if SET.fullmatch(word)):
+                    setattr(config, key, int(value))
+                check(config)
+            else:
+                composed = composer.compose(cell)
+                first = composed if first is None else first
+                _check_settings(composed.hydra, first.hydra, lists)
+                config = resolve(composed)
+                if not DEPENDS.search(OmegaConf.to_yaml(composed)):
+                    shared[rest] = config
         except ConfigError as error:
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
-    return configs, next(iter(shared.values()))
+        configs.append(config)
+    assert first is not None
+    return configs, first
 
 
 def _lists(hydra: DictConfig) -> list[str]:

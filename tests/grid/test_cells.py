@@ -30,6 +30,23 @@ def test_first_key_varies_slowest_and_the_last_value_of_a_key_counts():
     assert found == [(8, 0), (8, 1), (14, 0), (14, 1)]
 
 
+def test_value_that_depends_on_the_seed_differs_in_each_cell():
+    found = compose("depth=8,14", "seed=0,1", "+unit.mine=${seed}.${depth}")
+    assert [one.unit["mine"] for one in found] == ["0.8", "1.8", "0.14", "1.14"]
+
+
+def test_cells_do_not_share_what_a_run_may_change():
+    one, other = compose("seed=0,1")
+    one.tracker.run = "one"
+    assert other.tracker.run is None
+
+
+@pytest.mark.parametrize("word", ["depth=8,9", "seed=0,4294967296"])
+def test_wrong_value_that_shares_a_composed_configuration_is_refused_with_its_cell(word):
+    with pytest.raises(ConfigError, match=rf"\(in the cell {word.replace('8,', '').replace('0,', '')}\)$"):
+        compose(word)
+
+
 def test_parameter_that_all_swept_shortcuts_have_is_applied_to_each():
     found = compose("shortcut=gate,exclusive_gate", "shortcut.bias_init=-3", "seed=0,1")
     assert [(one.shortcut["name"], one.shortcut["bias_init"]) for one in found] == [
