@@ -33,7 +33,8 @@ def write(folder: Path, count: int) -> None:
             **{"schema": SCHEMA, "signature": signature(tree), "status": "finished", "seed": tree["seed"]},
             **{"test_error": 2.0 + number % 7 / 10, "best_test_error": 2.0, "train_loss": 0.1, "train_error": 1.0},
             **{"parameters": 852730, "multiply_adds": 8267392, "seconds": 30.0, "images_per_second": 900.0},
-            **{"device": "cpu", "versions": {"python": "3.11", "torch": "2.15"}, "code": {}, "git": None, "config": tree},
+            **{"device": "cpu", "versions": {"python": "3.11", "torch": "2.15"}, "code": {}},
+            **{"git": None, "config": tree},
         }
         (run / layout.RESULT).write_text(json.dumps(result, indent=1))
         (run / layout.CONFIG).write_text(yaml.safe_dump(tree))
