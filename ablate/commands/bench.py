@@ -5,12 +5,12 @@ import math
 import signal
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json, write_whole
 from ablate.base.terminal import say
+from ablate.commands import path
 
 EXAMPLES = """benchmarks:
   speed    images a second of the reference loop, of the harness, and of the harness with one measure off at a time
@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=2.0, help="that speed measures a variant for in each round (%(default)s)"
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="also write JSON and Markdown there")
+    parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
 
 
 def main(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import is_terminal, say
+from ablate.commands import path
 from ablate.config.compose import from_tree
 from ablate.config.resolve import settle
 from ablate.runs.code import use_copy
@@ -24,8 +25,8 @@ SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", 
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="where the new run goes (a temporary folder)")
+    parser.add_argument("run", type=path, help="a run's folder")
+    parser.add_argument("--out", metavar="FOLDER", type=path, help="where the new run goes (a temporary folder)")
     parser.add_argument("--trust", action="store_true", help="run code that the record names outside this package")
 
 

@@ -1,10 +1,9 @@
 """Tables, figures and a page from the records of runs."""
 
 import argparse
-from pathlib import Path
 
 from ablate.base.terminal import console
-from ablate.commands import runs_arguments, warn
+from ablate.commands import path, runs_arguments, warn
 
 EXAMPLES = """examples:
   ablate report                                        the table of all runs in results/runs
@@ -17,13 +16,11 @@ EXAMPLES = """examples:
   ablate report --baseline shortcut=gate --baseline shortcut.bias_init=-6
                                                        ... which two values choose
   ablate report --mixed                                also compare runs of different code, devices or precisions"""
-WIDE = 260
-"""Columns of a table that is not printed on a terminal."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     runs_arguments(parser, several=True)
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="write tables, figures and report.html there")
+    parser.add_argument("--out", metavar="FOLDER", type=path, help="write tables, figures and report.html there")
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help="only runs with this value")
     parser.add_argument(
         "--baseline",
@@ -59,7 +56,6 @@ def main(options: argparse.Namespace) -> None:
         study.attrs["of"] = cells(read.runs, baseline, mixed=options.mixed).p.count()
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
-    terminal.width = terminal.width if terminal.is_terminal else WIDE
     table = tables.words(study)
     widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
     needed = 1 + sum(3 + len(word) for word in widest)

@@ -54,7 +54,7 @@ def explain(error: BaseException, origin: Origin) -> str:
     cause = error.__cause__ or (error.__context__ if file else None) or error
     key = str(getattr(cause, "full_key", None) or getattr(cause, "key", None) or "")
     group, _, _ = key.partition(".")
-    config = file[1] if file and not file[1].endswith("config") else ""  # conf/config.yaml is not a user's
+    config = file[1] if file and file[1] not in ("config", "hydra/config") else ""  # none of a user's
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         sentence = unknown_option(error.missing_cfg_file, origin)
     elif isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
@@ -143,8 +143,13 @@ def nearest_key(key: str) -> str | None:
     for names in (same, others):
         ends = {name.rpartition(".")[2]: name for name in reversed(names)}
         initials = {"".join(part[0] for part in end.split("_")): name for end, name in ends.items() if "_" in end}
-        for end in (last, SUBMITIT.get(last), _closest(last, ends)):
-            if found := initials.get(last) or ends.get(end or ""):
+        for found in (
+            ends.get(last),
+            initials.get(last),
+            ends.get(SUBMITIT.get(last, "")),
+            ends.get(_closest(last, ends)),
+        ):
+            if found:
                 return found
     return None
 

@@ -52,6 +52,23 @@ def test_word_is_completed(line, words):
     assert complete(line) == words
 
 
+@pytest.mark.parametrize(
+    ("command", "words", "key"),
+    [
+        ("status", ["~/x"], "runs"),
+        ("report", ["--out=~/x"], "out"),
+        ("replay", ["~/x"], "run"),
+        ("replay", ["run", "--out=~/x"], "out"),
+        ("power", ["1", "2", "--runs=~/x"], "runs"),
+        ("bench", ["speed", "--out=~/x"], "out"),
+    ],
+)
+def test_tilde_in_a_path_is_the_home_folder(command, words, key, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    given = getattr(commands.parser(command).parse_intermixed_args(words), key)
+    assert str(given) == "/home/someone/x"
+
+
 def test_error_of_the_file_system_names_the_file(capsys):
     def denied():
         raise PermissionError(13, "Permission denied", "/some\x1b[31mwhere")
