@@ -35,7 +35,7 @@ def console(*, error: bool = False) -> "Console":
     from rich.console import Console
 
     stream = sys.stderr if error else sys.stdout
-    width = None if _on_terminal(stream) else WIDE
+    width = None if _on_terminal(stream) or "COLUMNS" in os.environ else WIDE
     return Console(file=Quiet(stream or open(os.devnull, "w")), width=width)  # type: ignore[arg-type]
 
 

@@ -88,6 +88,7 @@ def test_closed_stream_is_ignored():
 
 def test_output_to_a_file_is_wide_whatever_is_forced(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)
     console().print("x" * 200)
     assert "x" * 200 in capsys.readouterr().out
 
