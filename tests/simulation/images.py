@@ -185,7 +185,7 @@ def false_alarms(rng, shape, error, skill, shared) -> list[float]:
 
 def alarms_section(studies: int, rng: numpy.random.Generator, broken: list[str], m: int) -> Iterator[str]:
     few = m < 1000
-    studies = studies // (4 if few else 20)
+    studies = studies // (4 if few else 10)
     yield from (
         "## False alarms over seeds and images: studies of ten equal rows in which a row is found to differ, percent: "
         f"{m:,} test images",
@@ -222,7 +222,7 @@ def noise_section(studies: int, rng: numpy.random.Generator, broken: list[str]) 
         true, cells = 100 * noise / (seeds**2 + noise), []
         for n in (few, many):
             batches = misclassified(rng, (studies, n, m), [error], difficulty, skill)
-            low, middle, high = numpy.percentile(
+            low, middle, high = numpy.nanpercentile(
                 [100 * stats.seed_noise_share(study[0]) for batch in batches for study in batch], [5, 50, 95]
             )
             cells.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
