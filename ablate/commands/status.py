@@ -16,7 +16,7 @@ from ablate.base.errors import AblateError
 from ablate.base.terminal import console, plain, say
 from ablate.commands import runs_arguments, warn
 from ablate.grid.slurm import client as slurm
-from ablate.grid.slurm.state import join
+from ablate.grid.slurm.state import asked, join
 from ablate.runs import layout
 from ablate.runs.code import changes
 from ablate.runs.naming import label, variants
@@ -29,7 +29,7 @@ EXAMPLES = """examples:
   ablate status --failed                 why runs failed, with the end of their logs
   ablate status --json | jq .states      for scripts"""
 
-ON_A_CLUSTER = ("queued", "waiting", "starting", "lost")
+ON_A_CLUSTER = ("queued", "waiting", "starting")
 """States that only SLURM knows; see ablate.grid.slurm.state.join."""
 UNFINISHED = {"running", "queued", "waiting", "starting"}
 TAIL = 15
@@ -56,7 +56,8 @@ def main(options: argparse.Namespace) -> None:
         runs = [facts(run) for run in found.runs]
         say(json.dumps({"runs": runs, "states": _states(found), "unread": found.unread}))
     elif options.failed:
-        logs = [_log(run) for run in found.runs if run.state in ("failed", "stale", "lost")]
+        failed = [run for run in found.runs if run.state in ("failed", "stale", "missing") and _detail(run)]
+        logs = [_log(run) for run in failed]
         say(plain("\n\n".join(logs)) or "no run has failed")
     else:
         console().print(table(found))
@@ -66,7 +67,7 @@ def main(options: argparse.Namespace) -> None:
 
 def _look(runs: Path, experiment: str | None) -> Runs:
     """The records, with the state of those that were submitted to SLURM."""
-    found = read_runs(runs, experiment)
+    found = read_runs(runs, experiment, {} if experiment else asked(runs))
     if slurm.here():
         try:
             join(found, runs)
@@ -93,7 +94,7 @@ def table(found: Runs) -> Table:
         lines = [f"seed {run.config['seed']} {run.state}: {why}" for run in runs if (why := _detail(run))]
         for names, seeds in _other_code(runs).items():
             lines.append(f"by other code ({names} differ): seed {', '.join(seeds)}")
-        if missing := [str(run.config["seed"]) for run in runs if run.state == "missing"]:
+        if missing := [str(run.config["seed"]) for run in runs if run.state == "missing" and not _detail(run)]:
             lines.append(f"missing: seed {', '.join(missing)}")
         words = (name, str(config["depth"]), str(config["data"]["name"]), f"{done} of {len(runs)}", "\n".join(lines))
         drawn.add_row(*(Text(plain(word)) for word in words))
@@ -129,9 +130,12 @@ def facts(run: Run) -> dict[str, Any]:
 
 
 def _log(run: Run) -> str:
-    """The reason of a failure and the end of the log."""
+    """The reason of a failure and the end of the log: the run's, or its SLURM task's if it never began."""
+    log = run.folder / layout.LOG
+    if "log" in run.lock and not log.exists():
+        log = Path(run.lock["log"])
     try:
-        tail = (run.folder / layout.LOG).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
     except OSError:
         tail = ["(no log)"]
     return "\n  ".join([f"{run.folder}: {run.state}: {_detail(run)}", *tail])
@@ -140,8 +144,11 @@ def _log(run: Run) -> str:
 def _detail(run: Run) -> str:
     """How far a running run is, or why another is not finished; empty if there is nothing to say."""
     lock = run.lock
-    if run.state in ("finished", "missing"):
+    if run.state == "finished":
         return ""
+    reason = (str(run.result.get("reason") or "").splitlines() or [""])[0]
+    if run.state == "missing":
+        return reason
     if run.state == "running":
         step, steps, left = lock.get("step", 0), lock.get("steps"), _seconds_left(run)
         part = f"step {step:,} of {steps:,}, {100 * step / steps:.0f} %" if steps else "starting"
@@ -153,8 +160,8 @@ def _detail(run: Run) -> str:
         return str(lock["reason"])
     if run.state == "stale":
         where = f"process {lock['pid']} on {lock['host']} is gone" if "pid" in lock else "no process trains it"
-        return f"{where}; run the same command again to resume"
-    why = (str(run.result.get("reason") or "").splitlines() or ["no reason given"])[0]
+        return f"{reason or where}; run the same command again to resume"
+    why = reason or "no reason given"
     return f"{why}; queued again: {lock['reason']}" if "reason" in lock else why
 
 

@@ -1,7 +1,7 @@
 """Reads the records of all runs in a folder. Changes nothing; imports neither torch nor pandas."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +70,10 @@ class Runs:
     unread: list[str]
 
 
-def read_runs(path: Path, experiment: str | None = None) -> Runs:
+def read_runs(path: Path, experiment: str | None = None, more: Mapping[str, dict[str, Any]] | None = None) -> Runs:
     """All runs in `path` and all that its experiments ask for, or those of one experiment.
+
+    `more` are configurations of other runs that were asked for, by folder name.
 
     Raises AblateError if there is no such folder or experiment, or no run at all.
     """
@@ -82,7 +84,7 @@ def read_runs(path: Path, experiment: str | None = None) -> Runs:
     if experiment is not None and experiment not in plans:
         known = f"known here: {', '.join(sorted(plans))}" if plans else "no experiment was run here"
         raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
-    asked = {}
+    asked = dict(more or {})
     for name, plan in plans.items():
         if experiment in (None, name):
             asked.update(plan)

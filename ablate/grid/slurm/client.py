@@ -1,6 +1,7 @@
 """SLURM's commands: each function runs one of them, and raises AblateError with one sentence if it fails."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -15,11 +16,15 @@ CANCEL_AT_ONCE = 500
 """Tasks named in one call of scancel."""
 
 
+class Unanswered(AblateError):
+    """SLURM gave no answer, or none that can be read: it may have done what it was asked to do."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A task of an array in squeue's output: `state` is PENDING, RUNNING, COMPLETING or another of SLURM's.
 
-    `comment` is what it was submitted with: the folder of its submission.
+    `comment` is what it was submitted with, the folder of its submission, unless the site replaces comments.
     """
 
     array: str
@@ -50,8 +55,12 @@ def here() -> bool:
 
 
 def submit(arguments: list[str], script: Path) -> str:
-    """Submit an array and return its id."""
-    return _run("sbatch", "--parsable", *arguments, str(script)).strip().partition(";")[0]  # ID;CLUSTER in a federation
+    """Submit an array and return its id. Raises Unanswered if SLURM may have accepted it all the same."""
+    answer = _run("sbatch", "--parsable", *arguments, str(script))
+    ids = re.findall(r"^(\d+)(?:;\S+)?$", answer, re.MULTILINE)  # ID;CLUSTER in a federation; a site may add lines
+    if len(ids) != 1:
+        raise Unanswered(f"sbatch printed {answer.strip()!r} where one job id was expected")
+    return str(ids[0])
 
 
 def queue(names: Iterable[str]) -> list[Task]:
@@ -61,12 +70,9 @@ def queue(names: Iterable[str]) -> list[Task]:
         return []
     # The comment is last, because a path may contain the separator; a width would cut it off.
     lines = _run("squeue", "--array", "--noheader", f"--name={wanted}", "--format=%F|%K|%T|%r|%N|%k").splitlines()
-    tasks = []
-    for line in lines:
-        array, index, state, reason, node, comment = line.split("|", 5)
-        if index.isdigit():
-            tasks.append(Task(array, int(index), state, reason, node, comment.strip()))
-    return tasks
+    fields = (re.fullmatch(r"(\d+)\|(\d+)\|(\w+)\|([^|]*)\|([^|]*)\|(.*)", line.strip()) for line in lines)
+    tasks = (match.groups() for match in fields if match)  # other lines are jobs without tasks, or a site's own
+    return [Task(array, int(index), *rest) for array, index, *rest in tasks]
 
 
 def last_states(arrays: Iterable[str]) -> dict[str, str]:
@@ -107,7 +113,8 @@ def time_limit(job: str) -> tuple[float, float] | None:
 
     SLURM's own numbers: the limit may be the partition's, and its clock starts before the job's script.
     """
-    limit, _, used = _run("squeue", "--noheader", f"--jobs={job}", "--format=%l|%M").strip().partition("|")
+    *_, answer = ["", *_run("squeue", "--noheader", f"--jobs={job}", "--format=%l|%M").splitlines()]
+    limit, _, used = answer.strip().partition("|")
     try:
         return minutes(limit), minutes(used)
     except ValueError:  # UNLIMITED
@@ -137,8 +144,9 @@ def _run(*command: str) -> str:
     except FileNotFoundError as error:
         raise AblateError(f"{command[0]} was not found: is this machine part of a SLURM cluster?") from error
     except subprocess.TimeoutExpired as error:
-        raise AblateError(f"{command[0]} gave no answer within {TIMEOUT:.0f} s; try again later") from error
+        raise Unanswered(f"{command[0]} gave no answer within {TIMEOUT:.0f} s; try again later") from error
     if done.returncode:
         message = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise AblateError(f"SLURM refused: {message.removeprefix(f'{command[0]}: error: ')} ({command[0]})")
+        kind = Unanswered if "timed out" in message else AblateError
+        raise kind(f"SLURM refused: {message.removeprefix(f'{command[0]}: error: ')} ({command[0]})")
     return done.stdout

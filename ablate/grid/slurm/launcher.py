@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ablate.base.errors import AblateError
+from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import write_whole
 from ablate.base.terminal import say
 from ablate.grid.launcher import RecordLauncher
@@ -33,6 +33,8 @@ class SlurmLauncher(RecordLauncher):
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
         """Submit the runs that are not queued or running. None: they go on without this process."""
         folder, experiment = records[0].config.results, records[0].config.experiment
+        if any(record.config.results != folder for record in records):
+            raise ConfigError("results has several values in this grid: submit a grid for each")
         waiting = _not_submitted(records, by_run(Path(folder)))
         if waiting:
             self._submit(waiting)
@@ -67,14 +69,13 @@ class SlurmLauncher(RecordLauncher):
         write_whole(submission.folder / "sbatch.txt", f"{command}\n".encode())
         try:
             return slurm.submit(options, script)
-        except AblateError as error:
-            if "timed out" in str(error) or "no answer" in str(error):
-                # The controller may have accepted the array: it must not be submitted twice.
-                for task in slurm.queue([submission.job_name]):
-                    if task.comment == str(submission.folder):
-                        return task.array
-            else:
-                discard(submission)
+        except slurm.Unanswered:  # an array that was accepted must not be submitted twice
+            for task in slurm.queue([submission.job_name]):
+                if task.comment == str(submission.folder):
+                    return task.array
+            raise
+        except AblateError:
+            discard(submission)
             raise
 
 

@@ -3,20 +3,25 @@
 conf/hydra/launcher/slurm.yaml has their meanings and defaults.
 """
 
+import re
 import shlex
 import sys
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ablate.base.errors import ConfigError
-from ablate.config.explain import near
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.submission import Submission
 
 PASSED_ON = ("partition", "account", "qos", "time", "constraint")
 """Settings that are options of sbatch under the same name."""
-LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1}
+TEXTS = ("partition", "account", "qos", "constraint", "memory", "python")
+LISTS = ("options", "setup")
+OWN = re.compile(r"--(array|comment|error|job-name|open-mode|output|parsable|signal|wrap)\b|-[aeJo]")
+"""Options of sbatch that `sbatch_options` gives."""
+LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1, "at_once": 1}
 LONGEST = 14 * 24 * 60
 """Minutes: YAML reads 12:00:00 without quotes as the whole number 43200, so a larger one is a likely mistake."""
 
@@ -25,6 +30,7 @@ SCRIPT = """#!/bin/bash
 # Python handles SIGUSR1 later; until then it is ignored, or it would end the task for good.
 trap '' USR1
 cd {here} || exit 1
+check() {{ [ "$1" = 0 ] || {{ echo "ablate: hydra.launcher.setup: status $1 of the command: $2"; exit 1; }}; }}
 {setup}
 exec {command} "$@"
 """
@@ -32,7 +38,7 @@ exec {command} "$@"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Checked settings. `of` raises ConfigError for an unknown key, the constructor for a value out of range."""
+    """Checked settings, made by `of`, which raises ConfigError for a value of another type or out of range."""
 
     partition: str | None
     account: str | None
@@ -54,17 +60,20 @@ class Settings:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Settings":
-        known = [field.name for field in fields(cls)]
-        for key in given:
-            if key not in known:
-                raise ConfigError(f"there is no key 'hydra.launcher.{key}'{near(key, known)}")
-        return cls(**given)
+        return cls(**{key: _typed(key, value) for key, value in given.items()})
 
     def __post_init__(self) -> None:
         for key, least in LEAST.items():
             value = getattr(self, key)
-            if type(value) is not int or value < least:
+            if (type(value) is not int or value < least) and (key, value) != ("at_once", None):
                 raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
+        if type(self.wait) is not bool:
+            raise ConfigError(f"hydra.launcher.wait={self.wait} is neither true nor false")
+        for option in self.options:
+            if not option.startswith("-"):
+                raise ConfigError(f"{option!r} in hydra.launcher.options is not an option: write it as --NAME=VALUE")
+            if OWN.match(option):
+                raise ConfigError(f"{option!r} in hydra.launcher.options is set by ablate itself: leave it out")
         limit = minutes(self.time)
         if limit is not None and self.warning >= 60 * limit:
             raise ConfigError(
@@ -78,7 +87,7 @@ class Settings:
             f"--job-name={submission.job_name}",
             f"--comment={submission.folder}",
             f"--array=0-{len(submission.runs) - 1}{limit}",
-            f"--output={submission.folder}/%a.log",
+            f"--output={str(submission.folder).replace('%', '%%')}/%a.log",
             "--open-mode=append",
             "--requeue",
             f"--signal=B:USR1@{self.warning}",
@@ -97,7 +106,21 @@ class Settings:
             f"--max-timeouts={self.max_timeouts}",
             f"--warning={self.warning}",
         ]
-        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup="\n".join(self.setup), command=" ".join(command))
+        setup = "\n".join(f"{line}\ncheck $? {shlex.quote(line)}" for line in self.setup)
+        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup, command=" ".join(command))
+
+
+def _typed(key: str, value: Any) -> Any:
+    """A setting with the type that it must have: an account of digits is a number to YAML."""
+    if key in TEXTS and value is not None:
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise ConfigError(f"hydra.launcher.{key}={value} is not a word")
+        return str(value)
+    if key in LISTS:
+        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+            raise ConfigError(f"hydra.launcher.{key}={value} is not a list of words: write it as {key}=['...','...']")
+        return list(value)
+    return value
 
 
 def minutes(limit: str | int | None) -> float | None:

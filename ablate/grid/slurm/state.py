@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ablate.grid.slurm import client as slurm
-from ablate.grid.slurm.submission import read_submissions
+from ablate.grid.slurm.submission import UNNAMED, Submission, configurations, read_submissions
 from ablate.runs.reading import Runs
 
 
@@ -13,9 +14,12 @@ def tasks(runs: Path, experiment: str = "*") -> Iterator[tuple[slurm.Task, list[
 
     `experiment` as `read_submissions` takes it. Raises AblateError if squeue fails, as the functions below do.
     """
-    submissions = {str(submission.folder): submission for submission in read_submissions(runs, experiment)}
-    for task in slurm.queue(submission.job_name for submission in submissions.values()):
-        submission = submissions.get(task.comment)
+    submissions = list(read_submissions(runs, experiment))
+    arrays = {submission.array: submission for submission in submissions}
+    folders = {str(submission.folder): submission for submission in submissions}
+    for task in slurm.queue(submission.job_name for submission in submissions):
+        # By the folder, because an id may be used again; by the id where the site replaces comments.
+        submission = folders.get(task.comment) or arrays.get(task.array)
         if submission is not None and task.index < len(submission.runs):
             yield task, submission.runs[task.index]
 
@@ -30,12 +34,17 @@ def by_run(runs: Path) -> dict[str, slurm.Task]:
     return found
 
 
+def asked(runs: Path) -> dict[str, dict[str, Any]]:
+    """The configuration of each run that was submitted in a grid without a name, by folder name."""
+    return {name: tree for one in read_submissions(runs, UNNAMED) for name, tree in configurations(one)}
+
+
 def join(found: Runs, runs: Path) -> None:
     """Add to each run in `found` what SLURM knows of it.
 
-    New states: queued (not started yet), waiting (started, stopped, and queued again), starting (its task runs and has
-    not locked it yet), lost (submitted, unfinished, and SLURM does not have it any more). A failed run stays failed. A
-    run whose task gave up gets the reason.
+    New states, of runs that SLURM has a task for: queued (not started yet), waiting (started, stopped, and queued
+    again), starting (its task runs and has not locked it yet). A failed run stays failed. A run whose task has ended
+    without finishing it keeps its state and gets the reason.
     """
     submissions = list(read_submissions(runs))
     if not submissions:
@@ -61,15 +70,23 @@ def join(found: Runs, runs: Path) -> None:
             run.state = "starting"
             run.lock["reason"] = f"{task.name} {task.state.lower()} on {task.node}"
     gone = [run for run in found.runs if run.folder.name in latest and run.folder.name not in current]
+    silent = []
     for run in gone:
         submission, index = latest[run.folder.name]
-        if run.state == "interrupted" and (why := submission.given_up(index)):
+        why = submission.reasons(index).get(run.folder.name)
+        if run.state in ("missing", "stale"):
+            run.lock["log"] = str(submission.log(index))
+            silent += [] if why else [run]
+        if why and run.state in ("missing", "stale", "interrupted"):
             run.result = {**run.result, "reason": why}
-    lost = [run for run in gone if run.state in ("stale", "missing")]
-    ends = slurm.last_states(str(latest[run.folder.name][0].array) for run in lost)
-    for run in lost:
+    ends = slurm.last_states(str(latest[run.folder.name][0].array) for run in silent)
+    for run in silent:
         submission, index = latest[run.folder.name]
-        end = ends.get(f"{submission.array}_{index}")
-        said = f"SLURM's accounting says {end}" if end else "SLURM has no task for it"
-        run.state = "lost"
-        run.lock["reason"] = f"{said}: see {submission.log(index)}; the same grid again submits it"
+        run.result = {**run.result, "reason": _ending(submission, index, ends.get(f"{submission.array}_{index}"))}
+
+
+def _ending(submission: Submission, index: int, end: str | None) -> str:
+    """How a task ended that recorded no reason, from accounting and its log."""
+    said = f"SLURM's accounting says {end}" if end else "SLURM has no task for it"
+    line = submission.last_line(index)
+    return f"{said}, and {submission.log(index)} {f'ends with {line!r}' if line else 'is empty or missing'}"

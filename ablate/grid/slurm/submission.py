@@ -7,8 +7,8 @@
 | tasks.jsonl | a line a task: its runs' configurations |
 | job.sh, sbatch.txt | the script that SLURM starts, and the command that submitted it |
 | N.log | the output of task N, all its sessions |
-| N.timeouts | a line each time that task N reached its time limit |
-| N.end | why task N ended with unfinished runs |
+| N.timeouts | a line each time that task N reached its time limit: when, and a hash of its checkpoints |
+| N.reasons.json | why task N ended without finishing runs, by their folder names |
 
 Two files hold all tasks: ten thousand runs do not make ten thousand files, and a task reads only its own line.
 """
@@ -16,6 +16,7 @@ Two files hold all tasks: ten thousand runs do not make ten thousand files, and 
 import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -33,6 +34,9 @@ from ablate.runs.identity import SCHEMA
 from ablate.runs.layout import JOBS
 from ablate.runs.record import Record
 
+REASONS = "{}.reasons.json"
+TAIL = 4096
+"""Bytes in which the last line of a log is looked for."""
 UNNAMED = "grid"
 """The folder of grids without an experiment."""
 
@@ -52,12 +56,19 @@ class Submission:
     def log(self, index: int) -> Path:
         return self.folder / f"{index}.log"
 
-    def given_up(self, index: int) -> str | None:
-        """Why a task ended with unfinished runs, or None."""
-        try:
-            return (self.folder / f"{index}.end").read_text().strip()
-        except OSError:
-            return None
+    def reasons(self, index: int) -> dict[str, str]:
+        """Why a task ended without finishing some of its runs, by folder name; `give_up` records it."""
+        with contextlib.suppress(OSError):
+            return read_json(self.folder / REASONS.format(index)) or {}
+        return {}
+
+    def last_line(self, index: int) -> str:
+        """The last line of a task's log that is not empty, or ''."""
+        with contextlib.suppress(OSError), open(self.log(index), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().decode(errors="replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return ""
 
 
 def folder_of(experiment: str | None) -> str:
@@ -80,6 +91,8 @@ def create(tasks: list[list[Record]]) -> Submission:
     for task in tasks:
         offsets.append(len(content))
         content += json.dumps([record.tree for record in task]).encode() + b"\n"
+    if "\\" in str(folder.resolve()):  # SLURM would take it from the name of a log
+        raise AblateError(f"{folder.resolve()} has a backslash in its name, which SLURM removes: use results=FOLDER")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     plan = {"schema": SCHEMA, "when": now, "argv": sys.argv, "array": None, "offsets": offsets, "runs": names}
     try:
@@ -126,17 +139,34 @@ def read_submissions(runs: Path, experiment: str = "*") -> Iterator[Submission]:
             yield Submission(folder.resolve(), plan["runs"], plan["array"])
 
 
-def timed_out(folder: Path, index: int) -> int:
-    """Record that a task reached its time limit; return how often it has."""
+def configurations(submission: Submission) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The folder name and the configuration of each run; none if another version submitted it."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if (read_json(submission.folder / "plan.json") or {})["schema"] == SCHEMA:
+            with open(submission.folder / "tasks.jsonl", "rb") as lines:
+                for names, line in zip(submission.runs, lines, strict=True):
+                    yield from zip(names, json.loads(line), strict=True)
+
+
+def timed_out(folder: Path, index: int, progress: str) -> tuple[int, bool]:
+    """Record that a task reached its time limit. Return how often it has, and whether `progress` is the last time's."""
     with open(folder / f"{index}.timeouts", "a+") as file:
-        file.write(time.strftime("%Y-%m-%dT%H:%M:%S\n"))
         file.seek(0)
-        return len(file.readlines())
+        before = file.read().splitlines()
+        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {progress}\n")
+    return len(before) + 1, bool(before) and before[-1].endswith(f" {progress}")
 
 
-def give_up(folder: Path, index: int, why: str) -> None:
-    """Record why a task ends with unfinished runs; `Submission.given_up` reads it."""
-    (folder / f"{index}.end").write_text(why + "\n")
+def begin(folder: Path, index: int) -> None:
+    """Forget why a task ended: it runs again."""
+    (folder / REASONS.format(index)).unlink(missing_ok=True)
+
+
+def give_up(folder: Path, index: int, reasons: dict[str, str]) -> None:
+    """Record why a task ends without finishing some of its runs, by folder name; `Submission.reasons` reads it."""
+    path = folder / REASONS.format(index)
+    with contextlib.suppress(OSError):  # they are in the log too
+        write_whole(path, json.dumps({**(read_json(path) or {}), **reasons}).encode())
 
 
 def _write_plan(folder: Path, plan: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ when it cancels or requeues a task.
 """
 
 import argparse
+import hashlib
 import math
 import os
 import random
@@ -59,10 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
     from ablate.grid.launcher import SerialLauncher
     from ablate.grid.local import ProcessLauncher
-    from ablate.grid.slurm.submission import task
+    from ablate.grid.slurm.submission import begin, give_up, task
+    from ablate.runs.identity import folder_name
 
     os.environ["ABLATE_TRACEBACK"] = "1"  # tracebacks go into the task's log
     plan, trees = task(options.submission, options.task)
+    begin(options.submission, options.task)
     sys.argv = plan["argv"]  # the command that a record names is the one that submitted the grid
     records, status = [], 0
     for tree in trees:
@@ -70,24 +73,33 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
             records.append(_record(tree, plan["when"]))
         except AblateError as error:
             say(f"ablate: {error}", error=True)
+            give_up(options.submission, options.task, {folder_name(tree): str(error)})
             status = 1
     launcher = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
     first_seen: dict[Path, Any] = {}
     while records := [record for record in records if record.action() != "skip"]:
         ready, locked = _by_lock(records, first_seen)
         if stopping.signum is not None:
-            return _stopped(options, stopping.signum)
+            return _stopped(options, stopping.signum, records)
         if ready:
             outcomes = launcher.carry_out(ready) or []
+            failed = {
+                record.name: outcome.message
+                for record, outcome in zip(ready, outcomes, strict=True)
+                if outcome.status and not outcome.interrupted
+            }
+            if failed:
+                give_up(options.submission, options.task, failed)
+            for name, message in failed.items():
+                say(f"ablate: {name} failed: {message}", error=True)
+            # A run that neither failed nor finished was locked by another process meanwhile: it is checked again.
+            records = [record for record in records if record.name not in failed]
             for outcome in outcomes:
                 if outcome.interrupted:
-                    return _stopped(options, outcome.status - 128)
+                    return _stopped(options, outcome.status - 128, records)
             status = max([status, *(outcome.status for outcome in outcomes)])
             for record in ready:
                 record.config.rerun = None  # it has been trained again, or failed
-            # A run that neither failed nor finished was locked by another process meanwhile: it is checked again.
-            failed = {record.name for record, outcome in zip(ready, outcomes, strict=True) if outcome.status}
-            records = [record for record in records if record.name not in failed]
         elif locked:
             time.sleep(INTERVAL)
         else:
@@ -152,25 +164,24 @@ def _task_name() -> str:
     return f"{array}_{index}" if array else str(_job())
 
 
-def _stopped(options: argparse.Namespace, signum: int) -> int:
-    """Requeue this task, or end it: checkpoints are written."""
+def _stopped(options: argparse.Namespace, signum: int, records: list["Record"]) -> int:
+    """Requeue this task, or end it: checkpoints are written. `records` are its unfinished runs."""
     from ablate.grid.slurm import client as slurm
     from ablate.grid.slurm.submission import give_up, timed_out
 
     if signum != signal.SIGUSR1 or _job() is None:
-        say(f"stopped by {signal.Signals(signum).name}; the same grid again resumes")
+        say(f"stopped by {signal.Signals(signum).name}; run the same grid again to resume")
         return 128 + signum
     # The signal is the same for a preemption, which does not count as a timeout: only the time used differs.
     end = time.monotonic() + options.warning
     limit, used = _retry(lambda: slurm.time_limit(_task_name()), end) or (math.inf, 0.0)
     if used > limit - options.warning / 60 - EARLY:
-        count = timed_out(options.submission, options.task)
-        if count > options.max_timeouts:
-            why = (
-                f"the time limit of {limit:g} minutes was reached {count} times, more than "
-                f"max_timeouts={options.max_timeouts}: give a longer hydra.launcher.time; the same grid again resumes"
-            )
-            give_up(options.submission, options.task, why)
+        count, stuck = timed_out(options.submission, options.task, _progress(records))
+        if stuck or count > options.max_timeouts:
+            often = f"the time limit of {limit:g} minutes was reached"
+            what = " before any run got further" if stuck else f" more than max_timeouts={options.max_timeouts} times"
+            why = f"{often}{what}: give a longer hydra.launcher.time; run the same grid again to resume"
+            give_up(options.submission, options.task, dict.fromkeys((record.name for record in records), why))
             say(f"ablate: {why}", error=True)
             return 1
         say(f"time limit reached, {count} so far; requeueing")
@@ -178,6 +189,15 @@ def _stopped(options: argparse.Namespace, signum: int) -> int:
         say("preempted; requeueing")
     _retry(lambda: slurm.requeue(_task_name()), end)
     return 0
+
+
+def _progress(records: list["Record"]) -> str:
+    """A hash of which runs are left and when their checkpoints were written."""
+    from ablate.runs.layout import CHECKPOINT
+
+    paths = [record.folder / CHECKPOINT for record in records]
+    times = [(str(path), path.stat().st_mtime_ns if path.exists() else None) for path in paths]
+    return hashlib.sha256(repr(times).encode()).hexdigest()[:16]
 
 
 def _retry(ask: Callable[[], T], end: float) -> T:

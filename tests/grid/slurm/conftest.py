@@ -188,7 +188,7 @@ class StandIns:
 
     def queue(self, *tasks: tuple[Submission, int, str, str]) -> None:
         """Set squeue's answer: of each task its submission, index, state and reason."""
-        lines = (f"77|{at}|{state}|{why}|n1|{submission.folder}\n" for submission, at, state, why in tasks)
+        lines = (f"{one.array or 77}|{at}|{state}|{why}|n1|{one.folder}\n" for one, at, state, why in tasks)
         self.answers("squeue", "".join(lines))
 
     def calls(self, name: str) -> list[list[str]]:

@@ -65,6 +65,7 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMe
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=4000 Gres=gpu:2
 PartitionName=low Nodes=n[1-2] Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=300
 PartitionName=high Nodes=n[1-2] PriorityTier=10 PreemptMode=OFF
+PartitionName=short Nodes=n[1-2] MaxTime=1
 """
 GRES = "NodeName=n[1-2] Name=gpu File=/dev/null,/dev/zero\n"  # stand-ins for GPUs: two devices that always exist
 
@@ -84,7 +85,10 @@ def reason_to_skip() -> str:
 
 
 class Cluster:
-    """Two nodes with two CPUs and two stand-ins for GPUs each. Partition `high` preempts `low`, the default."""
+    """Two nodes with two CPUs and two stand-ins for GPUs each.
+
+    Partition `high` preempts `low`, the default; `short` takes jobs of one minute.
+    """
 
     def __init__(self, folder: Path, array_size: int = 1001) -> None:
         self.folder = folder.resolve()

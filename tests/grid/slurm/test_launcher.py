@@ -1,5 +1,7 @@
 """Submitting to SLURM and reading its answers, with stand-ins for its programs; test_slurm.py has the real ones."""
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -85,21 +87,54 @@ def test_queued_and_running_runs_are_not_submitted_again(site, slurm):
     )
     with (slurm.folder / "squeue.answer").open("a") as file:
         file.write("80|3|RUNNING|None|n1|/another/user's | folder\n")
+        file.write("squeue: scheduled maintenance on Monday\n77|N/A|RUNNING|None|n1|\n\n77|3|RUNNING\n")
     said = site(*words, SLURM)
     assert said.count(": already ") == 2
     assert "submitted 2 runs" in said
     assert set(by_run(site.runs)) == {name for names in submission.runs[:3] for name in names}
 
 
+@pytest.mark.parametrize("comment", ["(null)", "", "project 12 | approved"])
+def test_tasks_are_known_by_their_array_where_the_site_replaces_comments(comment, site, slurm):
+    words = site.experiment(seeds="0, 1")
+    site(*words, SLURM)
+    slurm.answers("squeue", "".join(f"77|{index}|PENDING|Priority||{comment}\n" for index in range(3)))
+    said = site(*words, SLURM)
+    assert said.count(": already pending as 77_") == 3
+    assert "submitted 1 runs" in said
+
+
+@pytest.mark.parametrize("answer", ["Your project has 12 hours left\n77\n", "77;cluster-b\n", "\n 77 \n77\n"])
+def test_number_of_a_job_is_found_among_other_lines(answer, site, slurm):
+    slurm.answers("sbatch", answer)
+    assert "as array 77 of 2 tasks" in site(*site.experiment(), SLURM)
+
+
+@pytest.mark.parametrize("answer", ["", "Submitted batch job 77\n", "2026\n77\n"])
+def test_answer_without_one_number_is_shown_and_the_submission_kept(answer, site, slurm):
+    words = site.experiment()
+    slurm.answers("sbatch", answer)
+    said = site(*words, SLURM, status=1)
+    assert f"sbatch printed {answer.strip()!r} where one job id was expected" in said
+    slurm.queue(*((site.submission(), index, "PENDING", "Priority") for index in range(2)))
+    assert "nothing to submit" in site(*words, SLURM)  # it was accepted
+
+
 def test_status_joins_the_queue_with_the_records(site, slurm):
     site(*site.experiment(seeds="0, 1"), SLURM)
     submission = site.submission()
     slurm.queue((submission, 0, "PENDING", "Priority"), (submission, 1, "RUNNING", "None"))
-    assert sorted(run["state"] for run in site.states().values()) == ["lost", "lost", "queued", "starting"]
+    assert sorted(run["state"] for run in site.states().values()) == ["missing", "missing", "queued", "starting"]
     said = unwrapped(site("status", "--experiment", "drill"))
     assert "77_0, Priority" in said
     assert "77_1 running on n1" in said
-    assert "SLURM has no task for it: see " in said
+    for log, ending in (("", "is empty or missing"), ("epoch 1\nno module\n\n", "ends with 'no module'")):
+        submission.log(2).write_text(log)
+        why = f"SLURM has no task for it, and {submission.log(2)} {ending}"
+        assert why in [run["reason"] for run in site.states().values()]
+        said = site("status", "--experiment", "drill", "--failed")
+        assert f"missing: {why}\n" in said
+    assert "  epoch 1\n  no module\n" in said
 
 
 def test_failed_run_stays_failed_while_its_task_goes_on(site, slurm):
@@ -156,6 +191,16 @@ def test_array_accepted_after_a_timeout_is_not_submitted_twice(site, slurm):
         (["hydra.launcher.time=2", "hydra.launcher.warning=120"], "warning=120 is not below the time limit of 120 s"),
         (["hydra.launcher.warning=soon"], "warning=soon is out of range"),
         (["hydra.launcher.cpus=true"], "cpus=True is out of range"),
+        (["hydra.launcher.at_once=0"], "at_once=0 is out of range"),
+        (["hydra.launcher.wait=2"], "wait=2 is neither true nor false"),
+        (["hydra.launcher.setup=module load cuda"], "setup=module load cuda is not a list of words"),
+        (["hydra.launcher.setup=[[a]]"], "setup=[['a']] is not a list of words"),
+        (["hydra.launcher.options=--exclusive"], "options=--exclusive is not a list of words"),
+        (["hydra.launcher.options=[exclusive]"], "'exclusive' in hydra.launcher.options is not an option"),
+        (["hydra.launcher.options=['--output=x']"], "'--output=x' in hydra.launcher.options is set by ablate itself"),
+        (["hydra.launcher.options=['-Jx']"], "'-Jx' in hydra.launcher.options is set by ablate itself"),
+        (["hydra.launcher.partition=[a,b]"], "partition=['a', 'b'] is not a word"),
+        (["hydra.launcher.account=true"], "account=True is not a word"),
         (["+hydra.launcher.partion=gpu"], "no key 'hydra.launcher.partion'; did you mean 'hydra.launcher.partition'?"),
         (["cluster=nowhere"], "cluster 'nowhere' is unknown"),
     ],
@@ -181,6 +226,49 @@ def test_time_limits_in_slurms_notation(limit, total):
 def test_invalid_time_limits(limit):
     with pytest.raises(ConfigError):
         minutes(limit)
+
+
+def test_grid_in_several_folders_is_refused(site, slurm):
+    assert "results has several values" in site("-m", SLURM, "depth=8", "results=one,two", status=2)
+    assert not slurm.calls("sbatch")
+
+
+def test_text_may_be_a_number(site, slurm):
+    site(*site.experiment(), SLURM, "hydra.launcher.account=4711", "hydra.launcher.memory=8000")
+    assert {"--account=4711", "--mem=8000"} <= set(slurm.calls("sbatch")[0])
+
+
+def test_failing_setup_command_ends_the_task(site):
+    setup = "hydra.launcher.setup=['true; cd .','module load \"no such\"','touch reached']"
+    site(*site.experiment(), SLURM, setup)
+    done = subprocess.run(["bash", site.submission().folder / "job.sh", "0"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == 'ablate: hydra.launcher.setup: status 127 of the command: module load "no such"\n'
+    assert not (site.folder / "reached").exists()
+
+
+def test_signs_that_slurm_replaces_in_names_of_logs(tmp_path, slurm, monkeypatch):
+    site = Site(tmp_path / "50% of %a", {"PATH": os.environ["PATH"]})
+    site(*site.experiment(), SLURM)
+    (call,) = slurm.calls("sbatch")
+    folder = str(site.submission().folder).replace("50% of %a", "50%% of %%a")
+    assert f"--output={folder}/%a.log" in call
+    site = Site(tmp_path / "back\\slash", {"PATH": os.environ["PATH"]})
+    assert "has a backslash in its name, which SLURM removes: use results=FOLDER" in site(
+        *site.experiment(), SLURM, status=1
+    )
+
+
+def test_grid_without_a_name_is_known_to_status(site, slurm):
+    site("-m", SLURM, "seed=0,1,2", "depth=8")
+    submission = site.submission()
+    slurm.queue((submission, 0, "PENDING", "Priority"), (submission, 1, "RUNNING", "None"))
+    found = json.loads(site("status", "--json"))
+    assert found["states"] == {"queued": 1, "starting": 1, "missing": 1}
+    assert found["unread"] == []
+    plan = submission.folder / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "schema": 0}))  # another version's
+    assert "holds no runs" in site("status", status=1)
 
 
 def test_unquoted_time_is_not_read_as_days(site):
@@ -239,7 +327,8 @@ def test_watch_continues_if_squeue_fails_once(record, tmp_path, monkeypatch, cap
 
 
 def test_cancel_affects_one_experiment(site, slurm):
-    for name in ("first", "second"):
+    for name, array in (("first", "77"), ("second", "78")):
+        slurm.answers("sbatch", f"{array}\n")
         site(*site.experiment(name), SLURM)
     first, second = sorted(read_submissions(site.runs), key=lambda submission: submission.job_name)
     slurm.queue(*((submission, index, "PENDING", "Priority") for submission in (first, second) for index in (0, 1)))
@@ -263,6 +352,7 @@ def test_different_experiments_have_different_folders():
 def test_printed_command_cancels_a_grid_without_an_experiment(site, slurm):
     said = site("-m", SLURM, "seed=0,1")
     (line,) = (line for line in said.splitlines() if line.startswith("to cancel: "))
+    slurm.answers("sbatch", "78\n")
     site(*site.experiment("grid"), SLURM)  # the name of the folder of grids without an experiment
     unnamed, named = sorted(read_submissions(site.runs), key=lambda submission: submission.job_name)
     assert unnamed.job_name == "ablate-grid"
@@ -298,7 +388,7 @@ def test_submission_without_an_answer_does_not_hide_an_earlier_one(site, slurm):
     said = site("status", "--experiment", "drill", "--failed")
     assert [call[3] for call in slurm.calls("sacct")] == ["--jobs=77"]
     for index, end in enumerate(("OUT_OF_MEMORY", "CANCELLED by 1000")):
-        assert f"SLURM's accounting says {end}: see {first / f'{index}.log'}" in said
+        assert f"SLURM's accounting says {end}, and {first / f'{index}.log'} is empty or missing" in said
 
 
 def test_last_line_of_slurms_answer_is_the_error(slurm):

@@ -132,7 +132,7 @@ def test_killed_task_is_lost_and_submitted_again(site, undisturbed):
     site.go()
     site.wait_for_end()
     assert job(site, f"{array}_1")["JobState"] == "FAILED"
-    assert site.states()["B 0"]["state"] == "lost"
+    assert site.states()["B 0"]["state"] == "stale"
     assert "SLURM has no task for it" in unwrapped(site("status", "--experiment", "drill"))
     assert "submitted 1 runs" in site(*site.experiment(), *SLURM)
     site.wait_for_end()
@@ -226,7 +226,7 @@ def test_cancel_ends_one_experiment_and_no_other(site, undisturbed):
     assert "add --yes" in site("cancel", "--experiment", "first", status=2)
     assert "cancelled" in site("cancel", "--experiment", "first", "--yes")
     site.wait_for_end("first")
-    assert {run["state"] for run in site.states("first").values()} <= {"interrupted", "lost"}
+    assert {run["state"] for run in site.states("first").values()} <= {"interrupted", "missing"}
     site.wait_for_end("drill")
     assert site.outcomes("drill") == undisturbed(seeds="1")
     site(*first, *SLURM, SLOW="0")
@@ -238,3 +238,42 @@ def test_refusal_of_sbatch_is_one_sentence(site):
     said = site(*site.experiment(), *SLURM, "hydra.launcher.partition=nosuch", status=1)
     assert "SLURM refused: " in said
     assert "nvalid partition" in said
+    assert {run["state"] for run in site.states().values()} == {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["data=cifar10", "data.root=nowhere"], "cifar10 is missing or incomplete: add data.download=true to fetch"),
+        (["device=cuda"], "device=cuda is not available (this machine has none): use device=auto or device=cpu"),
+        (["hydra.launcher.setup=['module load cuda']"], "hydra.launcher.setup: status 127 of the command: module load"),
+        (["hydra.launcher.python=no-such-python"], "no-such-python: not found"),
+    ],
+    ids=["no data", "no GPU", "no module", "no Python"],
+)
+def test_first_day_on_a_new_site(words, why, site):
+    """Status names what is missing on the nodes."""
+    grid = [*site.experiment(), *SLURM]
+    array = array_of(site(*grid, *words, SLOW="0"))
+    site.wait_for_end()
+    assert [job(site, f"{array}_{task}")["JobState"] for task in range(2)] == ["FAILED"] * 2
+    assert unwrapped(site("status", "--experiment", "drill")).count(why) == 2
+    assert all(why in str(run["reason"]) for run in site.states().values())
+    assert why in site("status", "--experiment", "drill", "--failed")
+
+
+def test_reason_why_a_task_does_not_start_is_shown(site):
+    site(*site.experiment(), *SLURM, "hydra.launcher.partition=short", "hydra.launcher.time=10")
+    until(lambda: "PartitionTimeLimit" in site("status", "--experiment", "drill"), why="SLURM's reason")
+    assert {run["state"] for run in site.states().values()} == {"queued"}
+    site("cancel", "--experiment", "drill", "--yes")
+
+
+def test_folder_with_a_sign_that_slurm_replaces(cluster, tmp_path):
+    site = Site(tmp_path / "50% of %a %%j", {**cluster.environment, "SLOW": "0"})
+    site("-m", *SLURM, "depth=8", "iterations=2", "seed=0,1")  # a grid without a name
+    found = json.loads(site("status", "--json"))
+    assert sum(found["states"].values()) == 2
+    site.wait_for_end()
+    assert [path.name for path in sorted(site.runs.glob("_jobs/grid/*/*.log"))] == ["0.log", "1.log"]
+    assert json.loads(site("status", "--json"))["states"] == {"finished": 2}

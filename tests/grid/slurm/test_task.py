@@ -14,7 +14,7 @@ import pytest
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
 from ablate.grid.slurm import client
-from ablate.grid.slurm.submission import give_up
+from ablate.grid.slurm.submission import Submission, give_up, read_submissions
 from ablate.grid.slurm.task import INTERVAL, _stopped
 from ablate.runs.lock import STALE, Lock
 from tests.grid.slurm import conftest
@@ -115,11 +115,28 @@ def test_stopped_task_writes_a_checkpoint_and_is_resumed(number, status, site, s
     finish(task, status)
     assert result(site, name)["status"] == "interrupted"
     assert (["requeue", "77"] in slurm.calls("scontrol")) == (number == signal.SIGUSR1)
-    give_up(submission.folder, 0, "the time limit was reached 3 times")
+    give_up(submission.folder, 0, {name: "the time limit was reached 3 times"})
     assert "interrupted: the time limit was reached 3 times" in unwrapped(site("status", "--experiment", "drill"))
     finish(site.task(submission))
     assert result(site, name)["status"] == "finished"
     assert result(site, name)["resumed"] == 1
+
+
+@pytest.fixture
+def stopped(tmp_path, slurm, monkeypatch):
+    """Ends a session of task 1 by SIGUSR1 at a time of SLURM's, given as `squeue` prints it, and returns its status."""
+    for key, value in (("SLURM_JOB_ID", "78"), ("SLURM_ARRAY_JOB_ID", "77"), ("SLURM_ARRAY_TASK_ID", "1")):
+        monkeypatch.setenv(key, value)
+    record = SimpleNamespace(name="run", folder=tmp_path)
+
+    def session(clock, *, progress, max_timeouts=1):
+        slurm.answers("squeue", f"{clock}\n")
+        (tmp_path / "checkpoint.pt").touch()
+        os.utime(tmp_path / "checkpoint.pt", (progress, progress))
+        options = argparse.Namespace(submission=tmp_path, task=1, warning=120.0, max_timeouts=max_timeouts)
+        return _stopped(options, signal.SIGUSR1, [record])
+
+    return session
 
 
 # The warning of 120 s may come a minute early: from minute 57 of 60 on it is the time limit's.
@@ -128,23 +145,77 @@ def test_stopped_task_writes_a_checkpoint_and_is_resumed(number, status, site, s
     [
         ("1:00:00|56:59", False),
         ("1:00:00|57:01", True),
+        ("a site's own line\n1:00:00|57:01", True),
         ("1-00:00:00|23:56:00", False),
         ("1-00:00:00|23:58:00", True),
         ("UNLIMITED|30-00:00:00", False),
     ],
 )
-def test_time_limit_is_distinguished_from_a_preemption(clock, counted, slurm, tmp_path, monkeypatch, capsys):
-    for key, value in (("SLURM_JOB_ID", "78"), ("SLURM_ARRAY_JOB_ID", "77"), ("SLURM_ARRAY_TASK_ID", "1")):
-        monkeypatch.setenv(key, value)
-    slurm.answers("squeue", f"{clock}\n")
-    options = argparse.Namespace(submission=tmp_path, task=1, warning=120.0, max_timeouts=1)
-    assert _stopped(options, signal.SIGUSR1) == 0
-    assert _stopped(options, signal.SIGUSR1) == int(counted)  # the second is more than max_timeouts
+def test_time_limit_is_distinguished_from_a_preemption(clock, counted, stopped, slurm, tmp_path, capsys):
+    assert stopped(clock, progress=1) == 0
+    assert stopped(clock, progress=2) == int(counted)  # the second is more than max_timeouts
     said = capsys.readouterr()
     assert ("preempted; requeueing" in said.out) == (not counted)
-    assert ("was reached 2 times, more than max_timeouts=1" in said.err) == counted
+    why = "minutes was reached more than max_timeouts=1 times: give a longer hydra.launcher.time; run the same grid"
+    assert (why in said.err) == counted
     assert slurm.calls("scontrol") == [["requeue", "77_1"]] * (1 + (not counted))
     assert (tmp_path / "1.timeouts").exists() == counted
+    assert (why in str(Submission(tmp_path, []).reasons(1).get("run"))) == counted
+
+
+def test_task_gives_up_once_a_session_ends_without_progress(stopped, tmp_path, capsys):
+    limit, preempted = "10:00|09:00", "10:00|05:00"
+    sessions = [(limit, 1), (preempted, 1), (limit, 2), (limit, 3), (preempted, 3)]
+    assert [stopped(clock, progress=step, max_timeouts=20) for clock, step in sessions] == [0] * len(sessions)
+    assert stopped(limit, progress=3, max_timeouts=20) == 1
+    why = "the time limit of 10 minutes was reached before any run got further: give a longer hydra.launcher.time"
+    assert why in capsys.readouterr().err
+    assert why in Submission(tmp_path, []).reasons(1)["run"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("data=cifar10", "data.root=nowhere"), "cifar10 is missing or incomplete: add data.download=true"),
+        (("device=cuda:9",), "device=cuda:9 is not available"),
+        (("shortcut._target_=here.Gone",), "shortcut Gone cannot be built: not on this node"),
+    ],
+)
+def test_run_that_fails_before_it_has_a_folder_gives_its_reason(words, why, site):
+    (site.folder / "here.py").write_text(GONE)
+    for seeds in ("0", "1"):  # a grid with a name and one without
+        name = ("--config-dir", "my", "+experiment=drill") if seeds == "0" else ()
+        site.experiment(shortcuts="identity")
+        site("-m", *name, "shortcut.option=A", f"seed={seeds}", "depth=8", *words, SLURM)
+    for submission, options in zip(read_submissions(site.runs), [("--experiment", "drill"), ()], strict=True):
+        log = finish(site.task(submission, NODE="1"), 2 if "cuda" in why or "here" in words[0] else 1)
+        (name,) = submission.runs[0]
+        assert f"ablate: {name} failed: {why}" in log
+        submission.log(0).write_text(log)
+        assert f"missing: {why}" in unwrapped(site("status", *options))
+        assert f"{name}: missing: {why}" in site("status", *options, "--failed")
+        found = json.loads(site("status", *options, "--json"))
+        assert why in {run["folder"].rpartition("/")[2]: run["reason"] for run in found["runs"]}[name]
+    assert not (site.runs / name).exists()
+
+
+GONE = """
+import os
+from ablate.models.shortcuts import Identity
+
+class Gone(Identity):
+    def __init__(self, *arguments, **options):
+        if "NODE" in os.environ:
+            raise ValueError("not on this node")
+        super().__init__(*arguments, **options)
+"""
+
+
+def test_reason_is_forgotten_when_the_task_runs_again(site):
+    submission, name = submit(site)
+    give_up(submission.folder, 0, {name: "no data"})
+    finish(site.task(submission))
+    assert submission.reasons(0) == {}
 
 
 @pytest.mark.parametrize(("refusals", "ends"), [(3, "requeued"), (99, "gives up")])
@@ -164,11 +235,11 @@ def test_busy_controller_is_asked_again_until_the_time_limit(refusals, ends, mon
     monkeypatch.setattr(client, "requeue", requeue)
     options = argparse.Namespace(submission=tmp_path, task=0, warning=60.0, max_timeouts=1)
     if ends == "requeued":
-        assert _stopped(options, signal.SIGUSR1) == 0
+        assert _stopped(options, signal.SIGUSR1, []) == 0
         assert asked == ["77"] * (refusals + 1)
     else:
         with pytest.raises(AblateError, match="Socket timed out"):
-            _stopped(options, signal.SIGUSR1)
+            _stopped(options, signal.SIGUSR1, [])
         assert 60 / INTERVAL < len(asked) < refusals
         assert 60 < now[0] <= 60 + INTERVAL
 
