@@ -1,19 +1,10 @@
-"""The cores and GPUs of this machine."""
+"""The cores of this machine."""
 
 import os
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-
-
-def gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them. Calls no driver and imports no torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
-    return sorted((path.name[6:] for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
 
 
 def cores() -> int:

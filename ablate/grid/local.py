@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import wait
 
 from ablate.base.errors import AblateError, ConfigError, one_line
-from ablate.base.machine import cores, gpus
+from ablate.base.machine import cores
 from ablate.base.process import POLL, Worker
 from ablate.base.signals import SIGNALS
 from ablate.base.terminal import say
@@ -20,13 +20,15 @@ from ablate.tracking.follower import tracker
 
 
 class ProcessLauncher(RecordLauncher):
-    """`n_jobs` runs at once, or as many as there are cores for -1. A process that dies ends only its current run."""
+    """`n_jobs` runs at once; for -1 as many as there are GPUs, or cores on a machine without.
+
+    A process that dies ends only its current run.
+    """
 
     def __init__(self, n_jobs: int) -> None:
         if type(n_jobs) is not int or (n_jobs < 1 and n_jobs != -1):
-            raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is out of range: give 1 or more, or -1 for all cores")
-        # Even if fewer runs are left: a run's threads depend on this number, and its bits on its threads.
-        self.slots = cores() if n_jobs == -1 else n_jobs
+            raise ConfigError(f"hydra.launcher.n_jobs={n_jobs} is invalid: use 1 or more, or -1 for all GPUs or cores")
+        self.slots = n_jobs
 
     def carry_out(self, records: list[Record]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(records)
@@ -34,8 +36,9 @@ class ProcessLauncher(RecordLauncher):
         workers: dict[int, Worker] = {}  # by slot; a worker is reused for the slot's next run
         running: dict[int, int] = {}  # the run of each busy slot
         with Stopping() as stopping, ExitStack() as stack:  # a second Ctrl-C makes the stack kill the workers
-            if records[0].config.pack is not None:
-                self.slots = packed(records, stopping) or self.slots
+            # Even if fewer runs are left: a run's threads depend on this number, and its bits on its threads.
+            if records[0].config.pack is not None or self.slots == -1:
+                self.slots = packed(records, stopping)
             devices = assigned_devices(records, self.slots)[: len(records)]
             while running or (waiting and stopping.signum is None):
                 for slot, device in enumerate(devices):
@@ -68,17 +71,36 @@ class ProcessLauncher(RecordLauncher):
 
 
 def packed(records: list[Record], stopping: Stopping) -> int:
-    """How many runs at once `pack` gives, over all devices; prints what `auto` chose. 0 if stopped by a signal."""
+    """How many runs at once `pack` gives, over all devices; prints what `auto` chose. 0 if stopped by a signal.
+
+    Without `pack` one for each GPU, or for each core if no run is on a GPU. Raises ConfigError if a device is missing.
+    """
     devices = list(dict.fromkeys(assigned_devices(records, len(gpus()) or 1)))
     pack = records[0].config.pack
+    if pack is None:
+        from ablate.training.device import pick_device
+
+        kinds = {record.config.device.partition(":")[0] for record in records}
+        return cores() if {pick_device(kind).type for kind in kinds} == {"cpu"} else len(devices)
     if pack != "auto":
-        return int(pack or 1) * len(devices)
+        return int(pack) * len(devices)
     share = max(1, cores() // len(devices))
     trials = packing.trials(records, devices[0], share, lambda: stopping.signum is not None)
     if not trials:
         return 0
     say(packing.describe(trials))
     return packing.best(trials).runs * len(devices)
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    import torch
+
+    # Not by the numbers in /dev: a container that is given /dev/nvidia3 alone has GPU 0.
+    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def assigned_devices(records: list[Record], slots: int) -> list[str | None]:

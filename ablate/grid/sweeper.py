@@ -16,7 +16,6 @@ from ablate.base.files import to_json, write_whole, writing
 from ablate.base.source import load
 from ablate.base.terminal import say
 from ablate.config.compose import as_job
-from ablate.config.schema import Config
 from ablate.data import facts
 from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
@@ -60,9 +59,9 @@ def _launcher(settings: dict[str, Any]) -> RecordLauncher:
 
 def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) -> None:
     """Carry out what is unfinished of the runs that were `asked` for, at the time `started`."""
-    for record, name in zip(asked, names([record.tree for record in asked]), strict=True):
+    records = _different(asked)
+    for record, name in zip(records, names([record.tree for record in records]), strict=True):
         record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
-    records = list({record.folder: record for record in asked}.values())  # cells may ask for the same run
     if any(record.config.dry_run for record in records):
         dry_run(records)
         return
@@ -81,18 +80,36 @@ def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) ->
         changed = sorted({name for error in refused for name in error.changed})
         raise OtherCode(f"{len(refused)} of {len(records)} runs were trained", changed)
     if waiting:
+        launcher = _packed(launcher, {record.config.pack for record in records})
         _check_buildable(waiting)
+        _prepare_data(waiting)
     _write_plans(records)
     say(f"{len(records)} runs in the grid, {len(waiting)} to train")
     if waiting:
-        outcomes = _packed(launcher, waiting[0].config).carry_out(waiting)
+        outcomes = launcher.carry_out(waiting)
         if outcomes is not None:  # None if the runs continue without this process
             _report(waiting, outcomes, time.monotonic() - started)
 
 
-def _packed(launcher: RecordLauncher, config: Config) -> RecordLauncher:
-    """The chosen launcher, or processes if runs are to be packed. Raises ConfigError for `pack` on SLURM."""
-    if config.pack is None or isinstance(launcher, ProcessLauncher):
+def _different(asked: list[Record]) -> list[Record]:
+    """Each run once. Raises ConfigError if a list of values does not make different runs, as that of `pack`."""
+    records: dict[Path, Record] = {}
+    for record in asked:
+        other = records.setdefault(record.folder, record)
+        for key, value in record.tree.items():
+            if value != other.tree[key]:
+                raise ConfigError(f"{key} has several values in this grid, which do not make different runs: give one")
+    return list(records.values())
+
+
+def _packed(launcher: RecordLauncher, packs: set[str | None]) -> RecordLauncher:
+    """The chosen launcher, or processes if runs are to be packed.
+
+    Raises ConfigError for `pack` on SLURM, and if `packs`, the values in the grid's cells, are several.
+    """
+    if len(packs) > 1:
+        raise ConfigError("pack differs between the runs of this grid: give one value")
+    if packs == {None} or isinstance(launcher, ProcessLauncher):
         return launcher
     if isinstance(launcher, SerialLauncher):
         return ProcessLauncher(-1)
@@ -106,6 +123,14 @@ def _check_buildable(records: Iterable[Record]) -> None:
     different = {to_json([record.tree["shortcut"], record.tree["unit"]]): record.config for record in records}
     for config in different.values():
         check_buildable(config)
+
+
+def _prepare_data(records: Iterable[Record]) -> None:
+    """Fetch or decode each dataset once, before several processes do."""
+    from ablate.data.load import prepare  # torch
+
+    for data in {(record.config.data.name, record.config.data.root): record.config.data for record in records}.values():
+        prepare(data)
 
 
 def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> None:

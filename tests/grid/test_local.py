@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablate.base.machine import cores, gpus
+from ablate.base.machine import cores
 from ablate.grid import local
-from ablate.grid.local import ProcessLauncher, assigned_devices
+from ablate.grid.local import ProcessLauncher, assigned_devices, gpus
 from ablate.runs.attempt import Outcome
+from ablate.runs.stopping import Stopping
 from tests.forked import Command
 from tests.waiting import LIMIT, held, until
 
@@ -39,9 +40,48 @@ def test_slots_are_assigned_devices_in_turn(visible, device, assigned, monkeypat
     assert assigned_devices([record(f"device={device}")], 3) == assigned
 
 
-def test_gpus_are_the_machines_without_cuda_visible_devices(monkeypatch):
+def test_gpus_are_numbered_as_cuda_does(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert all(name.isdigit() for name in gpus())
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert gpus() == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "words", "slots", "assigned"),
+    [
+        (1, (), 1, {"0"}),
+        (4, ("device=cuda",), 4, {"0", "1", "2", "3"}),
+        (4, ("device=cuda:2",), 1, {None}),
+        (4, ("device=cpu",), 16, {None}),
+        (4, ("pack=3",), 12, {"0", "1", "2", "3"}),
+        (0, (), 16, {None}),
+        (0, ("pack=3",), 3, {None}),
+    ],
+)
+def test_one_run_for_each_gpu_or_core_at_once_by_default(cuda, words, slots, assigned, record, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: cuda)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda > 0)
+    monkeypatch.setattr(local, "cores", lambda: 16)
+    devices = []
+
+    def start(begin, device, *_, **__):
+        devices.append(device)
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(local, "Worker", start)
+    launcher = ProcessLauncher(-1)
+    launcher.carry_out([record(f"seed={seed}", *words) for seed in range(20)])
+    assert launcher.slots == slots
+    assert set(devices) == assigned
+
+
+def test_one_run_at_once_on_an_apple_gpu(record, monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(local, "cores", lambda: 16)
+    assert local.packed([record()] * 9, Stopping()) == 1
+    assert local.packed([record("device=cpu")] * 9, Stopping()) == 16
 
 
 def test_cores_are_those_that_slurm_gives_the_task(monkeypatch):

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ablate.base.errors import AblateError
 from ablate.grid.sweeper import GridError, _report
 from ablate.models import build
 from ablate.runs import layout
@@ -142,6 +143,49 @@ def test_advice_after_a_stopped_grid_leaves_out_rerun_all(record, words, again):
     for outcome, verb in ((Outcome(130, interrupted=True), "resumes"), (Outcome(1, "broken"), "trains the rest")):
         with pytest.raises(GridError, match=f"the same {again} {verb}$"):
             _report([record(*words)], [outcome], 1.0)
+
+
+def test_data_is_fetched_once_before_any_run_starts(ask, monkeypatch):
+    events = []
+    monkeypatch.setattr("ablate.data.cifar.fetch_cifar", lambda name, root: events.append((name, str(root))))
+    launch = "ablate.grid.launcher.SerialLauncher.carry_out"
+    monkeypatch.setattr(launch, lambda self, records: events.append(len(records)))
+    words = ("-m", "data=cifar10", "data.root=here", "seed=0,1", "data.flip=true,false", "iterations=1")
+    assert ask(*words, "data.download=true").status == 0
+    assert ask(*words).status == 0
+    assert events == [("cifar10", "here"), 4, 4]
+
+
+def test_failing_download_trains_nothing(ask, tmp_path, monkeypatch):
+    def refuse(name, root):
+        raise AblateError("cifar10 could not be fetched")
+
+    monkeypatch.setattr("ablate.data.cifar.fetch_cifar", refuse)
+    outcome = ask("-m", "data=cifar10", "data.download=true", "seed=0,1", "iterations=1")
+    assert (outcome.status, outcome.err) == (1, "ablate: cifar10 could not be fetched\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_damaged_image_is_named_once_before_any_run_starts(ask, tmp_path):
+    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "0.png").write_text("no image")
+    outcome = ask("-m", "data=folder", f"data.root={tmp_path / 'set'}", "seed=0,1,2", "iterations=1")
+    assert outcome.status == 1
+    assert len(outcome.err.splitlines()) == 1
+    assert "train/ant/0.png cannot be read as an image" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("words", ["pack=1,2", "pack=null,auto", "graph=true,false", "data.root=a,b", "name=one,two"])
+def test_values_that_do_not_make_different_runs_are_refused(words, ask, tmp_path):
+    outcome = ask("-m", "depth=8", "seed=0,1", words)
+    assert outcome.status == 2
+    key = {"data.root": "data", "name": "experiment"}.get(words.split("=")[0], words.split("=")[0])
+    assert outcome.err == (
+        f"ablate: {key} has several values in this grid, which do not make different runs: give one\n"
+    )
+    assert not (tmp_path / "runs").exists()
 
 
 def test_runs_of_other_processes_are_not_counted_as_done(record, capsys):
