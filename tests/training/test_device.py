@@ -25,6 +25,17 @@ def test_missing_device_is_refused(name, monkeypatch):
         device.pick_device(name)
 
 
+def test_deterministic_holds_for_one_run_of_a_process(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    try:
+        for deterministic in (True, False):
+            device.set_deterministic(torch.device("cuda"), deterministic)
+            assert torch.are_deterministic_algorithms_enabled() == deterministic
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
 def test_freed_memory_is_reused_without_page_faults():
     done = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
