@@ -18,7 +18,7 @@ import ablate.commands.run
 import ablate.grid.sweeper
 from ablate import commands
 from ablate.commands import guarded
-from ablate.config import compose
+from ablate.config.files import conf_folder
 from ablate.config.schema import keys
 from ablate.grid.slurm import client
 from ablate.runs import layout
@@ -161,7 +161,7 @@ def test_console_blocks_show_what_is_printed(page, ask):
 def test_keys_exist(page):
     known = {key.name for key in keys()} | {"cluster", *GROUPS}
     for group in GROUPS:
-        for path in (compose.conf_folder() / group).glob("*.yaml"):
+        for path in (conf_folder() / group).glob("*.yaml"):
             prefix = group.replace("/", ".")
             known |= {f"{prefix}.{key}" for key in yaml.safe_load(path.read_text())}
     known |= {key.rpartition(".")[2] for key in known}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ablate.base.errors import ConfigError
-from ablate.config.compose import options
+from ablate.config.files import options
 from ablate.models.build import build, check_buildable
 from ablate.models.shortcuts import Identity
 from ablate.models.units import Basic

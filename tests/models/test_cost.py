@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ablate.config.compose import options
+from ablate.config.files import options
 from ablate.models.build import build
 from ablate.models.cost import multiply_adds, parameters
 from ablate.models.resnet import ResNet

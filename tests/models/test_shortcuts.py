@@ -6,7 +6,7 @@ import inspect
 import pytest
 import torch
 
-from ablate.config.compose import options
+from ablate.config.files import options
 from ablate.models import shortcuts
 from ablate.models.build import LABELS
 from ablate.models.shortcuts import match_shape
