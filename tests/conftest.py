@@ -39,6 +39,12 @@ class Outcome:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def width_of_no_terminal(monkeypatch):
+    """The workers of pytest set COLUMNS, which a console takes for its width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def resolve() -> Callable[..., Config]:
     """The configuration that the command line would run: `resolve("depth=8", "shortcut=gate")`."""

@@ -37,7 +37,8 @@ def code(tree: Mapping[str, Any]) -> dict[str, str]:
     `tree` is a resolved configuration as plain values. Raises OSError or SyntaxError if a source cannot be read.
     """
     own = {group: _class(tree[group]) for group in OWN}
-    return {name: _file(name) for name in (*SHARED, f"data/{LOADERS[tree['data']['name']]}.py")} | own
+    loader = LOADERS.get(tree["data"]["name"])  # a record may be of a dataset that this version has not
+    return {name: _file(name) for name in (*SHARED, *([f"data/{loader}.py"] if loader else []))} | own
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool = False) -> list[str]:

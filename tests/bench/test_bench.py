@@ -148,7 +148,7 @@ def test_folder_that_cannot_be_written_is_found_before_measuring(ask, tmp_path):
     said = ask("bench", "speed", *QUICK, "--out", str(tmp_path / "file" / "out"))
     assert said.status == 1
     (line,) = said.err.splitlines()
-    assert line.startswith("ablate bench: NotADirectoryError: ")
+    assert line.endswith("cannot be read or written: Not a directory")
 
 
 def test_threads_are_measured_on_an_idle_machine_and_beside_busy_processes(monkeypatch):

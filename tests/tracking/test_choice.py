@@ -14,7 +14,7 @@ RULE = "is invalid: use 1 to 128 characters without / \\ # ? % :"
     [
         ("tracker=foo", "tracker 'foo' is unknown. Known: none, wandb"),
         ("tracker=wand", "tracker 'wand' is unknown; did you mean 'wandb'? Known: none, wandb"),
-        ("tracker.name=x", "tracker.name=x is not one of none, wandb"),
+        ("tracker.name=x", "tracker.name=x is invalid: use none or wandb"),
         ("tracker.project=a/b", f"tracker.project='a/b' {RULE}"),
         ("tracker.project=''", f"tracker.project='' {RULE}"),
         ("tracker.entity='a?'", f"tracker.entity='a?' {RULE}"),
