@@ -115,6 +115,7 @@ def test_death_of_wandbs_own_process_does_not_affect_the_next_run(tracked, serve
 
 def test_run_trained_again_is_another_run(start, server):
     status, own = start(*TINY, "epochs=1", server=server)
+    until(lambda: [run.state for run in server.runs.values()] == ["finished"], why="the first run on the server")
     again, _ = start(*TINY, "epochs=1", "rerun=all", server=server, own=own)
     own.close()
     assert (status, again) == (0, 0)
@@ -223,6 +224,7 @@ def test_run_stopped_and_resumed_offline_has_its_record_in_one_folder(tracked, f
 
     def stop():
         until(lambda: list((tmp_path / "runs").glob("*/wandb/offline-run-*")), why="an offline run")
+        until(lambda: list((tmp_path / "runs").glob("*/wandb.json")), why="its id in the ledger")
         os.kill(os.getpid(), signal.SIGTERM)
         (elsewhere / "hold").unlink()
 
