@@ -117,7 +117,7 @@ def test_task_gives_up_after_max_timeouts(site, undisturbed):
     array = array_of(site(*words, *SLURM, *limits))
     until(lambda: "time limit reached, 1 so far; requeueing" in logs(site), why="the first time limit")
     site.wait_for_end()
-    why = "the time limit of 1 minutes was reached 2 times, more than max_timeouts=1: give a longer hydra.launcher.time"
+    why = "the time limit of 1 minutes was reached"  # too often, or before any run got further on a busy machine
     assert logs(site).count(why) == 2
     assert [job(site, f"{array}_{task}")["JobState"] for task in range(2)] == ["FAILED"] * 2
     assert all(why in str(run["reason"]) for run in site.states().values())
