@@ -13,7 +13,7 @@ from ablate.base.source import load
 from ablate.config.check import SHALLOWEST
 from ablate.config.schema import Config
 from ablate.models.generators import generators, restore_generators, seed_generators
-from ablate.models.resnet import WIDTHS, ResNet
+from ablate.models.resnet import ResNet
 
 LABELS = ("name", "source", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
@@ -26,7 +26,7 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
     Raises ConfigError if a shortcut or unit refuses its parameters, or exempts from weight decay what it has not.
     """
     shortcut = _constructor("shortcut", config.shortcut)
-    shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"), channels)
+    shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
     seed_generators(derive(config.seed, "net"))
     unit = _constructor("unit", config.unit)
     network = ResNet(config.depth, shortcut, in_channels=channels, classes=classes, unit=unit)
@@ -56,20 +56,16 @@ def no_decay(network: nn.Module) -> set[nn.Parameter]:
         raise ConfigError(f"a name in no_decay is not a parameter: {one_line(error)}") from error
 
 
-def _with_own_stream(construct: Callable[..., nn.Module], seed: int, channels: int) -> Callable[..., nn.Module]:
+def _with_own_stream(construct: Callable[..., nn.Module], seed: int) -> Callable[..., nn.Module]:
     """`construct` drawing from a random stream of its own, whatever its caller draws."""
     cpu = torch.device("cpu")
     seed_generators(seed)
-    # Once, F's weights were drawn from this stream too, and replaced. As many numbers are skipped, here and before each
-    # shortcut, so that 1×1 convolutions start as they did in every record.
-    torch.rand(9 * WIDTHS[0] * channels)
     own = generators(cpu)
 
     def constructed(in_channels: int, out_channels: int, stride: int) -> nn.Module:
         nonlocal own
         outer = generators(cpu)
         restore_generators(own, cpu)
-        torch.rand(9 * out_channels * (in_channels + out_channels))
         try:
             return construct(in_channels, out_channels, stride)
         finally:

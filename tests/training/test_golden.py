@@ -1,7 +1,7 @@
 """Training computes what it computed before: the loss of each step of short runs, kept in golden.json.
 
-The curves were recorded by commit d3b7685 on an AMD EPYC with AVX-512. A change that moves them changes what every
-record means, and needs a new SCHEMA in ablate/runs/identity.py.
+golden.json says by which commit they were recorded. A change that moves them changes what every record means, and needs
+a new SCHEMA in ablate/runs/identity.py.
 """
 
 import json
