@@ -243,9 +243,11 @@ SHIPPED = {
     "exclusive_gate": ("ExclusiveGate", {"bias_init": -6.0, **GATE}),
     **{f"exclusive_gate_b{b}": ("ExclusiveGate", {"bias_init": -float(b), **GATE}) for b in (*range(6), 7)},
     "gate_he": ("Gate", {"bias_init": -6.0, **GATE, "weight_init": "he"}),
+    "gate_undecayed": ("Gate", {"bias_init": -6.0, **GATE, "decay_bias": False}),
     "exclusive_gate_he": ("ExclusiveGate", {"bias_init": -6.0, **GATE, "weight_init": "he"}),
     "conv1x1": ("Conv1x1", {"norm": False}),
     "dropout": ("Dropout", {"p": 0.5, "scaling": "train", "option": "A"}),
+    "dropout_test": ("Dropout", {"p": 0.5, "scaling": "test", "option": "A"}),
 }
 
 
