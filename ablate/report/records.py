@@ -1,13 +1,13 @@
 """Records as a data frame, one row for each run. A record that cannot be read is named and left out."""
 
-import re
+import shlex
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
@@ -16,8 +16,7 @@ from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, Run, read_runs
 
 TEXTS = ("reason", "device", "device_type", "cpu", "precision", "host", "started", "ended", "command")
-PROGRAM = re.compile(r"^\S+ \S*(/__main__\.py|/ablate)(?= |$)")
-"""The interpreter and the path of the program, with which a recorded command begins."""
+TEXT_COLUMNS = (*TEXTS, "commit")
 
 
 class Records(NamedTuple):
@@ -69,7 +68,10 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
             unread.append(f"{run.folder} skipped: incomplete or damaged record ({type(error).__name__}: {error})")
     if not rows:
         raise AblateError(f"{unread[0]}; train one first: ablate shortcut=gate")
-    return Records(DataFrame(rows), unread)
+    frame = DataFrame(rows)
+    for key in TEXT_COLUMNS:  # pandas would make a missing text NaN, which is true
+        frame[key] = Series([row[key] for row in rows], dtype=object)
+    return Records(frame, unread)
 
 
 def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
@@ -122,7 +124,7 @@ def _row(run: Run) -> dict[str, Any]:
         "seed": config["seed"],
         "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
         **texts,
-        "command": texts["command"] and PROGRAM.sub("ablate", texts["command"]),
+        "command": texts["command"] and _typed_command(texts["command"]),
         "threads": _number("threads", result.get("threads")),
         "versions": {str(name): str(version) for name, version in (result.get("versions") or {}).items()},
         "code": {str(name): str(hashed) for name, hashed in result.get("code", {}).items()},
@@ -132,6 +134,18 @@ def _row(run: Run) -> dict[str, Any]:
         "config": config,
         **{key: _number(key, result.get(key)) for key in NUMBERS},
     }
+
+
+def _typed_command(command: str) -> str:
+    """A recorded command as typed: early records have the interpreter and the path of the program before the words."""
+    try:
+        _, program, *words = shlex.split(command)
+    except ValueError:
+        return command
+    path = Path(program)
+    if path.is_absolute() and path.parts[-2:] == ("ablate", "__main__.py"):
+        return shlex.join(["python", "-m", "ablate", *words])
+    return shlex.join(["ablate", *words]) if path.is_absolute() and path.name == "ablate" else command
 
 
 def _number(key: str, value: float | None) -> float:

@@ -1,11 +1,13 @@
 """What computed a run: device, precision, CPU, versions, and the state of the source."""
 
 import functools
+import multiprocessing
 import os
 import platform
 import shlex
 import socket
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +44,21 @@ def session(
         "code": code,
         "git": git(),
     }
+
+
+def command() -> str:
+    """The command line of this process, quoted for a shell: `ablate WORDS`, `python -m ablate WORDS`, or a program's.
+
+    A process of a grid has the `sys.argv` of the command that started the grid.
+    """
+    program, *words = sys.argv
+    if Path(program).resolve() == PACKAGE / "__main__.py":
+        return shlex.join(["python", "-m", "ablate", *words])
+    if Path(program).name == "ablate":
+        return shlex.join(["ablate", *words])
+    # As typed: sys.argv lacks what follows -c, and the -m of a module. A process of multiprocessing was not typed.
+    typed = multiprocessing.parent_process() is None
+    return shlex.join(sys.orig_argv if typed else [sys.executable, *sys.argv])
 
 
 def utc() -> str:

@@ -1,7 +1,5 @@
 """Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
-import shlex
-import sys
 import traceback
 from contextlib import suppress
 from typing import Any
@@ -18,7 +16,7 @@ from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
-from ablate.runs.provenance import cpu, custom_git, git_diff, session, utc, versions
+from ablate.runs.provenance import command, cpu, custom_git, git_diff, session, utc, versions
 from ablate.runs.record import OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
@@ -220,7 +218,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "runs_at_once": workers,
         "deterministic": setup.device.type == "cpu" or (record.config.deterministic and setup.device.type == "cuda"),
         "started": observer.sessions[0]["started"],
-        "command": shlex.join([sys.executable, *sys.argv]),
+        "command": command(),
         "resumed": len(observer.sessions) - 1,
         "config": record.tree,
     }

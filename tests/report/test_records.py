@@ -32,12 +32,17 @@ def test_load_returns_one_row_per_run_with_the_documented_columns(write, tmp_pat
     ("command", "shown"),
     [
         ("/usr/bin/python3 /a/.venv/bin/ablate -m seed=0,1", "ablate -m seed=0,1"),
-        ("/usr/bin/python3 /a/ablate/__main__.py seed=1", "ablate seed=1"),
+        ("/usr/bin/python3 /a/ablate/__main__.py seed=1", "python -m ablate seed=1"),
+        ("'/my env/python' '/my env/ablate' 'name=a b'", "ablate 'name=a b'"),
+        ("/usr/bin/python3 /a/study/__main__.py seed=1", "/usr/bin/python3 /a/study/__main__.py seed=1"),
+        ("ablate 'name=a b'", "ablate 'name=a b'"),
+        ("python /b/ablate", "ablate"),
+        ("cut ' in two", "cut ' in two"),
         ("/usr/bin/python3 /a/study.py /b/ablate", "/usr/bin/python3 /a/study.py /b/ablate"),
         (None, None),
     ],
 )
-def test_commands_are_shown_without_the_path_of_the_program(command, shown, write, tmp_path):
+def test_commands_are_shown_as_typed(command, shown, write, tmp_path):
     write(test_error=5.0, command=command)
     assert list(records.load(tmp_path / "runs").command) == [shown]
 
@@ -143,3 +148,11 @@ def test_unknown_facts_of_a_run_are_missing_values(write, table, tmp_path):
     assert not unread
     assert not {"parameters", "seconds"} & {*words}
     assert (numbers["parameters"], numbers["seconds"], numbers["computed"]) == ("", "", "an unknown device")
+
+
+def test_missing_texts_are_none_beside_runs_that_have_them(write, tmp_path):
+    write("seed=0", test_error=5.0, command="ablate seed=0", started="2026-01-01", git={"commit": "abc"})
+    write("seed=1", ended=False)
+    runs = records.read_all([tmp_path / "runs"]).runs
+    waiting = runs[runs.state == "stale"].iloc[0]
+    assert {waiting[key] for key in records.TEXT_COLUMNS} == {None}

@@ -31,3 +31,21 @@ def test_installed_package_has_no_commit_and_needs_no_word(tmp_path, monkeypatch
     monkeypatch.setattr(provenance, "PACKAGE", tmp_path / "ablate")
     assert provenance.git() is None
     assert capsys.readouterr().err == ""
+
+
+MODULE = str(provenance.PACKAGE / "__main__.py")
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed", "kept"),
+    [
+        (["/env/bin/ablate", "depth=8", "name=a b"], [], "ablate depth=8 'name=a b'"),
+        ([MODULE, "-m", "seed=0,1", "results=it's"], [], """python -m ablate -m seed=0,1 'results=it'"'"'s'"""),
+        (["/a/study/__main__.py", "x"], ["python3", "-m", "study", "x"], "python3 -m study x"),
+        (["-c"], ["python3", "-c", "import ablate; ablate.run()"], "python3 -c 'import ablate; ablate.run()'"),
+    ],
+)
+def test_command_is_kept_as_a_shell_takes_it(argv, typed, kept, monkeypatch):
+    monkeypatch.setattr("sys.argv", argv)
+    monkeypatch.setattr("sys.orig_argv", typed or ["/env/bin/python", *argv])
+    assert provenance.command() == kept
