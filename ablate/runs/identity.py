@@ -8,6 +8,9 @@ from typing import Any
 SCHEMA = 3
 """Raised when the same configuration comes to mean another computation, or a record gets another layout."""
 
+BASIC = "basic"
+"""The shipped unit, which names of runs leave out."""
+
 EXCLUDED = {
     "results": "the folder that records are in",
     "experiment": "a run may belong to several grids",
@@ -65,7 +68,9 @@ def signature_and_cell(tree: dict[str, Any]) -> tuple[str, str]:
 
 def folder_name(tree: dict[str, Any]) -> str:
     """NAME-SIGNATURE: the name is for people, the signature distinguishes runs."""
-    words = [tree["data"]["name"], str(tree["shortcut"]["name"]), f"d{tree['depth']}", f"s{tree['seed']}"]
+    unit = str(tree["unit"]["name"])
+    groups = [tree["data"]["name"], str(tree["shortcut"]["name"]), *([unit] if unit != BASIC else [])]
+    words = [*groups, f"d{tree['depth']}", f"s{tree['seed']}"]
     name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:40] for word in words)
     return f"{name}-{signature(tree)}"
 

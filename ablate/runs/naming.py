@@ -4,35 +4,47 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ablate.runs.identity import EXCLUDED, cell, signature
+from ablate.runs.identity import BASIC, EXCLUDED, cell, signature
 
 LAST = ("device", "threads")
 """Keys that name a run only if nothing else distinguishes it."""
 DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train"}
 """Parameters of shortcuts that are named only at another value."""
-SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}", "unit.name": "{}"}
+LABELS = ("name", "source", "_target_")
+"""Keys of a shortcut or unit that are not its parameters."""
+SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}"}
 
 
 def label(shortcut: dict[str, Any]) -> str:
     """A shortcut with its parameters: 'gate bias_init=-6'."""
-    hidden = {"name", "source", "_target_", *(key for key, value in DEFAULTS.items() if shortcut.get(key) == value)}
-    shown = {key: value for key, value in shortcut.items() if key not in hidden}
-    words = (
+    return " ".join([str(shortcut["name"]), *_parameters(shortcut)])
+
+
+def title(tree: dict[str, Any]) -> str:
+    """The shortcut, and a unit other than the shipped one: 'gate bias_init=-6 unit=preact unit.groups=2'."""
+    unit = tree["unit"]
+    words = [] if unit["name"] == BASIC else [f"={unit['name']}", *(f".{word}" for word in _parameters(unit))]
+    return " ".join([label(tree["shortcut"]), *(f"unit{word}" for word in words)])
+
+
+def _parameters(node: dict[str, Any]) -> list[str]:
+    hidden = {*LABELS, *(key for key, value in DEFAULTS.items() if node.get(key) == value)}
+    return [
         f"{key}={value:g}"
         if isinstance(value, float)
         else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in shown.items()
-    )
-    return " ".join([str(shortcut["name"]), *words])
+        for key, value in node.items()
+        if key not in hidden
+    ]
 
 
 def describe(tree: dict[str, Any], variant: str | None = None) -> str:
     """A run in one line: 'gate bias_init=-6, depth 20, digits, seed 0'."""
-    return f"{variant or label(tree['shortcut'])}, depth {tree['depth']}, {tree['data']['name']}, seed {tree['seed']}"
+    return f"{variant or title(tree)}, depth {tree['depth']}, {tree['data']['name']}, seed {tree['seed']}"
 
 
 def names(trees: Sequence[dict[str, Any]]) -> list[str]:
-    """A name for each run of a grid: its shortcut, and what else differs in the grid.
+    """A name for each run of a grid: its title, and what else differs in the grid.
 
     `trees` are resolved configurations as plain values.
     """
@@ -42,10 +54,10 @@ def names(trees: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def variants(trees: Sequence[dict[str, Any]]) -> list[str]:
-    """Each run's shortcut, and what distinguishes it from others of its shortcut, depth and data, except the seed."""
+    """Each run's title, and what distinguishes it from others of its title, depth and data, except the seed."""
     alike: dict[tuple[Any, ...], list[int]] = {}
     for place, tree in enumerate(trees):
-        alike.setdefault((label(tree["shortcut"]), tree["depth"], tree["data"]["name"]), []).append(place)
+        alike.setdefault((title(tree), tree["depth"], tree["data"]["name"]), []).append(place)
     found = [""] * len(trees)
     for places in alike.values():
         for place, name in zip(places, _distinct([trees[place] for place in places], cell, "seed"), strict=True):
@@ -77,10 +89,16 @@ def _distinct(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any
     flat = [flatten(tree) for tree in trees]
     keys = differing(flat, *EXCLUDED, "shortcut", *ignored)
     for chosen in (_brief(keys), keys):
-        found = [_name(tree, one, chosen) for tree, one in zip(trees, flat, strict=True)]
+        shown = [key for key in chosen if not _in_title(key)]
+        found = [_name(tree, one, shown) for tree, one in zip(trees, flat, strict=True)]
         if len(set(found)) >= different:
             break
     return found
+
+
+def _in_title(key: str) -> bool:
+    """Whether `title` has a key: a unit's class and source are not in it."""
+    return within(key, ["unit"]) and key not in ("unit._target_", "unit.source")
 
 
 def _brief(keys: Sequence[str]) -> list[str]:
@@ -91,4 +109,4 @@ def _brief(keys: Sequence[str]) -> list[str]:
 
 def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:
     words = (SHORT.get(key, f"{key}={{}}").format(flat[key]) for key in keys if key in flat)
-    return " ".join([label(tree["shortcut"]), *words])
+    return " ".join([title(tree), *words])

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import pytest
 
-from ablate.runs.naming import names, variants
+from ablate.runs.identity import folder_name
+from ablate.runs.naming import describe, names, variants
 
 
 @pytest.fixture
@@ -72,3 +73,30 @@ def test_variant_has_what_differs_among_runs_of_its_shortcut_depth_and_data(reso
         "gate bias_init=-6",
         "identity",
     ]
+
+
+@pytest.fixture
+def units(resolve):
+    """Configurations that differ in the unit: the shipped one, and of two other classes, each with a parameter."""
+    tree = asdict(resolve("depth=8", "seed=3"))
+    custom = [
+        {"name": name, "_target_": f"mine.{name}", "groups": groups, "source": f"hash of {name}"}
+        for name, groups in (("Preact", 1), ("Preact", 2), ("Wide", 2))
+    ]
+    return [tree, *({**tree, "unit": unit} for unit in custom)]
+
+
+def test_unit_is_named_wherever_it_is_not_the_shipped_one(units):
+    titles = ["identity", *(f"identity unit={unit}" for unit in ("Preact unit.groups=1", "Preact unit.groups=2"))]
+    titles.append("identity unit=Wide unit.groups=2")
+    assert [describe(tree) for tree in units] == [f"{title}, depth 8, digits, seed 3" for title in titles]
+    assert names(units) == variants(units) == titles
+    assert [names([tree]) for tree in units] == [[f"{title} d8 s3"] for title in titles]
+    folders = [folder_name(tree).rpartition("-")[0] for tree in units]
+    assert folders == [f"digits-identity{unit}-d8-s3" for unit in ("", "-Preact", "-Preact", "-Wide")]
+
+
+def test_units_of_one_name_are_told_apart_by_their_source(units):
+    edited = {**units[1], "unit": {**units[1]["unit"], "source": "other"}}
+    assert len({*names([units[1], edited]), *variants([units[1], edited])}) == 2
+    assert len(set(names([*units, edited]))) == 5
