@@ -59,3 +59,4 @@ def test_later_epochs_use_the_memory_of_the_first():
 def test_dataset_smaller_than_a_batch_is_refused():
     with pytest.raises(ConfigError, match=r"^recipe.batch=64 is more than the 63 training images$"):
         ResidentBatches(numbered(63), 64, seed=0, shift=0, flip=False)
+    assert ResidentBatches(numbered(64), 64, seed=0, shift=0, flip=False).per_epoch == 1

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -20,6 +22,12 @@ def test_held_out_images_replace_the_test_set():
     assert sorted(held) != list(range(20))  # drawn at random: a folder is in order of classes
     for x, y in ((kept.train_x, train), (kept.test_x, held)):
         assert x[:, 0, 0, 0].tolist() == y
+
+
+def test_held_out_images_are_those_of_the_records():
+    """Other images would be another validation set under the same signature."""
+    assert hold_out(numbered(), 8).test_y.tolist() == [44, 39, 7, 6, 17, 29, 21, 37]
+    assert hold_out(numbered(), 1).test_y.tolist() == [44]
 
 
 def test_held_out_images_do_not_depend_on_the_global_generator():
@@ -54,3 +62,5 @@ def test_shift_of_a_whole_image_is_refused(shift, resolve):
 def test_unknown_dataset_is_refused(resolve):
     with pytest.raises(ConfigError, match=r"^data.name=mnist is invalid: use one of digits, cifar10, "):
         load(resolve("data.name=mnist").data)
+    with pytest.raises(ConfigError, match=r"^data.name=mnist is not one of digits, cifar10, cifar100, folder$"):
+        load(replace(resolve().data, name="mnist"))

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.image_folder import class_of, fingerprint, listing, listing_key
 from ablate.data.folder import load_folder
-from ablate.data.load import load
+from ablate.data.load import load, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,22 @@ def test_second_load_reads_the_cache(dataset, monkeypatch):
     second = load_folder(root)
     for key in ("train_x", "train_y", "test_x", "test_y"):
         assert getattr(second, key).equal(getattr(first, key))
+
+
+def test_prepared_folder_is_not_decoded_again(dataset, monkeypatch, resolve):
+    root, arrays = dataset
+    data = resolve("data=folder", f"data.root={root}").data
+    prepare(data)
+    monkeypatch.setattr(Image, "open", None)
+    assert numpy.array_equal(load(data).train_x[0].numpy(), arrays["train", "ant", 0].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("ending", ["bmp", "jpg", "ppm"])
+def test_image_of_a_format_with_one_frame_is_read_without_a_warning(ending, dataset, capsys):
+    root, arrays = dataset
+    save(root / "train" / "ant" / f"9.{ending}", arrays["train", "ant", 0])
+    assert len(load_folder(root).train_y) == 7
+    assert capsys.readouterr().err == ""
 
 
 def test_changed_file_is_read_again(dataset):

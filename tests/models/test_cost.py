@@ -1,4 +1,6 @@
 import functools
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -92,3 +94,31 @@ def test_counting_does_not_change_the_network(training):
     multiply_adds(network, (1, 8, 8))
     assert network.training is training
     assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+
+
+class Widening(nn.Module):
+    """y = x + F(x) by operations with keyword arguments, which the counter has to pass on."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.match = match_shape(in_channels, out_channels, stride, "A")
+
+    def forward(self, x, residual):
+        wide = torch.ones_like(x, dtype=torch.float64).sum(1, dtype=torch.float64)
+        assert wide.dtype == torch.float64
+        return torch.add(self.match(x), residual, alpha=1)
+
+
+def test_keyword_arguments_of_operations_are_passed_on():
+    network = ResNet(8, Widening, in_channels=1, classes=10)
+    assert multiply_adds(network, (1, 8, 8)) == by_modules(network, (1, 8, 8))
+
+
+def test_counting_does_not_import_dynamo():
+    script = """
+import sys, torch
+from ablate.models.cost import multiply_adds
+multiply_adds(torch.nn.Linear(4, 2), (3, 5, 4))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

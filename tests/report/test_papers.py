@@ -1,5 +1,8 @@
 """The published values beside ours: which run is which row, and the papers' tables."""
 
+import math
+import re
+
 import pytest
 from scipy.stats import spearmanr
 
@@ -38,6 +41,61 @@ def test_published_values_are_in_the_papers_order(write, table):
     assert {row["source"] for row in numbers} == {"[B] Table 1, 110 layers, cifar10, median of 5 runs"}
     assert {row["same_setting"] for row in numbers} == {"True"}
     assert [row["published"] for row in numbers if row["label"].startswith("gate")] == ["12.86", "6.91"]
+
+
+# The columns before the error and the error, as the papers print them.
+PRINTED = {
+    "table1": """
+        case              on shortcut  on F  remark
+        original          1            1     Fig. 2a         6.61
+        constant scaling  0            1     plain network   fail
+        constant scaling  0.5          1                     fail
+        constant scaling  0.5          0.5   frozen gating   12.35
+        exclusive gating  1−g(x)       g(x)  b_g = 0         fail
+        exclusive gating  1−g(x)       g(x)  b_g = -1        fail
+        exclusive gating  1−g(x)       g(x)  b_g = -2        fail
+        exclusive gating  1−g(x)       g(x)  b_g = -3        fail
+        exclusive gating  1−g(x)       g(x)  b_g = -4        fail
+        exclusive gating  1−g(x)       g(x)  b_g = -5        fail
+        exclusive gating  1−g(x)       g(x)  b_g = -6        8.70
+        exclusive gating  1−g(x)       g(x)  b_g = -7        9.81
+        shortcut-only gating  1−g(x)   1     b_g = 0         12.86
+        shortcut-only gating  1−g(x)   1     b_g = -6        6.91
+        1×1 conv          conv(x)      1     Fig. 2e         12.22
+        dropout           dropout(x)   1     ratio 0.5       fail
+    """,
+    "table2": """
+        case                      Fig.     depth
+        original                  Fig. 4a  110    6.61
+        BN after addition         Fig. 4b  110    8.17
+        ReLU before addition      Fig. 4c  110    7.84
+        ReLU-only pre-activation  Fig. 4d  110    6.71
+        full pre-activation       Fig. 4e  110    6.37
+        original                  Fig. 4a  164    5.93
+        BN after addition         Fig. 4b  164    6.50
+        ReLU before addition      Fig. 4c  164    6.14
+        ReLU-only pre-activation  Fig. 4d  164    5.91
+        full pre-activation       Fig. 4e  164    5.46
+    """,
+    "table6": """
+        net          parameters
+        ResNet-20    0.27 M      8.75
+        ResNet-32    0.46 M      7.51
+        ResNet-44    0.66 M      7.17
+        ResNet-56    0.85 M      6.97
+        ResNet-110   1.7 M       6.61
+        ResNet-1202  19.4 M      7.93
+    """,
+}
+
+
+@pytest.mark.parametrize("table", published.TABLES, ids=lambda table: table.name)
+def test_tables_are_printed_as_in_the_papers(table):
+    head, *lines = (re.split(r"\s{2,}", line.strip()) for line in PRINTED[table.name].strip().splitlines())
+    assert list(table.headings) == head
+    rows = [[*row.printed, "fail" if row.error == math.inf else f"{row.error:.2f}"] for row in table.rows]
+    assert [[word for word in row if word] for row in rows] == lines
+    assert all(len(row) == len(head) + 1 for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ import errno
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ablate.runs import lock
@@ -40,8 +43,9 @@ def test_an_active_lock_is_returned_and_a_released_one_can_be_acquired(tmp_path)
     first = Lock(tmp_path, lambda: {"step": 7})
     assert first.acquire() is None
     other = Lock(tmp_path).acquire()
-    assert (other["pid"], other["step"]) == (os.getpid(), 7)
+    assert (other["pid"], other["step"], other["host"]) == (os.getpid(), 7, socket.gethostname())
     first.release()
+    assert first.path is None
     assert list(tmp_path.iterdir()) == []
     assert Lock(tmp_path).acquire() is None
 
@@ -63,6 +67,46 @@ def test_lock_of_another_host_is_stale_once_it_is_no_longer_renewed(tmp_path):
     assert Lock(tmp_path).acquire()["host"] == "node7"
     age(path)
     assert Lock(tmp_path).acquire() is None
+
+
+def test_lock_of_another_host_is_judged_by_the_clock_of_the_files(tmp_path, monkeypatch):
+    path = write_lock(tmp_path, machine="elsewhere", host="node7", pid=dead_process())
+    late = time.time() + 2 * lock.STALE
+    monkeypatch.setattr(time, "time", lambda: late)  # of this host
+    assert active_lock(tmp_path)["host"] == "node7"
+    assert active_lock(tmp_path, probe=False) is None
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)  # what only looks writes nothing
+    assert active_lock(tmp_path, probe=False) is None
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no /proc")
+def test_process_numbers_are_those_of_a_host_since_its_boot_and_of_a_container():
+    machine = lock._machine().split()
+    assert machine == [
+        socket.gethostname(),
+        Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        os.readlink("/proc/self/ns/pid"),
+    ]
+
+
+def test_process_that_has_ended_is_gone_before_its_parent_asks_also_without_proc(monkeypatch):
+    read, running = Path.read_text, psutil.Process().create_time()
+
+    def hide(path, *arguments):
+        if path.name == "stat":
+            raise FileNotFoundError
+        return read(path, *arguments)
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+    try:
+        assert lock._born(process.pid) is None
+        monkeypatch.setattr(Path, "read_text", hide)  # as on macOS
+        assert lock._born(process.pid) is None
+        assert lock._born(os.getpid()) == running
+    finally:
+        process.wait()
 
 
 def test_process_whose_lock_was_taken_over_raises_and_keeps_the_other_lock(tmp_path):
@@ -128,7 +172,8 @@ def test_one_of_several_threads_acquires_the_lock(links, tmp_path, monkeypatch):
 def test_hidden_process_of_another_user_is_alive_while_its_lock_is_renewed(tmp_path, monkeypatch):
     """With the mount option hidepid, /proc shows other users' processes as missing."""
 
-    def refuse(*_):
+    def refuse(_, signal):
+        assert signal == 0  # another would end or stop the process
         raise PermissionError
 
     path = write_lock(tmp_path, pid=dead_process(), step=3)

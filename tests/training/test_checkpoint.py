@@ -1,7 +1,9 @@
 """A checkpoint is read back as it was written, and a broken one is recognised."""
 
 import hashlib
+import io
 import random
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -29,6 +31,29 @@ def test_checkpoint_is_read_back_and_is_a_file_of_torch(paths):
     assert state["step"] == 1
     assert torch.equal(state["network"]["w"], torch.ones(1000))
     assert torch.load(paths[0], weights_only=True)["step"] == 1
+
+
+def test_checkpoint_of_this_version_by_hand_is_loaded_and_of_another_is_not(paths):
+    """Whatever is changed in the format, interrupted runs of the previous version are not resumed: raise SCHEMA."""
+    for schema in (7, 6):
+        buffer = io.BytesIO()
+        torch.save({"schema": schema, "step": 5}, buffer)
+        content = buffer.getvalue()
+        paths[0].write_bytes(content + b"\nablate-sha256:" + hashlib.sha256(content).hexdigest().encode())
+        state, warnings = checkpoint.load(paths)
+        assert state == ({"schema": 7, "step": 5} if schema == 7 else None)
+        assert [warning.partition(" is broken ")[2] for warning in warnings] == (
+            [] if schema == 7 else ["(schema 6, where this version reads 7): renamed to checkpoint.pt.broken"]
+        )
+
+
+def test_saved_weights_are_those_of_the_network(tmp_path):
+    network = torch.nn.Linear(3, 2)
+    checkpoint.save_weights(tmp_path / "weights.pt", network)
+    stored = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert stored.keys() == {"weight", "bias"}
+    assert stored["weight"].equal(network.weight)
+    assert stored["bias"].equal(network.bias)
 
 
 def test_two_newest_are_kept(paths, tmp_path):
@@ -106,6 +131,25 @@ def test_generators_continue_from_their_saved_state():
     assert draws() == expected
     generators.seed_generators(5)
     assert draws() != expected
+
+
+def test_seed_is_that_of_each_generator():
+    generators.seed_generators(5)
+    own = torch.Generator().manual_seed(5)
+    assert torch.rand(3).equal(torch.rand(3, generator=own))
+    assert random.random() == random.Random(5).random()
+    assert numpy.random.normal() == numpy.random.RandomState(5).normal()
+
+
+def test_generator_of_the_device_is_saved_and_restored_too(monkeypatch):
+    device = torch.Generator().manual_seed(1)  # in the place of a GPU's
+    module = SimpleNamespace(get_rng_state=device.get_state, set_rng_state=device.set_state)
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    states = generators.generators(torch.device("cuda"))
+    expected = torch.rand(3, generator=device)
+    generators.restore_generators(states, torch.device("cuda"))
+    assert torch.rand(3, generator=device).equal(expected)
+    assert "device" not in generators.generators(CPU)
 
 
 def test_hash_of_weights_changes_with_one_bit():

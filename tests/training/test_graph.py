@@ -80,6 +80,8 @@ def test_failed_capture_ends_the_run_with_its_cause(config, train):
 
     with pytest.raises(AblateError, match=r"ValueError: a sync in a custom shortcut; add graph=false"):
         train(config, capture=capture)
+    with pytest.raises(AblateError, match=r"^no CUDA graph of this step: ZeroDivisionError: .*; add graph=false$"):
+        train(config, capture=lambda _: 1 / 0)
 
 
 def test_no_graph_is_captured_if_epochs_are_too_short_to_check_it(config, train):
@@ -88,6 +90,11 @@ def test_no_graph_is_captured_if_epochs_are_too_short_to_check_it(config, train)
     assert warnings == ["no CUDA graph: its check needs 3 steps in an epoch"]
     assert not graphed.training.graphed
     assert same(graphed.weights, train(config).weights)
+
+
+def test_graph_is_checked_in_an_epoch_of_just_enough_steps(config, train):
+    config.recipe.batch = 400
+    assert train(config, capture=lambda step: lambda: step()).training.graphed
 
 
 @pytest.mark.parametrize("stop", [7, 19, 20, 33])

@@ -19,14 +19,19 @@ def config(resolve):
 
 @pytest.mark.filterwarnings("ignore")  # of torch's own tracing
 def test_compiled_units_give_the_losses_of_eager_ones(resolve, train, monkeypatch):
-    compiled = nn.Module.compile
-    # Without generating code, which takes a minute; the traced graph is what is tested.
-    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: compiled(self, backend="aot_eager", **how))
+    compiled, units = nn.Module.compile, []
+
+    def trace(self, **how):  # without generating code, which takes a minute; the traced graph is what is tested
+        units.append(self)
+        compiled(self, backend="aot_eager", **how)
+
+    monkeypatch.setattr(nn.Module, "compile", trace)
     eager, traced = (
         train(resolve("depth=8", "shortcut=gate", "device=cpu", "iterations=5", f"compile={compile}")).losses
         for compile in (False, True)
     )
     torch._dynamo.reset()
+    assert len(units) == 3
     assert traced == pytest.approx(eager, rel=1e-5)
 
 
