@@ -2,6 +2,7 @@
 
 import argparse
 
+from ablate.base.errors import ConfigError
 from ablate.base.terminal import console
 from ablate.commands import path, runs_arguments, warn
 
@@ -15,6 +16,10 @@ EXAMPLES = """examples:
   ablate report --baseline unit=basic                  differences from another baseline
   ablate report --baseline shortcut=gate --baseline shortcut.bias_init=-6
                                                        ... which two values choose
+  ablate report --columns error,difference,p           these columns, in this order
+  ablate report --names names.yaml --out report        rows called and ordered as in a file of lines like
+                                                       'gate bias_init=-6: shortcut-only gating'
+  ablate report --paper column --out paper             LaTeX tables and figures as wide as a column of a paper
   ablate report --mixed                                also compare runs of different code, devices or precisions"""
 
 
@@ -31,6 +36,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mixed", action="store_true", help="also compare what different code, devices, precisions or torch computed"
     )
+    parser.add_argument("--columns", metavar="NAMES", help="columns of the table, by comma")
+    parser.add_argument("--names", metavar="FILE", type=path, help="names and order of the rows, as YAML")
+    parser.add_argument(
+        "--paper",
+        metavar="column|page|INCHES",
+        type=_inches,
+        help="the width of --out's LaTeX tables and figures",
+    )
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the mean error by two keys")
 
 
@@ -41,9 +54,12 @@ def main(options: argparse.Namespace) -> None:
     from ablate.report.aggregate import cells
     from ablate.report.comparison import IDENTITY, check_baseline
     from ablate.report.keys import key_and_value
+    from ablate.report.names import rename
     from ablate.report.pivot import pivot
     from ablate.report.predictions import read_wrong
 
+    if options.paper and not options.out:
+        raise ConfigError("--paper needs --out FOLDER, for the files that it writes")
     baseline = [key_and_value("--baseline", words) for words in options.baseline or ()] or IDENTITY
     read = records.read_all(options.runs, options.experiment)
     runs = records.where(read.runs, options.where)
@@ -54,17 +70,20 @@ def main(options: argparse.Namespace) -> None:
         check_baseline(study, baseline)
     if options.where:
         study.attrs["of"] = cells(read.runs, baseline, mixed=options.mixed).p.count()
+    if options.names:
+        study = rename(study, options.names)
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
-    table = tables.words(study)
+    chosen = tables.columns(options.columns) if options.columns else ()
+    table = tables.words(study, chosen)
     widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
     needed = 1 + sum(3 + len(word) for word in widest)
-    if needed > terminal.width:
+    if needed > terminal.width and not chosen:
         table = table.drop(columns=tables.DETAILS, errors="ignore")
     terminal.print(formats.terminal(table))
     for line in tables.notes(study):
         terminal.print(Text(line))
-    if needed > terminal.width:
+    if needed > terminal.width and not chosen:
         terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
     if pivoted is not None:
         terminal.print(formats.terminal(pivoted))
@@ -75,7 +94,29 @@ def main(options: argparse.Namespace) -> None:
     if options.out:
         from ablate.report.files import PAGE, write
 
-        left_out = write(options.out, runs, study, pivot=pivoted, experiment=options.experiment, unread=unread)
+        left_out = write(
+            options.out,
+            runs,
+            study,
+            pivot=pivoted,
+            experiment=options.experiment,
+            unread=unread,
+            columns=chosen,
+            width=options.paper,
+        )
         for sentence in left_out:
             warn("report", sentence)
         terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)
+
+
+def _inches(word: str) -> float:
+    """A width of a paper in inches."""
+    from ablate.report.paper import WIDTHS
+
+    try:
+        width = WIDTHS.get(word) or float(word)
+    except ValueError:
+        width = 0.0
+    if not 2 <= width <= 20:
+        raise argparse.ArgumentTypeError(f"{word!r} is neither column, nor page, nor inches from 2 to 20")
+    return width

@@ -4,6 +4,9 @@
 `gradient/stageK` is the L2 norm of the loss's gradient with respect to the weights of stage K, at the last step of the
 epoch.
 
+A module of a shortcut or unit may offer numbers of its own: a method `scalars()` that returns them by name, as
+`{"alpha": self.alpha}`. `alpha/stageK` is their mean over the units of stage K.
+
     ablate shortcut=gate probes=true
 """
 
@@ -48,7 +51,21 @@ class Probes:
                     if isinstance(gate, Gate):
                         hooks.enter_context(gate.gate.register_forward_hook(partial(add, stage)))
             yield measured
+        measured |= self._scalars()
         for stage, (total, count) in sorted(totals.items()):
             measured[f"gate_openness/stage{stage}"] = total.item() / count
         for stage, norm in enumerate(self.norms.tolist(), 1):
             measured[f"gradient/stage{stage}"] = norm
+
+    def _scalars(self) -> dict[str, float]:
+        """The means of the modules' own numbers. Raises ValueError if one is not a number."""
+        found: dict[str, list[float]] = {}
+        for stage, unit in self.network.units():
+            for module in unit.modules():
+                scalars: Any = getattr(module, "scalars", dict)
+                for name, value in scalars().items():
+                    try:
+                        found.setdefault(f"{name}/stage{stage}", []).append(float(value))
+                    except (TypeError, ValueError, RuntimeError) as error:
+                        raise ValueError(f"{type(module).__name__}.scalars() gives {name!r}, not a number") from error
+        return {name: sum(values) / len(values) for name, values in sorted(found.items())}

@@ -1,7 +1,7 @@
 """Learning curves from metrics.jsonl: the evaluations of each run, and the band of a cell's runs."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,14 @@ def load_curves(path: str | PathLike[str], experiment: str | None = None) -> Dat
 
 
 def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
-    """Every evaluation of the runs in `folders`: columns folder, step, train_error, test_error in percent.
+    """Every evaluation of the runs in `folders`: columns folder, step, train_error, test_error in percent, and one for
+    each probe.
 
     And a sentence for each file with lines that are not valid evaluations and left out.
     """
-    rows, sentences = [], []
+    rows: list[dict[str, Any]] = []
+    sentences: list[str] = []
+    probes: dict[str, None] = {}
     for folder in folders:
         try:
             lines, bad = read_metrics(folder)
@@ -44,25 +47,38 @@ def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
             sentences.append(f"{folder / layout.METRICS} cannot be read: {error.strerror}; its curve is not drawn")
             continue
         valid = [line for line in lines if all(_is_percentage(line.get(key)) for key in ERRORS)]
-        rows += [{"folder": folder.name, **line} for line in valid]
+        for line in valid:
+            found = line["probes"].items() if isinstance(line.get("probes"), dict) else ()
+            measured = {name: value for name, value in found if "/" in name and _is_number(value)}
+            probes |= dict.fromkeys(measured)
+            rows.append({"folder": folder.name, **line} | measured)
         if left := len(bad) + len(lines) - len(valid):
             sentences.append(f"{folder / layout.METRICS}: {left} invalid line{'s' * (left > 1)} left out of its curve")
-    return DataFrame(rows, columns=["folder", "step", *ERRORS]), sentences
+    return DataFrame(rows, columns=["folder", "step", *ERRORS, *probes]), sentences
+
+
+def probes(curves: DataFrame) -> list[str]:
+    """The columns of probes."""
+    return [name for name in curves.columns if name not in ("folder", "step", *ERRORS)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _is_percentage(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 100
 
 
-def band(curves: DataFrame, folders: Iterable[str]) -> DataFrame:
-    """Of the runs in `folders`, at each step: mean, low and high (the extremes) of each error, and n.
+def band(curves: DataFrame, folders: Iterable[str], keys: Sequence[str] = ERRORS) -> DataFrame:
+    """Of the runs in `folders`, at each step: mean, low and high (the extremes) of each of `keys`, and n.
 
     Columns step, n, train_error, train_error_low, train_error_high and so on. It ends where the first run ended.
     """
     names = set(folders)
     grouped = curves[curves.folder.isin(names)].groupby("step")
     out = DataFrame({"n": grouped.folder.nunique()})
-    for key in ERRORS:
+    for key in keys:
         out[key], out[f"{key}_low"], out[f"{key}_high"] = grouped[key].mean(), grouped[key].min(), grouped[key].max()
     return out[out.n == len(names)].reset_index()  # after that the mean would be of the runs that went well
 

@@ -1,7 +1,7 @@
 """The report as files: tables in each form, figures, the page."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from rich.progress import track
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
 from ablate.base.terminal import console, is_terminal
-from ablate.report import figures, formats, pivot, tables
+from ablate.report import figures, formats, paper, pivot, tables
 from ablate.report.curves import read_curves
 from ablate.report.figures.svg import inline
 from ablate.report.page import page
+from ablate.report.paper import WIDTHS
 from ablate.report.papers import papers
 from ablate.report.published import TABLES
 
@@ -27,27 +28,41 @@ PATTERNS = (
     *(f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES),
 )
 """Files of an earlier report."""
+NARROWER = "choose fewer with --columns, or shorter names with --names"
 MOST_COMPARISONS = 40
 """Comparisons whose curves are drawn, so that the page stays small."""
 
 
 def write(
-    out: Path, runs: DataFrame, cells: DataFrame, *, pivot: DataFrame | None, experiment: str | None, unread: list[str]
+    out: Path,
+    runs: DataFrame,
+    cells: DataFrame,
+    *,
+    pivot: DataFrame | None,
+    experiment: str | None,
+    unread: list[str],
+    columns: Sequence[str] = (),
+    width: float | None = None,
 ) -> list[str]:
-    """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations.
+    """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations, and for
+    each LaTeX table that is too wide.
 
-    `out` is a new or empty folder, or one with an earlier report, which is replaced; other files in it stay. Raises
-    AblateError, with nothing changed, if it holds files but no page of this command, and if it cannot be written.
+    `columns` of `tables.COLUMNS` for the main table. `width`: that of a paper's column or page in inches, for the
+    figures' files and LaTeX. `out` is a new or empty folder, or one with an earlier report, which is replaced; other
+    files in it stay. Raises AblateError, with nothing changed, if it holds files but no page of this command, and if it
+    cannot be written.
     """
     try:
         head = (out / PAGE).read_bytes()[:1000] if (out / PAGE).is_file() else b""
         if GENERATOR not in head and out.exists() and any(path for path in out.rglob("*") if path.is_file()):
             raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
         (out / "figures").mkdir(parents=True, exist_ok=True)
-        drawn, shown, left_out = _figures(runs, cells)
-        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=[*unread, *left_out])
+        drawn, shown, left_out = _figures(runs, cells, width)
+        notes = [*unread, *left_out]
+        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=notes, columns=columns)
+        written, too_wide = _tables(runs, cells, pivot, columns, width or WIDTHS["page"], experiment or "ablate")
         # The page comes first: it marks the folder, should this process be killed.
-        files = {PAGE: text.encode(), **dict(_tables(runs, cells, pivot)), **drawn}
+        files = {PAGE: text.encode(), **written, **drawn}
         for name, content in files.items():
             write_whole(out / name, content, durable=False)
         for path in (path for pattern in PATTERNS for path in out.glob(pattern)):
@@ -55,13 +70,15 @@ def write(
                 path.unlink()
     except OSError as error:
         raise AblateError(f"--out {out} cannot be written: {error.strerror}; use another folder") from error
-    return left_out
+    return [*left_out, *(too_wide if width else [])]
 
 
-def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
+def _figures(
+    runs: DataFrame, cells: DataFrame, width: float | None
+) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
     """Every figure as files, those of the page, and a sentence for each thing that is not drawn."""
     pairs = list(figures.comparisons(cells))
-    wanted = {which for cell, base in pairs[:MOST_COMPARISONS] for which in (cell.cell, base.cell)}
+    wanted = {cell.cell for pair in pairs[:MOST_COMPARISONS] for cell in pair}
     curves, left_out = read_curves(runs[runs.cell.isin(wanted)].path)
     if more := len(pairs[MOST_COMPARISONS:]):
         left_out.append(f"curves are drawn for the first {MOST_COMPARISONS} comparisons; {more} more are not drawn")
@@ -71,19 +88,34 @@ def _figures(runs: DataFrame, cells: DataFrame) -> tuple[dict[str, bytes], list[
     with warnings.catch_warnings():  # matplotlib warns of each letter that the font lacks, and draws a box
         warnings.simplefilter("ignore", UserWarning)
         for name, drawing in track(figures.draw(cells, runs, curves), "Drawing figures", **progress):
-            drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
             shown.append((inline(drawing, name), drawing.title, drawing.caption))
+            if not width:
+                drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
+        if width:
+            for name, drawing in track(figures.draw(cells, runs, curves, width=width), "For the paper", **progress):
+                drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
     return drawn, shown, left_out
 
 
-def _tables(runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None) -> Iterator[tuple[str, bytes]]:
-    made = {"table": (tables.words(cells), "Error over seeds, by row."), **papers(cells)}
+def _tables(
+    runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None, columns: Sequence[str], width: float, study: str
+) -> tuple[dict[str, bytes], list[str]]:
+    """Every table in each form, and a sentence for each that is wider than `width` inches as LaTeX."""
+    published = papers(cells)
+    made = {"table": (tables.words(cells, columns), "\n".join(tables.notes(cells))), **published}
     if pivoted is not None:
         made["pivot"] = (pivoted, pivot.CAPTION)
+    found, too_wide = {"runs.csv": formats.runs_csv(runs)}, []
     for name, (table, caption) in made.items():
-        notes = tables.notes(cells) if name == "table" else []
-        below = "\n\n".join(formats.markdown_text(line) for line in notes or [caption])
-        yield f"{name}.md", (formats.markdown(table) + "\n" + below + "\n").encode()
-        yield f"{name}.tex", formats.latex(table, " ".join([caption, *notes])).encode()
-        yield f"{name}.csv", (formats.cells_csv(cells) if name == "table" else formats.csv(table)).encode()
-    yield "runs.csv", formats.runs_csv(runs).encode()
+        below = "\n\n".join(formats.markdown_text(line) for line in caption.split("\n"))
+        found[f"{name}.md"] = formats.markdown(table) + "\n" + below + "\n"
+        found[f"{name}.csv"] = formats.cells_csv(cells) if name == "table" else formats.csv(table)
+        if name == "table":
+            latex, needed = paper.main_table(cells, columns=columns, width=width, name=study)
+        else:
+            form = paper.published_table if name in published else paper.plain_table
+            latex, needed = form(table, caption, width=width, name=f"{study}-{name}")
+        found[f"{name}.tex"] = latex
+        if needed > width:
+            too_wide.append(f"{name}.tex is {needed:.1f} inches wide, for {width:g}: {NARROWER}")
+    return {name: text.encode() for name, text in found.items()}, too_wide

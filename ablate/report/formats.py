@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pandas import DataFrame
@@ -75,22 +76,54 @@ def _whole(frame: DataFrame, *columns: str) -> DataFrame:
     return frame.assign(**{column: frame[column].round().astype("Int64") for column in columns})
 
 
-def latex(table: DataFrame, caption: str) -> str:
-    """A document that compiles; the booktabs table in it is for a paper."""
+def latex(table: DataFrame, *, caption: str, notes: Iterable[str], label: str, wide: bool) -> str:
+    r"""A float that \input puts into a paper: a booktabs table at its natural size, the caption above, notes below.
+
+    `wide`: across both columns of a page.
+    """
     head = " & ".join(_latex(str(name)) for name in table.columns)
     # {}, because LaTeX takes a [ or * at the start of a row as an argument of the \\ before it.
     rows = ["{}" + " & ".join(_latex(str(value)) for value in line) + r" \\" for line in table.to_numpy().tolist()]
     columns = "".join("l" if name in LEFT else "r" for name in table.columns)
+    below = " ".join(_latex(line) for line in notes)
+    kind = "table*" if wide else "table"
     lines = [
-        *(r"\documentclass{article}", r"\usepackage[utf8]{inputenc}", r"\usepackage{booktabs,graphicx}"),
-        r"\begin{document}",
-        "% From here to the end of the table: for your paper, which needs booktabs and graphicx.",
-        *(r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}"),
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        *(rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head + r" \\", r"\midrule", *rows, r"\bottomrule"),
-        *(r"\end{tabular}}", r"\end{table}", r"\end{document}"),
+        r"% \usepackage{booktabs} in the preamble, and here \input of this file",
+        *(rf"\begin{{{kind}}}", r"\centering", rf"\caption{{{_latex(caption)}}}", rf"\label{{tab:{_slug(label)}}}"),
+        *(r"\par\smallskip", r"\footnotesize", rf"\setlength{{\tabcolsep}}{{{SEPARATION:g}pt}}"),
+        *(rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule", head + r" \\", r"\midrule", *rows),
+        *(r"\bottomrule", r"\end{tabular}"),
+        *([r"\par\smallskip", rf"\parbox{{\linewidth}}{{\footnotesize {below}}}"] if below else []),
+        rf"\end{{{kind}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+SEPARATION = 3.0
+"""Points on either side of a column of a LaTeX table, but not at its ends."""
+CMR8 = 1.0625
+"""How much wider the 8 pt letters of Computer Modern are than its 10 pt letters at 8 pt, which matplotlib has."""
+AS_WIDE = str.maketrans({"±": "+", "×": "+", "−": "+", "–": "o", "Δ": "D"})
+
+
+def points(table: DataFrame) -> float:
+    """The width of a LaTeX table in points, in the 8 pt Computer Modern of its small letters."""
+    from matplotlib import get_data_path
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(fname=f"{get_data_path()}/fonts/ttf/cmr10.ttf", size=8 * CMR8)
+
+    def width(text: object) -> float:
+        letters = re.sub(r"[^ -~]", "M", str(text).translate(AS_WIDE))
+        return float(text_to_path.get_text_width_height_descent(letters, font, False)[0])
+
+    widths = [max(map(width, [name, *table[name]])) for name in table.columns]
+    return sum(widths) + 2 * SEPARATION * (len(widths) - 1)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "table"
 
 
 LATEX = {

@@ -71,7 +71,8 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
     """A name for each row: its shortcut, every key that distinguishes rows, and with `settings` the SETTINGS that do.
 
     A key of a group that has a name, as recipe.epochs, is added only where rows of the same name differ in it. The
-    keys in `axes` are left out: a figure or table shows them already.
+    keys in `axes` are left out: a figure or table shows them already. Names in `cells.attrs` replace others
+    (`names.rename`).
     """
     configs = list(cells.config)
     flat = [flatten(NEUTRAL) | flatten(identity(config)) for config in configs]
@@ -89,6 +90,8 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
             f"{name} {key}={word}" if values[of] > 1 else name
             for name, of, word in zip(names, groups, words, strict=True)
         ]
+    other = cells.attrs.get("names", {})
+    names = [other.get(name, name) for name in names]
     if settings:
         for key in (key for key in SETTINGS if key not in axes and cells[key].nunique() > 1):
             names = [f"{name}, {key} {value}" for name, value in zip(names, cells[key], strict=True)]

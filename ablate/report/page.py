@@ -1,7 +1,7 @@
 """A study on one page: a single HTML file that opens from disk and loads nothing else."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader
@@ -11,6 +11,7 @@ from pandas import DataFrame
 from ablate.base.version import __version__
 from ablate.report import tables, wording
 from ablate.report.aggregate import computed_on
+from ablate.report.equations import equation
 from ablate.report.formats import LEFT
 from ablate.report.papers import papers
 from ablate.report.pivot import CAPTION
@@ -37,13 +38,15 @@ def page(
     pivot: DataFrame | None = None,
     experiment: str | None = None,
     unread: Iterable[str] = (),
+    columns: Sequence[str] = (),
 ) -> str:
     """The page's HTML. `figures`: the <svg>, title and caption of each; `unread`: a sentence for each unread record."""
     return PAGES.get_template("page.html").render(
         title=experiment or "residual shortcuts",
         counts=[(count, state) for state in ("finished", *TROUBLES) if (count := int((runs.state == state).sum()))],
         setup=_setup(runs, cells),
-        main=_table(tables.words(cells)),
+        main=_table(tables.words(cells, columns)),
+        equations=[equation(cell.config, runs.path[runs.cell == cell.cell]) for cell in rows_of(cells)],
         runs=[rows_of(runs[runs.cell == cell].sort_values("seed")) for cell in cells.cell],
         summary=summary(cells),
         notes=tables.notes(cells),

@@ -2,9 +2,11 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 from pandas import DataFrame
 
+from ablate.base.errors import ConfigError
 from ablate.report import stats, wording
 from ablate.report.comparison import SEEDS, SEEDS_AND_IMAGES
 from ablate.report.keys import SETTINGS, labels
@@ -14,56 +16,81 @@ from ablate.report.wording import FROM_PUBLISHED, INTERVAL, NONE
 from ablate.runs.identity import identity
 
 LAST = "error, last epoch (mean)"
-DETAILS = ["seconds", "parameters", "best epoch (optimistic)", "p (Holm)", FROM_PUBLISHED]
+COLUMNS = {
+    "error": LAST,
+    "verdict": "verdict",
+    "difference": "Δ vs {}",
+    "interval": INTERVAL,
+    "p": "p (Holm)",
+    "n": "n",
+    "best": "best epoch (optimistic)",
+    "published": "published",
+    "from_published": FROM_PUBLISHED,
+    "parameters": "parameters",
+    "seconds": "seconds",
+    "state": "state",
+}
+"""What --columns chooses from, with its heading; each row's name and the settings that differ are always shown."""
+DETAILS = [COLUMNS[key] for key in ("seconds", "parameters", "best", "p", "from_published")]
 """Columns that a narrow terminal omits."""
 
 
-def words(cells: DataFrame) -> DataFrame:
-    """The main table as text, without settings that all rows share and columns with nothing to show."""
-    rows = rows_of(cells)
-    versus = f"Δ vs {_baseline(cells)}"
+def columns(words: str) -> list[str]:
+    """The names in a comma-separated list of columns. Raises ConfigError if there is no such column."""
+    names = words.split(",")
+    for name in names:
+        if name not in COLUMNS:
+            raise ConfigError(f"--columns: there is no column {name!r}; there are {', '.join(COLUMNS)}")
+    return names
+
+
+def headings(cells: DataFrame) -> dict[str, str]:
+    """The headings of COLUMNS for these rows."""
     images = sorted(set(cells.evaluated_on))
-    table = DataFrame(
-        {
-            "shortcut": cells.label,
-            **{setting: cells[setting].astype(str) for setting in SETTINGS if cells[setting].nunique() > 1},
-            "evaluated on": cells.evaluated_on if len(images) > 1 else "",
-            LAST if len(images) > 1 else f"{images[0]} {LAST}": [wording.error(cell) for cell in rows],
-            "verdict": cells.verdict,
-            versus: [wording.difference(cell) for cell in rows],
-            INTERVAL: [wording.interval(cell.low, cell.high) for cell in rows],
-            "p (Holm)": cells.p_holm.map(wording.p_value),
-            "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
-            "best epoch (optimistic)": cells.best_epoch.map(wording.number),
-            "published": cells.published.map(wording.published),
-            FROM_PUBLISHED: cells.from_published.map(wording.signed),
-            "parameters": cells.parameters.map(wording.whole),
-            "seconds": cells.seconds.map(wording.whole),
-            "state": cells.state,
-        }
-    )
-    if (cells.common <= 1).all():
-        table = table.drop(columns=[versus, *([] if cells.differs.any() else ["verdict"])])
-    return table.loc[:, ~table.isin(["", NONE]).all()]
+    return COLUMNS | {
+        "error": LAST if len(images) > 1 else f"{images[0]} {LAST}",
+        "difference": COLUMNS["difference"].format(_baseline(cells)),
+    }
+
+
+def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
+    """The main table as text, without settings that all rows share. The columns are the `chosen` of COLUMNS, in their
+    order; without them, all that have something to show.
+    """
+    rows, named = rows_of(cells), headings(cells)
+    values = {
+        "error": [wording.error(cell) for cell in rows],
+        "verdict": cells.verdict,
+        "difference": [wording.difference(cell) for cell in rows],
+        "interval": [wording.interval(cell.low, cell.high) for cell in rows],
+        "p": cells.p_holm.map(wording.p_value),
+        "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
+        "best": cells.best_epoch.map(wording.number),
+        "published": cells.published.map(wording.published),
+        "from_published": cells.from_published.map(wording.signed),
+        "parameters": cells.parameters.map(wording.whole),
+        "seconds": cells.seconds.map(wording.whole),
+        "state": cells.state,
+    }
+    first = {
+        "shortcut": cells.label,
+        **{setting: cells[setting].astype(str) for setting in SETTINGS if cells[setting].nunique() > 1},
+        "evaluated on": cells.evaluated_on if cells.evaluated_on.nunique() > 1 else "",
+    }
+    table = DataFrame(first | {named[key]: values[key] for key in chosen or COLUMNS})
+    if not chosen and (cells.common <= 1).all():
+        table = table.drop(columns=[named["difference"], *([] if cells.differs.any() else ["verdict"])])
+    shown = [named[key] for key in chosen]
+    empty = table.isin(["", NONE]).all()
+    return table.loc[:, [name in shown or not empty[name] for name in table.columns]]
 
 
 def notes(cells: DataFrame) -> list[str]:
     """What a reader has to know to read the table correctly; docs/reports.md explains it."""
-    cells = cells.assign(name=labels(cells, settings=True))
-    shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
-    spread = ", ± standard deviation over seeds" if cells["std"].notna().any() else ""
-    lines = [f"Errors in percent{spread}. {f'All rows: {shared}.' if shared else ''}".strip()]
-    lines += [*_intervals(cells), *_verdicts(cells)]
-    if len(several := sorted(set(cells.baseline) - {""})) > 1:
-        lines.append(f"Rows have different baselines, equal in all other settings: {', '.join(several)}; see the CSV.")
-    if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
-        lines.append(
-            f"No baseline for {alone} of {len(cells)} rows: no row has {_baseline(cells, '=')} with all other settings "
-            "equal; --baseline KEY=VALUE chooses another."
-        )
+    lines = [heading(cells), *statistics(cells)]
     known = cells[cells.published.notna()]
     if len(known):
-        lines.append(f"Published: {'; '.join(sorted(set(known.source)))}.")
+        lines.append(published(cells))
     if not known.same_setting.all():
         lines.append(f"Rows without {FROM_PUBLISHED} have another depth or recipe than the paper's.")
     lines += orders(cells)
@@ -71,11 +98,45 @@ def notes(cells: DataFrame) -> list[str]:
         lines.append(f"Computed on {how}.")
     if len(set("; ".join(filter(None, cells.machines)).split("; "))) > 1:
         lines.append("Runs differ in CPU or threads: the same run may have other bits on another.")
+    return lines
+
+
+def heading(cells: DataFrame) -> str:
+    """What the numbers of the table are, and the settings that all rows share."""
+    shared = ", ".join(_shared(cells, key) for key in SETTINGS if cells[key].nunique() == 1)
+    images = f"{cells.evaluated_on.iloc[0]} error" if cells.evaluated_on.nunique() == 1 else "error"
+    seeds = f"{cells.n.iloc[0]} seeds" if same_seeds(cells) else "seeds"
+    spread = f": mean ± standard deviation over {seeds}" if cells["std"].notna().any() else ""
+    rows = f" All rows: {shared}." if shared else ""
+    return f"{images.capitalize()} of the last epoch in percent{spread}.{rows}"
+
+
+def same_seeds(cells: DataFrame) -> bool:
+    """Whether all rows have the same number of runs, and none is missing."""
+    return cells.n.nunique() == 1 and bool((cells.n == cells.seeds).all())
+
+
+def statistics(cells: DataFrame, *, intervals: bool = True, verdicts: bool = True) -> list[str]:
+    """What the intervals and verdicts are worth, and which rows have none."""
+    cells = cells.assign(name=labels(cells, settings=True))
+    lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else [])]
+    if len(several := sorted(set(cells.baseline) - {""})) > 1:
+        lines.append(f"Rows have different baselines, equal in all other settings: {', '.join(several)}; see the CSV.")
+    if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
+        lines.append(
+            f"No baseline for {alone} of {len(cells)} rows: no row has {_baseline(cells, '=')} with all other settings "
+            "equal; --baseline KEY=VALUE chooses another."
+        )
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
         lines.append("Some rows were evaluated on images held out of the training set, not on the test set.")
     return lines
+
+
+def published(cells: DataFrame) -> str:
+    """The sources of the published errors."""
+    return f"Published: {'; '.join(sorted(set(cells.source[cells.published.notna()])))}."
 
 
 def _intervals(cells: DataFrame) -> list[str]:
@@ -119,7 +180,8 @@ def _verdicts(cells: DataFrame) -> list[str]:
 def _baseline(cells: DataFrame, equals: str = "") -> str:
     """The baseline as typed; a shortcut by its name alone unless `equals` is given."""
     pairs = cells.attrs["baseline"]
-    return ", ".join(value if key == "shortcut" and not equals else f"{key}={value}" for key, value in pairs)
+    words = ", ".join(value if key == "shortcut" and not equals else f"{key}={value}" for key, value in pairs)
+    return words if equals else str(cells.attrs.get("names", {}).get(words, words))
 
 
 def _shared(cells: DataFrame, key: str) -> str:

@@ -32,7 +32,11 @@ def test_table_notes_and_pivot_are_printed_and_files_written(write, report, tmp_
     write("seed=0", test_error=5.0)
     outcome = report("--pivot", "shortcut", "depth", "--out", str(tmp_path / "out"))
     assert (outcome.status, outcome.err) == (0, "")
-    for words in ("test error, last epoch (mean)", "Errors in percent. All rows: data digits", "│ identity │ 5.00 │"):
+    for words in (
+        "test error, last epoch (mean)",
+        "Test error of the last epoch in percent. All rows: data digits",
+        "│ identity │ 5.00 │",
+    ):
         assert words in outcome.out
     assert f"Written: {tmp_path / 'out' / 'report.html'}" in outcome.out.replace("\n", "")
     assert (tmp_path / "out" / "pivot.csv").read_text() == "shortcut,20\nidentity,5.00\n"

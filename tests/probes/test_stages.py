@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 from ablate.models.build import build
-from ablate.models.shortcuts import Gate
+from ablate.models.resnet import ResNet
+from ablate.models.shortcuts import Gate, Identity
 from ablate.probes.stages import Probes
 
 
@@ -70,3 +71,30 @@ def test_gradients_are_the_norms_over_the_weights_of_each_stage(network):
         squares = sum((p.grad.double() ** 2).sum().item() for p in stage.parameters())
         assert found[f"gradient/stage{number}"] == pytest.approx(math.sqrt(squares), rel=1e-5)
     assert len({round(found[f"gradient/stage{k}"], 9) for k in (1, 2, 3)}) == 3
+
+
+class Counting(Identity):
+    """Offers two numbers of its own."""
+
+    def scalars(self):
+        return {"channels": torch.tensor(float(self.channels)), "one": 1}
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.channels = in_channels
+
+
+def test_own_numbers_of_a_shortcut_are_means_over_the_units_of_a_stage():
+    found = measured(ResNet(14, Counting, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))
+    assert {name: value for name, value in found.items() if "gradient" not in name} == {
+        "channels/stage1": 16, "channels/stage2": 24, "channels/stage3": 48, **{f"one/stage{k}": 1 for k in (1, 2, 3)},
+    }  # fmt: skip
+
+
+def test_own_number_that_is_none_is_named():
+    class Wrong(Counting):
+        def scalars(self):
+            return {"all": torch.ones(2)}
+
+    with pytest.raises(ValueError, match=r"^Wrong.scalars\(\) gives 'all', not a number$"):
+        measured(ResNet(8, Wrong, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))

@@ -73,7 +73,9 @@ def open_page(report, chromium):
 
 
 def first_cells(page):
-    return page.eval_on_selector_all("#main tr.cell", "rows => rows.map(row => row.cells[0].innerText.trim())")
+    return page.eval_on_selector_all(
+        "#main tr.cell", "rows => rows.map(row => row.cells[0].innerText.trim().split('\\n')[0])"
+    )
 
 
 def test_page_opens_from_disk_without_errors_or_requests(open_page, report):
@@ -115,6 +117,12 @@ def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
     page.get_by_role("button", name="shortcut", exact=True).click()
     assert first_cells(page)[1:] == ["conv1x1 norm=false", "dropout p=0.5", "gate bias_init=-6", "identity", "none"]
     assert len(events) == 1
+
+
+def test_row_has_the_equation_of_its_shortcut_below_its_name(open_page):
+    page, _ = open_page()
+    first = page.locator("#main tr.cell", has_text="gate").locator("td").first
+    assert first.inner_text().splitlines() == ["gate bias_init=-6", "y = (1 − g(x)) · x + F(x)"]
 
 
 def test_row_opens_and_closes_by_keyboard(open_page):

@@ -43,15 +43,45 @@ def test_study_with_everything_has_every_figure(seeds, draw):
             for folder in seeds(f"depth={depth} shortcut={shortcut}", [5.0 + at, 6.0 + at]):
                 learn(folder, 50.0, 20.0, 5.0)
     drawings, _ = draw()
-    swept = ["against-depth", "against-shortcut.bias_init"]
-    assert list(drawings) == ["shortcuts", *swept, *(f"curves-{n:02}" for n in range(1, 5))]
+    swept = ["against-depth", "against-shortcut_bias_init"]
+    assert list(drawings) == [
+        "shortcuts",
+        *swept,
+        *(
+            f"curves-{at:02}-gate-bias_init={name}"
+            for at, name in enumerate(("0-depth-20", "0-depth-56", "-6-depth-20", "-6-depth-56"), 1)
+        ),
+    ]
     assert len({drawing.title for drawing in drawings.values()}) == len(drawings)
     assert "gate bias_init=0, depth 56: 7.50 ± 0.71, n = 2" in " ".join(tips(drawings["shortcuts"]))
 
 
-def test_single_run_has_no_figure(write, draw):
-    learn(write("seed=0", test_error=5.0), 50.0, 5.0)
-    assert draw()[0] == {}
+def test_row_without_a_baseline_has_its_curve_alone(write, draw):
+    learn(write("shortcut=gate", test_error=5.0), 50.0, 5.0)
+    (drawing,) = draw()[0].values()
+    assert drawing.title == "gate bias_init=-6"
+    assert labels_of(drawing) == ["gate bias_init=-6, test", "gate bias_init=-6, training"]
+
+
+def test_probes_have_a_figure_each_with_a_line_for_each_row(seeds, draw):
+    for at, shortcut in enumerate(("identity", "gate")):
+        for seed, folder in enumerate(seeds(f"probes=true shortcut={shortcut}", [5.0, 6.0])):
+            probes = [
+                {"gradient/stage1": 10.0**step + seed} | ({"gate_openness/stage1": 0.5} if at else {})
+                for step in range(3)
+            ]
+            learn(folder, 50.0, 20.0, 5.0, probes=probes)
+    drawings, _ = draw()
+    assert [name for name in drawings if name.startswith("probe")] == [
+        "probe-gradient-stage1",
+        "probe-gate_openness-stage1",
+    ]
+    drawing = drawings["probe-gradient-stage1"]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.axes.lines}
+    assert lines == {name: [[20.0, 1.5], [40.0, 10.5], [60.0, 100.5]] for name in ("identity", "gate bias_init=-6")}
+    assert drawing.axes.get_yscale() == "log"
+    assert "identity, iteration 60: gradient/stage1 100" in tips(drawing)
+    assert labels_of(drawings["probe-gate_openness-stage1"]) == ["gate bias_init=-6"]
 
 
 def test_failed_runs_have_no_figure(write, draw):
@@ -86,7 +116,7 @@ def test_learning_curves_are_the_mean_and_the_band_of_the_seeds(seeds, draw):
     for shortcut, ends in {"identity": (4.0, 7.0, 4.0), "gate": (7.0, 8.0, 9.0)}.items():
         for seed, folder in enumerate(seeds(f"shortcut={shortcut}", ends)):
             learn(folder, 50.0 + seed, ends[seed])
-    drawing = draw()[0]["curves-01"]
+    drawing = draw()[0]["curves-01-gate-bias_init=-6"]
     axes = drawing.figure.axes[0]
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines["identity, test"] == [[20.0, 51.0], [40.0, 5.0]]
@@ -105,7 +135,7 @@ def test_learning_curve_ends_where_the_first_run_diverged(seeds, draw):
         learn(folder, 50.0, 40.0, 5.0)
     for seed, folder in enumerate(seeds("shortcut=gate", [6.0, 6.0, 6.0, None, None])):
         learn(folder, *((60.0, 50.0, 6.0) if seed < 3 else (80.0, 90.0)))
-    drawing = draw()[0]["curves-01"]
+    drawing = draw()[0]["curves-01-gate-bias_init=-6"]
     lines = {line.get_label(): line.get_xydata().tolist() for line in drawing.figure.axes[0].lines}
     assert lines["gate bias_init=-6, test"] == [[20.0, 68.0], [40.0, 66.0]]
     assert len(lines["identity, test"]) == 3
@@ -128,7 +158,7 @@ def test_bars_span_the_seeds(seeds, draw):
 def test_any_swept_number_has_a_figure(write, draw):
     for rate, error in ((0.1, 6.0), (0.01, 5.0), (0.2, 7.0)):
         write(f"recipe.learning_rate={rate}", test_error=error)
-    drawing = draw()[0]["against-recipe.learning_rate"]
+    drawing = draw()[0]["against-recipe_learning_rate"]
     assert offsets(drawing.figure.axes[0]) >= {(0.01, 5.0), (0.1, 6.0), (0.2, 7.0)}
     assert drawing.figure.axes[0].get_xscale() == "log"
 
@@ -149,7 +179,7 @@ def test_lines_along_the_bias_do_not_join_two_configurations(write, draw):
             for bias in (0, -6):
                 write("shortcut=gate", f"shortcut.bias_init={bias}", f"shortcut.option={option}",
                       f"recipe.learning_rate={rate}", test_error=5.0 + rate - bias)  # fmt: skip
-    assert labels_of(draw()[0]["against-shortcut.bias_init"]) == [
+    assert labels_of(draw()[0]["against-shortcut_bias_init"]) == [
         "gate recipe.learning_rate=0.1",
         "gate recipe.learning_rate=0.2",
         "gate option=B recipe.learning_rate=0.1",
@@ -161,7 +191,7 @@ def test_baselines_of_the_gates_have_different_dashes(write, draw):
     for rate in (0.1, 0.2):
         for shortcut in ("identity", "gate", "gate_b0"):
             write(f"shortcut={shortcut}", f"recipe.learning_rate={rate}", test_error=5.0 + rate)
-    lines = {line.get_label(): line for line in draw()[0]["against-shortcut.bias_init"].figure.axes[0].lines}
+    lines = {line.get_label(): line for line in draw()[0]["against-shortcut_bias_init"].figure.axes[0].lines}
     levels = [lines[f"identity recipe.learning_rate={rate}"] for rate in (0.1, 0.2)]
     assert len({line.get_linestyle() for line in levels}) == 2
 

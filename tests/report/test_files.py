@@ -49,7 +49,11 @@ def test_every_table_has_every_form_and_the_same_bytes_again(study, report, tmp_
     out = tmp_path / "out"
     before = content(out)
     tables = {f"{name}.{form}" for name in ("table", "table1", "pivot") for form in ("md", "csv", "tex")}
-    drawn = {f"figures/{name}.{kind}" for name in ("shortcuts", "curves-01") for kind in ("pdf", "svg", "png")}
+    drawn = {
+        f"figures/{name}.{kind}"
+        for name in ("shortcuts", "curves-01-gate-bias_init=-6")
+        for kind in ("pdf", "svg", "png")
+    }
     assert set(before) == tables | drawn | {"runs.csv", "report.html"}
     report()
     after = content(out)
@@ -64,7 +68,7 @@ def test_report_of_fewer_runs_removes_the_files_of_an_earlier_one(study, report,
     report("shortcut=identity")
     names = set(content(tmp_path / "out"))
     assert {"table.tex", "report.html", "notes.md", "figures/mine.svg"} <= names
-    assert not {name for name in names if name.startswith(("table1", "figures/curves", "figures/shortcuts"))}
+    assert not {name for name in names if name.startswith(("table1", "figures/curves-01-gate", "figures/shortcuts"))}
 
 
 @pytest.mark.parametrize("name", ["table.tex", "notes.md", "report.html", "figures/shortcuts.pdf"])
@@ -115,7 +119,7 @@ def test_invalid_metrics_are_reported_and_the_rest_is_drawn(study, report, write
         file.write('{"step": 80, "ep\n')
     (sentence,) = report()
     assert f"{folder / 'metrics.jsonl'}: 1 invalid line left out" in sentence
-    assert (tmp_path / "out" / "figures" / "curves-02.svg").stat().st_size > 1000
+    assert (tmp_path / "out" / "figures" / "curves-01-none.svg").stat().st_size > 1000
     assert "1 invalid line left out" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -124,4 +128,4 @@ def test_comparisons_beyond_the_limit_are_not_drawn(study, report, write, svg_on
     monkeypatch.setattr(files, "MOST_COMPARISONS", 1)
     (sentence,) = report()
     assert "the first 1 comparisons; 1 more are not drawn" in sentence
-    assert {path.name for path in (tmp_path / "out" / "figures").glob("curves-*.svg")} == {"curves-01.svg"}
+    assert {path.name for path in (tmp_path / "out" / "figures").glob("curves-*.svg")} == {"curves-01-none.svg"}

@@ -56,7 +56,7 @@ def test_marks_carry_their_texts_and_ids_are_unique(write, draw):
 def test_marks_beyond_the_axis_do_not_shift_the_texts_of_others(write, draw):
     for shortcut in ("identity", "gate"):
         learn(write(f"shortcut={shortcut}", test_error=5.0), 80.0, 30.0, 8.0, 5.0)
-    text = svg.inline(draw()["curves-01"], "c")
+    text = svg.inline(draw()["curves-01-gate-bias_init=-6"], "c")
     assert text.count("iteration 60: test error 8.00 %") == 2
     assert "iteration 20:" not in text
 
@@ -66,7 +66,7 @@ def test_page_stays_under_5_mib(seeds, write, draw, tmp_path, resolve):
     for shortcut in ("identity", "gate"):
         for folder in seeds(f"shortcut={shortcut}", [5.0] * 5):
             learn(folder, *numpy.linspace(90, 5, 164))
-    drawing = draw()["curves-01"]
+    drawing = draw()["curves-01-gate-bias_init=-6"]
     assert 40 * len(svg.inline(drawing, "curves-01").encode()) < 4 * 2**20
     gate = asdict(resolve("shortcut=gate"))
     for number in range(1, 21):

@@ -49,7 +49,7 @@ def test_note_says_that_runs_differ_in_cpu_or_threads(facts, noted, write, study
 def test_notes_of_a_usual_study_are_short(study):
     cells = study({"shortcut=identity": [5.0, 5.2, 5.4], "shortcut=gate": [6.0, 6.1, 6.5]})
     assert tables.notes(cells) == [
-        "Errors in percent, ± standard deviation over seeds. "
+        "Test error of the last epoch in percent: mean ± standard deviation over 3 seeds. "
         "All rows: data digits, recipe digits, unit basic, depth 20.",
         "Intervals: 95 %, over seeds alone; other test images are not covered.",
         "Verdict: paired test over common seeds, p corrected for 1 row (Holm). 'Not separable' does not mean equal.",

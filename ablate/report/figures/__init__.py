@@ -4,44 +4,65 @@ Errors are in percent. Each colour has a marker or a dash, so that figures can b
 """
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pandas import DataFrame
 
 from ablate.report.aggregate import ENDED
-from ablate.report.curves import band
+from ablate.report.curves import ERRORS, band, probes
 from ablate.report.figures.against import against, swept
 from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
+from ablate.report.figures.measured import probe
 from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
 
-PATTERNS = ("shortcuts", "against-*", "curves-??")
+PATTERNS = ("shortcuts", "against-*", "probe-*", "curves-??-*")
 
 
-def draw(cells: DataFrame, runs: DataFrame, curves: DataFrame) -> Iterator[tuple[str, Drawing]]:
-    """Every figure for which there is something to show, with the name of its file, one after another."""
+def draw(
+    cells: DataFrame, runs: DataFrame, curves: DataFrame, *, width: float | None = None
+) -> Iterator[tuple[str, Drawing]]:
+    """Every figure for which there is something to show, with the name of its file, one after another.
+
+    `width`: that of a paper's column or page in inches, instead of the sizes for the page of the report.
+    """
     cells = cells.assign(name=labels(cells, settings=True))
-    if drawing := by_shortcut(cells, runs):
+    if drawing := by_shortcut(cells, runs, width=width):
         yield "shortcuts", drawing
     for key in swept(cells):
-        if drawing := against(cells, key):
-            yield f"against-{key}", drawing
+        if drawing := against(cells, key, width=width):
+            yield f"against-{slug(key)}", drawing
     folders = runs[runs.state.isin(ENDED)].groupby("cell").folder.apply(list).to_dict()
-    band_of = functools.cache(lambda cell: band(curves, folders.get(cell, [])))
+    band_of = functools.cache(lambda cell, keys=ERRORS: band(curves, folders.get(cell, []), keys))
+    for name in probes(curves):
+        measured = [(cell, band_of(cell.cell, (name,)).dropna()) for cell in rows_of(cells)]
+        if rows := [(cell, frame) for cell, frame in measured if len(frame) > 1]:
+            yield f"probe-{slug(name)}", probe(name, rows, width=width)
     number = 0
-    for cell, base in comparisons(cells):
-        ours, theirs = band_of(cell.cell), band_of(base.cell)
-        if len(ours) > 1 and len(theirs) > 1:
+    for pair in comparisons(cells):
+        rows = [(cell, frame) for cell in pair for frame in [band_of(cell.cell)] if len(frame) > 1]
+        if rows and rows[-1][0] is pair[-1]:
             number += 1
-            yield f"curves-{number:02}", learning_curves(cell, ours, base, theirs)
+            yield f"curves-{number:02}-{slug(pair[-1].name)}", learning_curves(rows, width=width)
 
 
-def comparisons(cells: DataFrame) -> Iterator[tuple[Any, Any]]:
-    """Each cell with its baseline."""
+def slug(name: str) -> str:
+    """A name as a part of a file's name that LaTeX and a shell take as it is."""
+    return re.sub(r"[^A-Za-z0-9_=+-]+", "-", name.replace(".", "_").replace(" = ", "=").replace("−", "-")).strip("-")[
+        :60
+    ]
+
+
+def comparisons(cells: DataFrame) -> Iterator[list[Any]]:
+    """Each cell after its baseline; alone, if it has none and is none."""
     by_hash = {cell.cell: cell for cell in rows_of(cells)}
+    compared = {cell.baseline_cell for cell in by_hash.values() if not cell.is_baseline}
     for cell in by_hash.values():
-        if cell.baseline_cell and not cell.is_baseline:
-            yield cell, by_hash[cell.baseline_cell]
+        if not cell.is_baseline and cell.baseline_cell:
+            yield [by_hash[cell.baseline_cell], cell]
+        elif cell.cell not in compared:
+            yield [cell]

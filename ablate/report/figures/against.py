@@ -7,7 +7,18 @@ from matplotlib.ticker import NullLocator
 from pandas import DataFrame
 
 from ablate.report import wording
-from ablate.report.figures.drawing import COLOURS, GREY, TICKS, Drawing, error_label, log_axis, look, short, styled
+from ablate.report.figures.drawing import (
+    COLOURS,
+    GREY,
+    TICKS,
+    Drawing,
+    error_label,
+    log_axis,
+    look,
+    short,
+    styled,
+    wrapped,
+)
 from ablate.report.keys import labels
 from ablate.report.published import TABLE_6
 from ablate.report.records import rows_of
@@ -23,7 +34,7 @@ def swept(cells: DataFrame) -> list[str]:
 
 
 @styled
-def against(cells: DataFrame, key: str) -> Drawing | None:
+def against(cells: DataFrame, key: str, *, width: float | None = None) -> Drawing | None:
     """Error against a dotted key, one line for the cells that differ in it alone; None if there is no line.
 
     Baselines that have no such key, as the identity has no bias, are horizontal lines.
@@ -36,7 +47,7 @@ def against(cells: DataFrame, key: str) -> Drawing | None:
     if not lines:
         return None
     bars = "; bars from the best seed to the worst" if (shown.n > 1).any() else ""
-    drawing = Drawing(f"Error against {key}", f"Mean over seeds{bars}.", 5.2, 3.4)
+    drawing = Drawing(f"Error against {key}", f"Mean over seeds{bars}.", (5.2, 3.4), width)
     axes, values = drawing.axes, []
     bases = cells[~has & cells.cell.isin(shown.baseline_cell) & cells["mean"].notna()]
     for at, line in enumerate(lines[: len(COLOURS)], int(len(bases) > 0)):
@@ -55,7 +66,7 @@ def against(cells: DataFrame, key: str) -> Drawing | None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     log_axis(axes, "y", values)
-    axes.set(xlabel=AXES.get(key, key), ylabel=error_label(cells))
+    axes.set(xlabel=wrapped(AXES.get(key, key), width, 40), ylabel=error_label(cells))
     drawing.legend()
     return drawing
 

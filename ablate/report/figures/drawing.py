@@ -1,8 +1,11 @@
 """What all figures share: style, palette, axes, and marks that carry a text for the page."""
 
+import functools
 import io
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy
 from matplotlib import style
@@ -18,16 +21,41 @@ DASHES = ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1)), (0, (5, 1)), (0, (1, 1)
 GREY = "#767676"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LONGEST = 44
-styled = style.context(Path(__file__).with_name("ablate.mplstyle"))
-"""The style of all figures, as a decorator."""
+STYLE = Path(__file__).with_name("ablate.mplstyle")
+NARROW = 4.5
+"""Inches below which a figure is as wide as one column of a paper."""
+
+
+P = ParamSpec("P")
+Drawn = TypeVar("Drawn", bound="Drawing | None")
+
+
+def styled(draw: Callable[P, Drawn]) -> Callable[P, Drawn]:
+    """`draw` in the style of all figures. Letters have 8 pt if it is given a `width`, which is that of a paper."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Drawn:
+        with _style(kwargs.get("width")):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def _style(width: Any) -> Any:
+    return style.context([STYLE, {} if width is None else {"font.size": 8, "legend.fontsize": 7}])
 
 
 class Drawing:
-    """A figure of one pair of axes with its title and caption, and `tips`: for each group of marks, their texts."""
+    """A figure of one pair of axes with its title and caption, and `tips`: for each group of marks, their texts.
 
-    def __init__(self, title: str, caption: str, width: float, height: float) -> None:
-        self.title, self.caption = title, caption
-        self.figure = Figure(figsize=(width, height), layout="constrained")
+    `size`: its width and height in inches on the page. `width`: that in a paper, if it is drawn for one.
+    """
+
+    def __init__(self, title: str, caption: str, size: tuple[float, float], width: float | None = None) -> None:
+        self.title, self.caption, self.width = title, caption, width
+        if width:
+            size = width, size[1] * min(1, max(width / size[0], 0.66))
+        self.figure = Figure(figsize=size, layout="constrained")
         self.axes: Axes = self.figure.add_subplot()
         self.tips: dict[str, list[str]] = {}
 
@@ -38,14 +66,18 @@ class Drawing:
         self.tips[name] = words
 
     def legend(self, columns: int = 2) -> None:
-        """A legend above the axes, where it covers no data."""
-        self.figure.legend(loc="outside upper center", ncols=columns)
+        """A legend above the axes, where it covers no data, in as many of the columns as there is room for."""
+        for count in range(columns, 0, -1):
+            legend = self.figure.legend(loc="outside upper center", ncols=count)
+            if count == 1 or legend.get_window_extent().width <= self.figure.bbox.width:
+                return
+            legend.remove()
 
-    @styled
     def save(self, kind: str, **options: Any) -> bytes:
         """The figure as pdf, svg or png, without a date: the same records give the same bytes."""
         file, date = io.BytesIO(), {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-        self.figure.savefig(file, format=kind, metadata=date.get(kind), **options)
+        with _style(self.width):
+            self.figure.savefig(file, format=kind, metadata=date.get(kind), **options)
         return file.getvalue()
 
 
@@ -57,6 +89,11 @@ def look(at: int) -> tuple[str, str, Any]:
 def short(text: str) -> str:
     """A name cut to the space that a figure has; the texts of its marks have it in full."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def wrapped(text: str, width: float | None, letters: int) -> str:
+    """A text as it is, or in lines of so many letters in the column of a paper."""
+    return "\n".join(textwrap.wrap(text, letters)) if width and width < NARROW else text
 
 
 def log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]:

@@ -13,22 +13,27 @@ MOST_TIPS = 60
 
 
 @styled
-def learning_curves(cell: Any, ours: DataFrame, base: Any, theirs: DataFrame) -> Drawing:
-    """Training and test error against iterations; `ours` and `theirs` are the bands of the two cells' runs."""
-    last = max(frame[key].iloc[-1] for frame in (ours, theirs) for key in ERRORS)
+def learning_curves(rows: list[tuple[Any, DataFrame]], *, width: float | None = None) -> Drawing:
+    """Training and test error against iterations of a cell alone, or of its baseline and of itself, each with the band
+    of its runs.
+    """
+    cell, base = rows[-1][0], rows[0][0]
+    last = max(frame[key].iloc[-1] for _, frame in rows for key in ERRORS)
     top = next((tick for tick in TICKS if 1.25 * last < tick), TICKS[-1])
-    counts = sorted({cell.n, base.n})
+    counts = sorted({row.n for row, _ in rows})
     seeds = f"Mean of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
-    ends = " A curve ends where the first of its runs diverged." if math.inf in (cell.maximum, base.maximum) else ""
+    diverged = any(row.maximum == math.inf for row, _ in rows)
+    ends = " A curve ends where the first of its runs diverged." if diverged else ""
     caption = f"Training error: mean over the epoch. {seeds if counts[-1] > 1 else 'One seed.'}{ends}"
-    drawing = Drawing(f"{cell.name} against {base.label}", caption, 5.2, 3.4)
+    title = cell.name if cell is base else f"{cell.name} against {base.label}"
+    drawing = Drawing(title, caption, (5.2, 3.4), width)
     axes = drawing.axes
     axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, top))
-    for at, (row, frame) in enumerate(((base, theirs), (cell, ours))):
+    for at, (row, frame) in enumerate(rows):
         colour, marker, _ = look(at)
         solid: dict[str, Any] = {"lw": 1.8, "marker": marker, "markevery": thin(frame, 8), "ms": 5}
         dashed: dict[str, Any] = {"lw": 0.9, "ls": TRAINING[at]}
-        curves = (("test_error", cell.evaluated_on, solid, 0.18), ("train_error", "training", dashed, 0.08))
+        curves = (("test_error", row.evaluated_on, solid, 0.18), ("train_error", "training", dashed, 0.08))
         for key, kind, line, alpha in curves:
             axes.plot(frame.step, frame[key], color=colour, label=f"{short(row.label)}, {kind}", **line)
             low, high = f"{key}_low", f"{key}_high"

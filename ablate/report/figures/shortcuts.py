@@ -7,7 +7,7 @@ import numpy
 from pandas import DataFrame
 
 from ablate.report import wording
-from ablate.report.figures.drawing import COLOURS, Drawing, error_label, log_axis, short, styled
+from ablate.report.figures.drawing import COLOURS, Drawing, error_label, log_axis, short, styled, wrapped
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
 
@@ -15,13 +15,15 @@ MOST_ROWS = 40
 
 
 @styled
-def by_shortcut(cells: DataFrame, runs: DataFrame) -> Drawing | None:
+def by_shortcut(cells: DataFrame, runs: DataFrame, *, width: float | None = None) -> Drawing | None:
     """The last epoch's error of each row; None if there is one row or no error."""
     if len(cells) < 2 or not cells.n.any():
         return None
     shown = cells.assign(y=range(len(cells)))[:MOST_ROWS]
     caption = f"The first {MOST_ROWS} of {len(cells)} rows." if len(cells) > MOST_ROWS else "All rows."
-    drawing = Drawing("Error by shortcut", caption, 6.2, 0.8 + 0.27 * len(shown))
+    names = [wrapped(short(name), width, 24) for name in shown.name]
+    lines = 1 + max(name.count("\n") for name in names)
+    drawing = Drawing("Error by shortcut", caption, (6.2, 0.8 + 0.27 * len(shown) * lines), width)
     axes = drawing.axes
     seeds = runs[runs.state == "finished"].merge(shown[["cell", "y"]], on="cell")
     bottom, top = log_axis(axes, "x", [*seeds.test_error, *shown.published.dropna()])
@@ -43,7 +45,7 @@ def by_shortcut(cells: DataFrame, runs: DataFrame) -> Drawing | None:
             text = [f"{row.name}: published {wording.published(row.published)}" for row in rows_of(known)]
             label = "published" if marker == "D" else f"published: {wording.published(math.inf)}"
             drawing.points(known.published.clip(upper=FAIL), known.y, text, label=label, marker=marker, **hollow)
-    axes.set_yticks(range(len(shown)), [short(name) for name in shown.name])
+    axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(error_label(cells))
