@@ -60,7 +60,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file; None if the file is missing or holds no object. Raises other OSErrors."""
     try:
         content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -27,7 +27,8 @@ def load_curves(path: str | PathLike[str], experiment: str | None = None) -> Dat
     rows = []
     for run in rows_of(load(path, experiment)):
         for line in read_metrics(run.path)[0] if run.path.is_dir() else []:
-            rows.append({key: getattr(run, key) for key in OF_A_RUN} | line | (line.get("probes") or {}))
+            own = {key: getattr(run, key) for key in OF_A_RUN}
+            rows.append(own | line | (line.get("probes") or {}) | own)  # `own` first, and not replaced
     return DataFrame(rows, columns=None if rows else OF_A_RUN).drop(columns="probes", errors="ignore")
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,10 @@ from pandas import DataFrame, Series
 from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
 from ablate.report.keys import is_value, key_and_value, typed
+from ablate.runs import layout
 from ablate.runs.naming import label
-from ablate.runs.reading import NUMBERS, Run, read_runs
+from ablate.runs.reading import NUMBERS, READERS, Run, read_runs
+from ablate.runs.record import last_evaluation
 
 TEXTS = ("reason", "device", "device_type", "cpu", "precision", "host", "started", "ended", "command")
 TEXT_COLUMNS = (*TEXTS, "commit")
@@ -58,10 +61,15 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     """As `load`, with a sentence for each record that is left out."""
     found = read_runs(Path(path), experiment)
     rows, unread = [], list(found.unread)
+    with ThreadPoolExecutor(READERS) as pool:  # for cold disks and NFS
+        contradictions = list(pool.map(_contradiction, found.runs))
     codes: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}  # one for all runs that share it
-    for run in found.runs:
+    for run, contradiction in zip(found.runs, contradictions, strict=True):
         try:
             row = _row(run)
+            if contradiction:
+                unread.append(f"{run.folder} skipped: {contradiction}")
+                continue
             row["code"] = codes.setdefault(tuple(row["code"].items()), row["code"])
             rows.append(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -106,6 +114,20 @@ def where(runs: DataFrame, conditions: list[str]) -> DataFrame:
 def rows_of(frame: DataFrame) -> list[Any]:
     """The rows, each with its columns as attributes."""
     return list(frame.itertuples())
+
+
+def _contradiction(run: Run) -> str:
+    """How the last evaluation of a finished run contradicts its result; empty if it does not, or if it is not known."""
+    if run.state != "finished":
+        return ""
+    try:
+        last = last_evaluation(run.folder)
+    except OSError:
+        return ""
+    error = None if last is None or last["step"] != run.result.get("steps") else last.get("test_error")
+    if error in (None, run.test_error):
+        return ""
+    return f"{layout.RESULT} has a test error of {run.test_error} % and {layout.METRICS} one of {error} %"
 
 
 def _row(run: Run) -> dict[str, Any]:

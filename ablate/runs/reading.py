@@ -1,6 +1,7 @@
 """Reads the records of all runs in a folder. Changes nothing; imports neither torch nor pandas."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ TIMES = ("seconds", "images_per_second")
 """The parts of an evaluation that differ each time a run is repeated."""
 READERS, BATCH = 16, 2000
 YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-NOT_A_RECORD = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+NOT_A_RECORD = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, yaml.YAMLError)
 """Errors that reading an incomplete or damaged record raises."""
 
 
@@ -186,12 +187,27 @@ def read_predictions(folder: Path) -> "NDArray[Any]":
 
     Raises an error of NOT_A_RECORD if the file is missing or damaged.
     """
-    import numpy  # not for status
-
-    with open(folder / layout.PREDICTIONS, "rb") as file:  # numpy.load also reads zip files, and raises other errors
-        found: NDArray[Any] = numpy.lib.format.read_array(file, allow_pickle=False)
+    found = read_array(folder / layout.PREDICTIONS)
     if found.ndim != 2 or len(found) != 2 or found.dtype.kind != "u":
         raise ValueError(f"{layout.PREDICTIONS} holds {found.dtype} {found.shape}")
+    return found
+
+
+def read_array(path: Path) -> "NDArray[Any]":
+    """The array in an .npy file. Raises an error of NOT_A_RECORD if the file is missing or damaged."""
+    from numpy.lib import format  # not for status
+
+    with open(path, "rb") as file:  # numpy.load also reads zip files, and raises other errors
+        read_header = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}.get(
+            format.read_magic(file)
+        )
+        if read_header is None:
+            raise ValueError(f"{path.name} has an unknown version")
+        shape, _, kind = read_header(file)
+        if math.prod(shape) * kind.itemsize != path.stat().st_size - file.tell():  # reading would allocate it first
+            raise ValueError(f"{path.name} is not as long as its header says")
+        file.seek(0)
+        found: NDArray[Any] = format.read_array(file, allow_pickle=False)
     return found
 
 

@@ -5,6 +5,8 @@ result.json exists only after a run has ended or was interrupted by a signal; it
 
 import itertools
 import json
+import math
+import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -129,8 +131,17 @@ class Record:
         return self.folder.rename(archived / f"{self.name}.{number}")
 
 
+MEASURED = (
+    *("epoch", "lr", "train_loss", "train_error", "test_loss", "test_error"),
+    *("seconds", "images_per_second"),
+)
+ERRORS = ("train_error", "test_error")
+TAIL = 1 << 16
+"""Bytes in which the last line of metrics.jsonl is looked for."""
+
+
 def read_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """The evaluations in a run's metrics.jsonl, and the 1-based numbers of the lines that are not JSON objects.
+    """The evaluations in a run's metrics.jsonl, and the 1-based numbers of the lines that are none.
 
     What follows the last newline is still being written and counts as neither. Raises OSError other than for a
     missing file.
@@ -142,10 +153,44 @@ def read_metrics(folder: Path) -> tuple[list[dict[str, Any]], list[int]]:
     found, bad = [], []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-            row["step"] = int(row["step"])
-        except (ValueError, KeyError, TypeError, OverflowError):
+            found.append(_evaluation(line))
+        except ValueError:
             bad.append(number)
-        else:
-            found.append(row)
     return found, bad
+
+
+def last_evaluation(folder: Path) -> dict[str, Any] | None:
+    """The evaluation in the last whole line of metrics.jsonl; None if there is none. Raises OSError as `read_metrics`.
+
+    Reads only the end of the file.
+    """
+    try:
+        with open(folder / layout.METRICS, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            *lines, _ = file.read().split(b"\n")
+        return _evaluation(lines[-1])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def _evaluation(line: bytes) -> dict[str, Any]:
+    """A line of metrics.jsonl. Raises ValueError for one that no evaluation wrote."""
+    try:
+        row = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(row, dict) or type(row.get("step")) is not int or row["step"] < 0:
+        raise ValueError("no step")
+    probes = row.get("probes") or {}
+    if not isinstance(probes, dict):
+        raise ValueError("no probes")
+    if not all(map(_is_number, [row["step"], *map(row.get, MEASURED), *probes.values()])):
+        raise ValueError("not a number")
+    if not all(0 <= row[key] <= 100 for key in ERRORS if row.get(key) is not None):
+        raise ValueError("not a percentage")
+    return row
+
+
+def _is_number(value: Any) -> bool:
+    """Whether JSON's value is a number that a float can hold, or null, which stands for others."""
+    return value is None or (type(value) in (int, float) and abs(value) < (2**53 if type(value) is int else math.inf))

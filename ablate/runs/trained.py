@@ -19,7 +19,7 @@ from ablate.models.build import build
 from ablate.models.resnet import ResNet
 from ablate.runs import layout
 from ablate.runs.code import use_copy
-from ablate.runs.reading import NOT_A_RECORD, read_run
+from ablate.runs.reading import NOT_A_RECORD, read_array, read_run
 from ablate.runs.record import RESUMES
 from ablate.training.checkpoint import save_weights
 from ablate.training.loop import Ending
@@ -62,7 +62,7 @@ def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[R
         run = read_run(path)
         if run.state != "finished":
             raise AblateError(f"{path} is {run.state}: only a finished run has a trained network")
-        mean = torch.from_numpy(numpy.load(path / layout.MEAN, allow_pickle=False))[None]
+        mean = torch.from_numpy(read_array(path / layout.MEAN))[None]
         weights: dict[str, Any] = torch.load(path / layout.WEIGHTS, map_location="cpu", weights_only=True)
     except NOT_A_RECORD as error:
         raise AblateError(f"{path} holds no trained network: {error}") from error

@@ -42,6 +42,13 @@ def test_whole_file_is_read_without_a_warning(folder):
         line(20, 140.0),
         line(20, 40.0).replace("40.0", "NaN"),
         line(20, 40.0).replace("40.0", "null"),
+        *(
+            line(20, 40.0).replace('"step": 20', f'"step": {step}')
+            for step in ("1e400", "-1", "NaN", '"20"', "1" + 30 * "0")
+        ),
+        *(line(20, 40.0).replace("0.2", loss) for loss in ("1e400", '"low"', "true", "[1]", "1" + 400 * "0")),
+        *(line(20, 40.0)[:-1] + f', "probes": {probes}}}' for probes in ("[1]", '"x"', '{"gradient/stage1": "x"}')),
+        "[" * 100_000,
     ],
 )
 def test_invalid_line_is_left_out_with_a_warning(bad, folder):
@@ -113,3 +120,15 @@ def test_run_without_evaluations_has_no_rows(write, tmp_path):
     write("depth=8", ended=False)
     curves = ablate.load_curves(tmp_path / "runs")
     assert (len(curves), list(curves)[:2]) == (0, ["folder", "label"])
+
+
+@pytest.mark.parametrize("bad", ['{"step": 1e400}', '{"step": 30, "probes": "x"}', '{"step": 30, "folder": "other"}'])
+def test_damaged_line_ends_neither_report_nor_curves(bad, write, ask, tmp_path):
+    run = write("depth=8", test_error=40.0)
+    (run / "metrics.jsonl").write_text(f"{line(10, 50.0)}\n{bad}\n{line(20, 40.0)}\n")
+    curves = ablate.load_curves(tmp_path / "runs")
+    assert set(curves.folder) == {run.name}
+    assert {10, 20} <= set(curves.step)
+    for command in ("status", "report"):
+        assert ask(command, str(tmp_path / "runs")).status == 0
+    assert ask("report", str(tmp_path / "runs"), "--out", str(tmp_path / "report")).status == 0

@@ -134,7 +134,14 @@ def other_error(folder):
     numpy.save(folder / "predictions.npy", numpy.array([predicted, true]))
 
 
+def claimed_length(folder):
+    content = (folder / "predictions.npy").read_bytes()
+    shape = f"(2, {IMAGES})"
+    (folder / "predictions.npy").write_bytes(content.replace(shape.encode(), f"(2, {10**17})".encode(), 1))
+
+
 SPOILS = {
+    "more claimed than there is": claimed_length,
     "empty": lambda folder: (folder / "predictions.npy").write_bytes(b""),
     "cut": lambda folder: (folder / "predictions.npy").write_bytes((folder / "predictions.npy").read_bytes()[:-1]),
     "a zip file": lambda folder: (folder / "predictions.npy").write_bytes(b"PK\3\4"),

@@ -10,7 +10,7 @@ import ablate
 from ablate.base.errors import AblateError
 from ablate.report import records
 from ablate.runs.identity import SCHEMA
-from tests.report.studies import HEAD
+from tests.report.studies import HEAD, learn
 
 
 def test_load_returns_one_row_per_run_with_the_documented_columns(write, tmp_path):
@@ -156,3 +156,13 @@ def test_missing_texts_are_none_beside_runs_that_have_them(write, tmp_path):
     runs = records.read_all([tmp_path / "runs"]).runs
     waiting = runs[runs.state == "stale"].iloc[0]
     assert {waiting[key] for key in records.TEXT_COLUMNS} == {None}
+
+
+def test_result_that_its_last_evaluation_contradicts_is_named_and_left_out(write, tmp_path):
+    learn(write("seed=0", test_error=5.0, steps=40), 9.0, 5.0)
+    learn(write("seed=1", test_error=3.0, steps=60), 9.0, 5.0)  # an evaluation is missing
+    edited = write("seed=2", test_error=3.0, steps=40)
+    learn(edited, 9.0, 5.0)
+    runs, (sentence,) = records.read(tmp_path / "runs")
+    assert list(runs.test_error) == [5.0, 3.0]
+    assert sentence == f"{edited} skipped: result.json has a test error of 3.0 % and metrics.jsonl one of 5.0 %"

@@ -56,11 +56,15 @@ def test_torn_and_invalid_lines_are_skipped(write):
     folder = write("depth=8")
     lines = [
         {"step": 20, "test_error": 9.0, "probes": {"gradient/stage1": 0.5, "gate_openness/stage1": None}},
-        {"step": 40.0, "test_error": None, "probes": [1]},
+        {"step": 40, "test_error": None},
     ]
     whole = "".join(json.dumps(line) + "\n" for line in lines)
     path = folder / "metrics.jsonl"
-    path.write_text(whole + '[1]\n{"no": "step"}\n\nnull\n{"step": "many"}\n' + '{"step": 60, "test_error": 3.')
+    path.write_text(
+        whole
+        + '[1]\n{"no": "step"}\n\nnull\n{"step": "many"}\n{"step": 50, "probes": [1]}\n'
+        + '{"step": 60, "test_error": 3.'
+    )
     wanted = [{"step": 20, "test_error": 9.0, "gradient/stage1": 0.5}, {"step": 40}]
     assert rows(folder) == wanted
     path.write_text(whole + '{"step": 60, "test_error": 3.5}\n')
