@@ -32,6 +32,8 @@ EXAMPLES = """examples:
 ON_A_CLUSTER = ("queued", "waiting", "starting")
 """States that only SLURM knows; see ablate.grid.slurm.state.join."""
 UNFINISHED = {"running", "queued", "waiting", "starting"}
+LONGEST = 1e9
+"""Seconds above which a time left is not shown."""
 TAIL = 15
 """Lines shown of a failed run's log."""
 
@@ -171,4 +173,5 @@ def _seconds_left(run: Run) -> float | None:
     if run.state != "running" or not lock.get("images_per_second") or not lock.get("steps"):
         return None
     images = (lock["steps"] - lock["step"]) * run.config["recipe"]["batch"]
-    return max(0.0, float(images / lock["images_per_second"] - (time.time() - lock["renewed"])))
+    left = images / lock["images_per_second"] - (time.time() - lock["renewed"])
+    return max(0.0, left) if left < LONGEST else None

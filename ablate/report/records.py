@@ -18,7 +18,10 @@ from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, READERS, Run, read_runs
 from ablate.runs.record import last_evaluation
 
-TEXTS = ("reason", "device", "device_type", "cpu", "precision", "host", "started", "ended", "command")
+TEXTS = (
+    *("reason", "evaluated_on", "device", "device_type", "cpu", "precision", "host"),
+    *("started", "ended", "command"),
+)
 TEXT_COLUMNS = (*TEXTS, "commit")
 
 
@@ -144,8 +147,8 @@ def _row(run: Run) -> dict[str, Any]:
         "depth": config["depth"],
         **{group: plain(str(config[group]["name"])) for group in ("shortcut", "unit", "data", "recipe")},
         "seed": config["seed"],
-        "evaluated_on": result.get("evaluated_on", "validation" if config["data"]["validation"] else "test"),
         **texts,
+        "evaluated_on": texts["evaluated_on"] or ("validation" if config["data"]["validation"] else "test"),
         "command": texts["command"] and _typed_command(texts["command"]),
         "threads": _number("threads", result.get("threads")),
         "versions": {str(name): str(version) for name, version in (result.get("versions") or {}).items()},

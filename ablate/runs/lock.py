@@ -27,6 +27,14 @@ HEARTBEAT = 15.0
 STALE = 180.0
 """Seconds after which another host's lock is stale: twelve heartbeats, more than NFS caches a file's time."""
 
+NUMBER = (int, float)
+TYPES = {
+    **dict.fromkeys(("host", "machine", "job"), (str,)),
+    **dict.fromkeys(("pid", "step", "steps"), (int,)),
+    **dict.fromkeys(("born", "renewed", "images_per_second"), NUMBER),
+}
+"""The types of what a lock file holds."""
+
 
 class LockLost(AblateError):
     """Another process found this one's lock stale and took it over."""
@@ -144,9 +152,15 @@ def last_lock(folder: Path) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError):
-        return read_json(path)
-    return None
+    """The content of a lock file, or None if there is none that a process of this package wrote."""
+    try:
+        content = read_json(path) or {}
+    except OSError:
+        return None
+    whole = {"host", "pid"} <= content.keys() and ("step" in content or "steps" not in content)
+    known = [(content[key], types) for key, types in TYPES.items() if key in content]
+    valid = all(type(value) in types and (types == (str,) or abs(value) < 2**53) for value, types in known)
+    return content if whole and valid else None
 
 
 def _active(path: Path, probe: bool = True) -> bool:

@@ -198,12 +198,11 @@ def read_array(path: Path) -> "NDArray[Any]":
     from numpy.lib import format  # not for status
 
     with open(path, "rb") as file:  # numpy.load also reads zip files, and raises other errors
-        read_header = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}.get(
-            format.read_magic(file)
-        )
-        if read_header is None:
-            raise ValueError(f"{path.name} has an unknown version")
-        shape, _, kind = read_header(file)
+        try:
+            readers = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
+            shape, _, kind = readers[format.read_magic(file)](file)
+        except Exception as error:  # numpy raises what its parser raises
+            raise ValueError(f"{path.name} has no valid header") from error
         if math.prod(shape) * kind.itemsize != path.stat().st_size - file.tell():  # reading would allocate it first
             raise ValueError(f"{path.name} is not as long as its header says")
         file.seek(0)

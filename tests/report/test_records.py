@@ -101,6 +101,7 @@ SPOILS = {
     "git: text": change(git="abc"),
     "versions: a list": change(versions=["torch"]),
     "started: a number": change(started=3),
+    "evaluated_on: a number": change(evaluated_on=0),
     "steps: a boolean": change(steps=True),
     "multiply_adds: too large": change(multiply_adds=1e300),
 }

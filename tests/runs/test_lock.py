@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import math
 import os
 import socket
 import subprocess
@@ -204,3 +205,14 @@ def test_heartbeat_renews_the_progress(tmp_path, monkeypatch):
     with held:
         until(lambda: active_lock(tmp_path)["step"] >= 3)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"pid": "12"}, {"pid": 10**30}, {"pid": None}, {"step": [1]}, {"images_per_second": math.inf}, {"renewed": "now"}],
+    ids=str,
+)
+def test_damaged_lock_is_judged_by_its_age_and_not_read(changes, tmp_path):
+    write_lock(tmp_path, **{"step": 3, "steps": 5, **changes})
+    assert last_lock(tmp_path) is None
+    assert active_lock(tmp_path, probe=False) == {"host": "an unknown host"}
