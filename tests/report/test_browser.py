@@ -161,6 +161,12 @@ def test_colours_follow_the_scheme(scheme, dark, open_page):
     assert [value > 150 for value in (*paper, *ink)] == [not dark] * 3 + [dark] * 3
 
 
+def test_columns_up_to_the_published_error_fit_a_laptop(open_page):
+    page, _ = open_page(width=1280)
+    heading = page.get_by_role("button", name="published", exact=True).bounding_box()
+    assert heading["x"] + heading["width"] <= 1280
+
+
 @pytest.mark.parametrize("width", [375, 768])
 def test_narrow_page_does_not_scroll_sideways(width, open_page):
     page, _ = open_page(width=width)
