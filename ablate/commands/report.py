@@ -62,14 +62,15 @@ def main(options: argparse.Namespace) -> None:
         raise ConfigError("--paper needs --out FOLDER, for the files that it writes")
     baseline = [key_and_value("--baseline", words) for words in options.baseline or ()] or IDENTITY
     read = records.read_all(options.runs, options.experiment)
-    runs = records.where(read.runs, options.where)
+    current, superseded = records.without_superseded(read.runs)
+    runs = records.where(current, options.where)
     wrong, unused = read_wrong(runs)
-    unread = [*read.unread, *unused]
+    unread = [*read.unread, *superseded, *unused]
     study = cells(runs, baseline, wrong=wrong, mixed=options.mixed)
     if options.baseline:
         check_baseline(study, baseline)
     if options.where:
-        study.attrs["of"] = cells(read.runs, baseline, mixed=options.mixed).p.count()
+        study.attrs["of"] = cells(current, baseline, mixed=options.mixed).p.count()
     if options.names:
         study = rename(study, options.names)
     pivoted = pivot(study, *options.pivot) if options.pivot else None

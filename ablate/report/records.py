@@ -12,12 +12,14 @@ from pandas import DataFrame, Series
 
 from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
-from ablate.report.keys import is_value, key_and_value, typed
+from ablate.report.keys import is_value, key_and_value, typed, without
 from ablate.runs import layout
 from ablate.runs.naming import label
 from ablate.runs.reading import NUMBERS, READERS, Run, read_runs
 from ablate.runs.record import last_evaluation
 
+WORTH = ("finished", "diverged", "running")
+"""States of a run that has a result or may still get one."""
 TEXTS = (
     *("reason", "evaluated_on", "device", "device_type", "cpu", "precision", "host"),
     *("started", "ended", "command"),
@@ -97,6 +99,21 @@ def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
         if (run.state, run.test_error) != (first.state, first.test_error):
             unread.append(f"{run.path} has another result than {first.path}, which is used")
     return Records(used.reset_index(drop=True), unread)
+
+
+def without_superseded(runs: DataFrame) -> tuple[DataFrame, list[str]]:
+    """`runs` without those of custom code that never gave a result and has been edited since, and a sentence for each
+    cell of them.
+    """
+    request = [without(config, "shortcut.source", "unit.source") for config in runs.config]
+    facts = runs[["cell", "label", "folder"]].assign(request=request, worth=runs.state.isin(WORTH))
+    old = ~facts.groupby("cell").worth.transform("any") & facts.groupby("request").worth.transform("any")
+    sentences = [
+        f"{len(rows)} run{'s' * (len(rows) > 1)} of {rows.label.iloc[0]} left out: its code has been edited since, and "
+        f"they gave no result ({rows.folder.iloc[0]}{' and more' * (len(rows) > 1)})"
+        for _, rows in facts[old].groupby("cell", sort=False)
+    ]
+    return runs[~old].reset_index(drop=True), sentences
 
 
 def where(runs: DataFrame, conditions: list[str]) -> DataFrame:

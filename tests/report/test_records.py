@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import asdict
 
 import pytest
 
@@ -167,3 +168,29 @@ def test_result_that_its_last_evaluation_contradicts_is_named_and_left_out(write
     runs, (sentence,) = records.read(tmp_path / "runs")
     assert list(runs.test_error) == [5.0, 3.0]
     assert sentence == f"{edited} skipped: result.json has a test error of 3.0 % and metrics.jsonl one of 5.0 %"
+
+
+def custom(resolve, source, seed=0, **changes):
+    shortcut = {"name": "h", "_target_": "mine.H", "source": source, **changes}
+    return asdict(resolve()) | {"seed": seed, "shortcut": shortcut}
+
+
+def test_failed_runs_of_code_that_was_edited_since_are_left_out_and_counted(write, resolve, tmp_path):
+    for seed in range(2):
+        write(tree=custom(resolve, "old", seed), status="failed", reason="ValueError: no")
+    write(tree=custom(resolve, "other", init=1), status="failed", reason="ValueError: no")  # another request
+    write(tree=custom(resolve, "new"), test_error=5.0)
+    write(tree=custom(resolve, "new", 1), status="failed", reason="OSError: full")
+    runs, sentences = records.without_superseded(records.load(tmp_path / "runs"))
+    kept = {(config["shortcut"]["source"], state) for config, state in zip(runs.config, runs.state, strict=True)}
+    assert kept == {("new", "failed"), ("new", "finished"), ("other", "failed")}
+    (sentence,) = sentences
+    assert sentence.startswith("2 runs of h left out: its code has been edited since, and they gave no result (")
+
+
+def test_results_of_earlier_code_stay(write, resolve, tmp_path):
+    for source in ("old", "new"):
+        write(tree=custom(resolve, source), test_error=5.0)
+    runs = records.load(tmp_path / "runs")
+    assert len(records.without_superseded(runs)[0]) == 2
+    assert records.without_superseded(runs)[1] == []
