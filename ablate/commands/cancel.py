@@ -44,4 +44,4 @@ def main(options: argparse.Namespace) -> None:
         if input(f"cancel {counts}? [y/N] ").strip().lower() not in ("y", "yes"):
             return say("nothing was cancelled")
     slurm.cancel(found)
-    return say(f"cancelled {counts}; running tasks write a checkpoint; run the same grid again to resume")
+    return say(f"cancelled {counts}; running tasks write a checkpoint; run the grid's command again to resume")

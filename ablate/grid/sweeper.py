@@ -148,13 +148,13 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         log = f"; its log: {which[0].folder / layout.LOG}" if which[0].folder.exists() else ""
         say(f"ablate: {which[0].name}{more} failed: {reason}{log}", error=True)
     # With rerun=all the same command would train the finished runs again.
-    same = "the same command" + (" without rerun=all" if records[0].config.rerun == "all" else " again")
+    again = "run the same command " + ("without rerun=all" if records[0].config.rerun == "all" else "again")
     if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
-        raise GridError(f"interrupted with {len(stopped)} runs to go; {same} resumes", stopped[0].status)
+        raise GridError(f"interrupted with {len(stopped)} runs to go; {again} to resume", stopped[0].status)
     if failed:
         count = sum(map(len, failed.values()))
         status = max(outcome.status for outcome in outcomes)
-        raise GridError(f"{count} of {len(records)} runs failed; {same} trains the rest", status)
+        raise GridError(f"{count} of {len(records)} runs failed; {again} to train the rest", status)
 
 
 def _write_plans(records: Iterable[Record]) -> None:

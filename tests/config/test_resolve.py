@@ -141,3 +141,12 @@ def test_wrong_type_for_a_parameter_of_a_custom_file_is_refused_without_torch(pr
     refused = process("ablate", "--config-dir", "my", "shortcut=rezero", "shortcut.init=abc", path=no_torch)
     assert refused.status == 2
     assert refused.err == "ablate: shortcut.init=abc is invalid: use a number\n"
+
+
+def test_run_from_python_finds_files_of_a_config_dir(tmp_path):
+    (tmp_path / "shortcut").mkdir()
+    (tmp_path / "shortcut" / "half.yaml").write_text(
+        "name: half\n_target_: ablate.models.shortcuts.Constant\nscale: 0.5\n"
+    )
+    for words in (("--config-dir", str(tmp_path)), (f"--config-dir={tmp_path}",)):
+        assert from_overrides(*words, "shortcut=half").shortcut["name"] == "half"

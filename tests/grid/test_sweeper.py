@@ -123,7 +123,7 @@ def test_equal_cells_are_one_run_and_a_failed_run_does_not_stop_the_others(ask, 
     assert outcome.status == 1
     assert "Traceback" not in outcome.err
     assert "failed: RuntimeError: no forward; its log: " in outcome.err
-    assert outcome.err.splitlines()[-1] == "ablate: 1 of 2 runs failed; the same command again trains the rest"
+    assert outcome.err.splitlines()[-1] == "ablate: 1 of 2 runs failed; run the same command again to train the rest"
     states = {
         path.parent.name.split("-")[1]: json.loads(path.read_text())["status"]
         for path in (tmp_path / "runs").glob("*/result.json")
@@ -138,10 +138,10 @@ def test_experiment_chooses_parallel_processes(experiment, ask):
     assert "ProcessLauncher" in shown.out, shown
 
 
-@pytest.mark.parametrize(("words", "again"), [((), "command again"), (("rerun=all",), "command without rerun=all")])
+@pytest.mark.parametrize(("words", "again"), [((), "again"), (("rerun=all",), "without rerun=all")])
 def test_advice_after_a_stopped_grid_leaves_out_rerun_all(record, words, again):
-    for outcome, verb in ((Outcome(130, interrupted=True), "resumes"), (Outcome(1, "broken"), "trains the rest")):
-        with pytest.raises(GridError, match=f"the same {again} {verb}$"):
+    for outcome, verb in ((Outcome(130, interrupted=True), "resume"), (Outcome(1, "broken"), "train the rest")):
+        with pytest.raises(GridError, match=f"; run the same command {again} to {verb}$"):
             _report([record(*words)], [outcome], 1.0)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.base.errors import ConfigError
+from ablate.config.schema import as_typed
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.submission import Submission
 
@@ -38,7 +39,7 @@ exec {command} "$@"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Checked settings, made by `of`, which raises ConfigError for a value of another type or out of range."""
+    """Checked settings, made by `of`, which raises ConfigError for a value that is not allowed."""
 
     partition: str | None
     account: str | None
@@ -66,9 +67,11 @@ class Settings:
         for key, least in LEAST.items():
             value = getattr(self, key)
             if (type(value) is not int or value < least) and (key, value) != ("at_once", None):
-                raise ConfigError(f"hydra.launcher.{key}={value} is out of range: a whole number, {least} or more")
+                raise ConfigError(
+                    f"hydra.launcher.{key} must be a whole number, {least} or more, not {as_typed(value)}"
+                )
         if type(self.wait) is not bool:
-            raise ConfigError(f"hydra.launcher.wait={self.wait} is neither true nor false")
+            raise ConfigError(f"hydra.launcher.wait must be true or false, not {as_typed(self.wait)}")
         for option in self.options:
             if not option.startswith("-"):
                 raise ConfigError(f"{option!r} in hydra.launcher.options is not an option: write it as --NAME=VALUE")

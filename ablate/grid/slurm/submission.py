@@ -121,7 +121,7 @@ def task(folder: Path, index: int) -> tuple[dict[str, Any], list[dict[str, Any]]
     try:
         plan = read_json(folder / "plan.json") or {}
         if plan["schema"] != SCHEMA:
-            raise AblateError(f"{folder} was submitted by another version of ablate: submit the grid again")
+            raise AblateError(f"{folder} was submitted by another version of ablate: run the grid's command again")
         if not 0 <= index < len(plan["offsets"]):
             raise AblateError(f"{folder} has no task {index}: its tasks are 0 to {len(plan['offsets']) - 1}")
         with open(folder / "tasks.jsonl", "rb") as file:

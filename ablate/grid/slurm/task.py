@@ -146,7 +146,7 @@ def _record(tree: dict[str, Any], when: str) -> "Record":
     if record.name != folder_name(tree):
         raise AblateError(
             f"{folder_name(tree)} is now {record.name}: its code or its images have changed since it was submitted; "
-            "submit the grid again"
+            "run the grid's command again"
         )
     if str((record.read_result() or {}).get("started", "")) >= when:
         record.config.rerun = None
@@ -170,7 +170,7 @@ def _stopped(options: argparse.Namespace, signum: int, records: list["Record"]) 
     from ablate.grid.slurm.submission import give_up, timed_out
 
     if signum != signal.SIGUSR1 or _job() is None:
-        say(f"stopped by {signal.Signals(signum).name}; run the same grid again to resume")
+        say(f"stopped by {signal.Signals(signum).name}; run the grid's command again to resume")
         return 128 + signum
     # The signal is the same for a preemption, which does not count as a timeout: only the time used differs.
     end = time.monotonic() + options.warning
@@ -180,7 +180,7 @@ def _stopped(options: argparse.Namespace, signum: int, records: list["Record"]) 
         if stuck or count > options.max_timeouts:
             often = f"the time limit of {limit:g} minutes was reached"
             what = " before any run got further" if stuck else f" more than max_timeouts={options.max_timeouts} times"
-            why = f"{often}{what}: give a longer hydra.launcher.time; run the same grid again to resume"
+            why = f"{often}{what}: give a longer hydra.launcher.time; run the grid's command again to resume"
             give_up(options.submission, options.task, dict.fromkeys((record.name for record in records), why))
             say(f"ablate: {why}", error=True)
             return 1

@@ -155,7 +155,7 @@ def test_time_limit_is_distinguished_from_a_preemption(clock, counted, stopped, 
     assert stopped(clock, progress=2) == int(counted)  # the second is more than max_timeouts
     said = capsys.readouterr()
     assert ("preempted; requeueing" in said.out) == (not counted)
-    why = "minutes was reached more than max_timeouts=1 times: give a longer hydra.launcher.time; run the same grid"
+    why = "minutes was reached more than max_timeouts=1 times: give a longer hydra.launcher.time; run the grid's"
     assert (why in said.err) == counted
     assert slurm.calls("scontrol") == [["requeue", "77_1"]] * (1 + (not counted))
     assert (tmp_path / "1.timeouts").exists() == counted
