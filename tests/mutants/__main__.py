@@ -14,7 +14,9 @@ import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # a mutant may have the size and time of another
 
+import argparse
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
@@ -35,16 +37,7 @@ TREE = BUILD / "tree"
 CAUGHT = 0.95
 SHARE, FEWEST, MOST = 0.22, 7, 24
 """Of the faults that are possible in a module this share is tried, but at least and at most so many."""
-PRELOADED = (
-    "pytest",
-    "torch",
-    "torchvision.datasets",
-    "pandas",
-    "scipy.stats",
-    "omegaconf",
-    "psutil",
-    "statsmodels.api",
-)
+PRELOADED = "pytest torch torchvision.datasets pandas scipy.stats statsmodels.api omegaconf psutil"
 """Imported once, before a process is forked for each mutant."""
 
 
@@ -120,7 +113,13 @@ def try_module(path: str, tests: tuple[str, ...]) -> tuple[int, list[Fault]]:
     return len(chosen), [fault for fault in chosen if not known[str(fault)]]
 
 
-def main(words: list[str]) -> int:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="WORD", help="a part of a module's path")
+    words = parser.parse_args().words
+    BUILD.mkdir(parents=True, exist_ok=True)
+    lock = open(BUILD / "lock", "w")  # noqa: SIM115 - until the process ends
+    fcntl.flock(lock, fcntl.LOCK_EX)  # a second one waits: there is one copy of the tree
     shutil.rmtree(TREE, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "ablate", "conf", "slurm", "tests", "pyproject.toml"],
@@ -133,13 +132,14 @@ def main(words: list[str]) -> int:
         if (ROOT / name).is_file():
             (TREE / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, TREE / name)
-    for name in PRELOADED:
+    for name in PRELOADED.split():
         importlib.import_module(name)
+    modules = {path: tests for path, tests in MODULES.items() if not words or any(word in path for word in words)}
+    if not modules:
+        parser.error(f"no module of tests/mutants/modules.py has {' or '.join(words)} in its path")
     total, alive = 0, 0
     print(f"{'module':32}{'mutants':>8}{'caught':>8}{'survivors':>11}", flush=True)
-    for path, tests in MODULES.items():
-        if words and not any(word in path for word in words):
-            continue
+    for path, tests in modules.items():
         count, survivors = try_module(path, tests)
         total, alive = total + count, alive + len(survivors)
         print(f"{path:32}{count:8}{count - len(survivors):8}{len(survivors):11}", flush=True)
@@ -153,4 +153,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

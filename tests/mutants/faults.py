@@ -118,8 +118,9 @@ def _alternatives(node: ast.expr | ast.stmt, place: str) -> Iterator[str]:
             yield instead(body=orelse, orelse=body)
         case ast.Call(ast.Name() | ast.Attribute() as function):
             if other := NAMES.get(_called(node)):
-                named = isinstance(function, ast.Name)
-                yield instead(func=ast.Name(other) if named else ast.Attribute(function.value, other))
+                yield instead(
+                    func=ast.Name(other) if isinstance(function, ast.Name) else ast.Attribute(function.value, other)
+                )
         case ast.Expr(ast.Call(function)) if _called(node.value) not in MESSAGES | {"__init__"}:
             yield "pass"
         case ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Delete():
