@@ -8,7 +8,7 @@ ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test long-test slurm-test docs drill simulate crowd bench scale lint types clean
+.PHONY: help setup quickstart test long-test slurm-test docs drill mutants simulate crowd bench scale lint types clean
 
 help:
 	@echo 'make setup        create .venv with everything that is needed'
@@ -19,6 +19,7 @@ help:
 	@echo 'make long-test    the tests that take minutes'
 	@echo 'make slurm-test   grids on a real SLURM of two nodes on this machine: minutes'
 	@echo 'make drill        kill a run 100 times, and start one run 50 times at once: minutes'
+	@echo 'make mutants      whether the tests fail on 300 small faults in the code: an hour'
 	@echo 'make simulate     10,000 simulated studies: coverage of intervals, false alarms of tests'
 	@echo 'make bench scale  speed and overhead; how status and report scale with the number of runs'
 
@@ -60,6 +61,10 @@ drill: $(READY)
 	@rm -rf build/drill
 	$(BIN)/python tests/drill.py kill build/drill/kill --kills $(KILLS)
 	$(BIN)/python tests/drill.py race build/drill/race --rounds $(ROUNDS)
+
+# Whether the tests fail when the code is wrong; resumes where it stopped. Not in CI.
+mutants: $(READY)
+	nice -n 10 $(BIN)/python -m tests.mutants
 
 # Whether the report's intervals and tests have their stated coverage; exits with 1 if one does not.
 simulate: $(READY)

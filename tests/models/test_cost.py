@@ -122,3 +122,15 @@ multiply_adds(torch.nn.Linear(4, 2), (3, 5, 4))
 sys.exit("torch._dynamo" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_counting_keeps_no_activations():
+    enabled = []
+
+    class Spy(Identity):
+        def forward(self, x, residual):
+            enabled.append(torch.is_grad_enabled())
+            return super().forward(x, residual)
+
+    multiply_adds(ResNet(8, Spy, in_channels=1, classes=10), (1, 8, 8))
+    assert enabled == [False] * 3

@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 
 from ablate.report import published, tables
 from ablate.report.papers import papers
+from ablate.report.wording import INTERVAL
 from tests.report.studies import HEAD
 
 # [B] Table 1, by the files of conf/shortcut.
@@ -169,6 +170,18 @@ def test_another_setting_than_the_published_one_is_noted(overrides, study):
     assert any("have another depth or recipe than the paper's" in note for note in tables.notes(cells))
 
 
+def test_setting_is_that_of_the_keys_that_the_paper_names():
+    own = {"_target_": "ablate.", "name": "identity", "option": "A"}
+    recipe = {"batch": 128, "iterations": 64_000, "warmup": 400 / 64_000, "learning_rate": 0.1, "momentum": 0.9}
+    config = {
+        **{"depth": 110, "shortcut": own, "unit": {**own, "name": "basic"}},
+        "data": {"name": "cifar10", "validation": 0, "shift": 4, "flip": True},
+        "recipe": {**recipe, "weight_decay": 1e-4, "milestones": [0.5, 0.75]},
+    }
+    assert published.same_setting(config, published.TABLE_1[0])
+    assert not published.same_setting({**config, "depth": 56}, published.TABLE_1[0])
+
+
 def test_one_depth_of_the_study_is_compared_with_one_published_depth(write, table):
     for shortcut in ("identity", "gate", "conv1x1"):
         write("data=cifar10", "depth=56", f"shortcut={shortcut}", test_error=6.0)
@@ -208,7 +221,11 @@ def test_fail_is_a_word_for_cifar10_in_table_1(study):
 def test_ours_is_shown_in_the_papers_statistic_and_as_the_mean(study):
     cells = study({f"data=cifar10 depth=110 shortcut={name}": [6.0, 6.3, 7.5] for name in ("identity", "gate")})
     table, _ = papers(cells)["table1"]
-    assert table["ours on cifar10 (median)"][0] == "6.30"
+    assert list(table) == [
+        *("case", "on shortcut", "on F", "remark", "published"),
+        *("ours on cifar10 (median)", "ours on cifar10 (mean)", INTERVAL, "n", "Δ vs published"),
+    ]
+    assert (table["ours on cifar10 (median)"][0], table.n[0]) == ("6.30", "3")
     assert table["ours on cifar10 (mean)"][0] == "6.60 ± 0.79"
     assert table["Δ vs published"][0] == "-0.31"  # of medians: 6.30 - 6.61
     cells = study({f"data=cifar10 depth={depth} recipe.warmup=0": [6.0, 6.3, 7.5] for depth in (20, 32)})
@@ -253,6 +270,14 @@ def test_order_of_depths_names_the_depth_and_counts_a_diverged_row_as_the_worst(
     # Ranks 4 3 2 1 5 of ours, 5 4 3 2 1 of [A].
     assert "rank correlation 0.00" in caption
     assert caption.endswith("out of place by 3 ranks or more: identity, depth 110.")
+
+
+def test_row_that_is_out_of_place_by_exactly_three_ranks_is_named(study):
+    errors = {20: [2.0], 32: [6.0], 44: [5.0], 56: [4.0], 110: [1.0]}
+    _, caption = papers(study({f"depth={depth}": values for depth, values in errors.items()}))["table6"]
+    # Ranks 2 5 4 3 1 of ours, 5 4 3 2 1 of [A]: 1 − 6 · (9 + 1 + 1 + 1) / (5 · 24).
+    assert "rank correlation 0.40" in caption
+    assert caption.endswith("out of place by 3 ranks or more: identity, depth 20.")
 
 
 @pytest.mark.parametrize("rows", [3, 4])

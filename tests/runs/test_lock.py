@@ -110,6 +110,32 @@ def test_process_that_has_ended_is_gone_before_its_parent_asks_also_without_proc
         process.wait()
 
 
+def test_lock_of_another_host_is_stale_after_stale_seconds(tmp_path, monkeypatch):
+    path = write_lock(tmp_path, machine="elsewhere")
+    monkeypatch.setattr(lock, "_now", lambda _: path.stat().st_mtime + lock.STALE - 1)
+    assert active_lock(tmp_path) is not None
+    monkeypatch.setattr(lock, "_now", lambda _: path.stat().st_mtime + lock.STALE)
+    assert active_lock(tmp_path) is None
+
+
+def test_process_that_was_suspended_before_its_file_backs_off(tmp_path, monkeypatch):
+    """Its file and another process's appear at the same time: it removes its own, waits, and finds the other."""
+    write, waits = Lock._write, []
+
+    def late(self, path, **how):
+        write_lock(tmp_path, number=9, machine="elsewhere", host="node7")
+        write(self, path, **how)
+
+    monkeypatch.setattr(Lock, "_write", late)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    suspended = Lock(tmp_path)
+    assert suspended.acquire()["host"] == "node7"
+    assert suspended.path is None
+    assert [path.name for path in tmp_path.iterdir()] == ["lock-9.json"]
+    (wait,) = waits
+    assert 0.01 <= wait <= 0.1
+
+
 def test_process_whose_lock_was_taken_over_raises_and_keeps_the_other_lock(tmp_path):
     slow = Lock(tmp_path)
     assert slow.acquire() is None

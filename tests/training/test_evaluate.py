@@ -26,3 +26,17 @@ def test_evaluation_counts_every_image_once():
     assert loss == pytest.approx(wanted, rel=1e-5)
     assert predictions.tolist() == [0] * 1000 + [1] * 1503
     assert len(pauses) == 11
+
+
+def test_batches_on_an_accelerator_are_of_1000_images():
+    x, y = torch.zeros(2503, 1, 1, 1, dtype=torch.uint8, device="meta"), torch.zeros(2503, dtype=int, device="meta")
+    sizes = []
+
+    class Sized(Scripted):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError, match="meta"):  # its numbers cannot be read
+        evaluate(Sized(), x, y, torch.zeros(1, 1, 1, 1, device="meta"))
+    assert sizes == [1000, 1000, 503]

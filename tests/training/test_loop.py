@@ -202,3 +202,10 @@ def test_run_stopped_within_an_evaluation_repeats_its_random_numbers(resolve, tr
     resumed = train(config, resume=stopped.state)
     assert all(torch.equal(a, b) for a, b in zip(whole.weights.values(), resumed.weights.values(), strict=True))
     assert [e.test_error for e in resumed.evaluations] == [e.test_error for e in whole.evaluations]
+
+
+def test_first_timed_step_is_that_of_a_run(resolve, train, start):
+    config = resolve("depth=8", "iterations=1", "device=cpu")
+    timed = start(config)
+    next(timed.steps())
+    assert all(value.equal(timed.network.state_dict()[name]) for name, value in train(config).weights.items())
