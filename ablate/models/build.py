@@ -13,7 +13,7 @@ from ablate.base.source import load
 from ablate.config.check import SHALLOWEST
 from ablate.config.schema import Config
 from ablate.models.generators import generators, restore_generators, seed_generators
-from ablate.models.resnet import ResNet
+from ablate.models.resnet import ResNet, cifar_stages
 
 LABELS = ("name", "source", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
@@ -29,7 +29,10 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
     shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
     seed_generators(derive(config.seed, "net"))
     unit = _constructor("unit", config.unit)
-    network = ResNet(config.depth, shortcut, in_channels=channels, classes=classes, unit=unit)
+    kind = load(config.unit["_target_"])
+    layers, expansion = len(getattr(kind, "sizes", (3, 3))), getattr(kind, "expansion", 1)
+    stages = cifar_stages(config.depth, layers, expansion, config.width)
+    network = ResNet(stages, shortcut, in_channels=channels, classes=classes, unit=unit)
     no_decay(network)
     return network
 

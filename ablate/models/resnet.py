@@ -1,56 +1,78 @@
-"""The CIFAR ResNet of [A] §4.2: three stages of n units at full, half and quarter resolution; depth 6n+2."""
+"""Residual networks as a table of stages: those of [A] and [B] for CIFAR, and for ImageNet.
 
-from collections.abc import Callable, Iterator
+[A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from ablate.models.units import Basic, Shortcut, conv3x3
+from ablate.models.units import Shortcut, activation, conv3x3
 
 WIDTHS = (16, 32, 64)
+"""Channels of the three stages for CIFAR, before a unit's expansion ([A] §4.2)."""
+
+
+class Stage(NamedTuple):
+    """So many units in a row, with so many output channels. The first unit of every stage but the first has stride 2."""
+
+    units: int
+    channels: int
+
+
+def cifar_stages(depth: int, layers: int, expansion: int, width: int = 1) -> list[Stage]:
+    """Three stages of n units of `layers` convolutions: depth 3 · layers · n + 2 ([A] §4.2, [B] appendix).
+
+    `width` multiplies the channels. Raises ValueError for another depth.
+    """
+    units, rest = divmod(depth - 2, 3 * layers)
+    if rest or units < 1:
+        raise ValueError(f"depth {depth} is not {3 * layers}n+2")
+    return [Stage(units, channels * expansion * width) for channels in WIDTHS]
 
 
 class ResNet(nn.Module):
-    """3×3 convolution to 16 channels, three stages, global average pool, linear.
+    """3×3 convolution to 16 channels, stages of units, global average pool, linear.
 
-    Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). The first unit of stages two and
-    three halves the resolution. Units initialise themselves; the head starts normal with variance 1 / fan-in, bias 0.
+    Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). Units initialise themselves; the head
+    starts normal with variance 1 / fan-in, bias 0. In a pre-activated network, the first unit's activation stands right
+    after the first convolution, before the split into two paths, and there is one more after the last addition ([B]
+    appendix): a unit that has `before` and `preactivation(channels)` is treated so.
     """
 
     def __init__(
         self,
-        depth: int,
+        stages: Sequence[Stage],
         shortcut: Shortcut,
         *,
         in_channels: int,
         classes: int,
-        unit: Callable[[int, int, int, Shortcut], nn.Module] = Basic,
+        unit: Callable[[int, int, int, Shortcut], nn.Module],
     ) -> None:
         super().__init__()
-        units, rest = divmod(depth - 2, 3 * 2)
-        if rest or units < 1:
-            raise ValueError(f"depth {depth} is not 6n+2")
-        self.stem = nn.Sequential(
-            conv3x3(in_channels, WIDTHS[0]),
-            nn.BatchNorm2d(WIDTHS[0]),
-            nn.ReLU(inplace=True),
-        )
-        channels, stages = WIDTHS[0], []
-        for width in WIDTHS:
-            stage = nn.Sequential()
-            for index in range(units):
-                stride = 2 if index == 0 and width != WIDTHS[0] else 1
-                stage.append(unit(channels, width, stride, shortcut))
-                channels = width
-            stages.append(stage)
-        self.stages = nn.Sequential(*stages)
+        channels = WIDTHS[0]
+        self.stem = nn.Sequential(conv3x3(in_channels, channels), *activation("BN ReLU", channels))
+        self.stages = nn.Sequential()
+        for number, stage in enumerate(stages):
+            made = nn.Sequential()
+            for index in range(stage.units):
+                stride = 2 if index == 0 and number > 0 else 1
+                made.append(unit(channels, stage.channels, stride, shortcut))
+                channels = stage.channels
+            self.stages.append(made)
+        self.last = nn.Sequential()
+        first = self.stages[0][0]
+        if hasattr(first, "preactivation"):
+            first.before, self.last = nn.Sequential(), first.preactivation(channels)
         self.head = skip_init(nn.Linear, channels, classes)
         nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.stages(self.stem(x))
+        features = self.last(self.stages(self.stem(x)))
         with torch.autocast(x.device.type, enabled=False):  # logits in bfloat16 tie: it has 8 significant bits
             return self.head(features.to(self.head.weight.dtype).mean((2, 3)))
 

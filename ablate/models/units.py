@@ -1,45 +1,114 @@
-"""Residual units, each one a figure of the papers. The only code that calls a shortcut.
+"""Residual units: the convolutions of [A] Fig. 5 and [B] Table 3 in the activation orders of [B] Fig. 4. The only code
+that calls a shortcut.
 
 [A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
+
+    ablate unit=bottleneck unit.order=full_preactivation depth=164
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils import skip_init
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
 
 
+class Order(NamedTuple):
+    """What stands before, between and after the convolutions of F, and after the addition."""
+
+    before: str
+    between: str
+    last: str
+    after: str
+
+
+ORDERS = {
+    "original": Order("", "BN ReLU", "BN", "ReLU"),  # [B] Fig. 4a, [A] Fig. 2
+    "bn_after_addition": Order("", "BN ReLU", "", "BN ReLU"),  # Fig. 4b
+    "relu_before_addition": Order("", "BN ReLU", "BN ReLU", ""),  # Fig. 4c
+    "relu_only_preactivation": Order("ReLU", "BN ReLU", "BN", ""),  # Fig. 4d
+    "full_preactivation": Order("BN ReLU", "BN ReLU", "", ""),  # Fig. 4e
+}
+def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the papers' Torch releases."""
+    made: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, size, stride, padding=size // 2, bias=False)
+    nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
+    return made
+
+
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 3×3 convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the papers' Torch releases."""
-    conv: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-    return conv
+    """A 3×3 convolution without bias, He-initialised."""
+    return conv(in_channels, out_channels, 3, stride)
 
 
-class Basic(nn.Module):
-    """Two 3×3 convolutions in the original order ([A] Fig. 2, [B] Fig. 4a).
+def activation(names: str, channels: int) -> nn.Sequential:
+    """Batch normalisation, ReLU, both or nothing, as an Order says."""
+    # In place only after normalisation: the input of a lone ReLU, x or the sum, is needed elsewhere.
+    layers = {"BN": [nn.BatchNorm2d(channels)], "ReLU": [nn.ReLU()], "": []}
+    both = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+    return nn.Sequential(*(both if names == "BN ReLU" else layers[names]))
 
-    y = ReLU(h(x) + F(x)), F = conv, BN, ReLU, conv, BN. Maps (N, in, H, W) to (N, out, H/stride, W/stride).
+
+class Unit(nn.Module):
+    """y = h(x) + F(x), then what `order` has after the addition ([B] eq. 1 and 2).
+
+    Maps (N, in, H, W) to (N, out, H/stride, W/stride). Where the shape changes, a pre-activated unit gives h what it
+    gives F, as the Torch release of [B] does; [B] says so of projections. Raises ValueError for another order.
+
+    A subclass says which convolutions F has: their `sizes`, and how many times wider its output is than its inner
+    layers. The stride is that of the first 3×3.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut) -> None:
+    sizes: tuple[int, ...]
+    expansion = 1
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut, *, order: str = "original"
+    ) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            conv3x3(in_channels, out_channels, stride),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-            conv3x3(out_channels, out_channels),
-            nn.BatchNorm2d(out_channels),
-        )
+        if order not in ORDERS:
+            raise ValueError(f"unit.order={order} is invalid: use one of {', '.join(ORDERS)}")
+        self.order = ORDERS[order]
+        layers = len(self.sizes)
+        widths = [in_channels, *[out_channels // self.expansion] * (layers - 1), out_channels]
+        self.before = activation(self.order.before, in_channels)
+        self.residual = nn.Sequential()
+        for at, (size, into, out) in enumerate(zip(self.sizes, widths, widths[1:], strict=False)):
+            self.residual.append(conv(into, out, size, stride if at == self.sizes.index(3) else 1))
+            self.residual.extend(activation(self.order.last if at == layers - 1 else self.order.between, out))
         self.shortcut = shortcut(in_channels, out_channels, stride)
+        self.after = activation(self.order.after, out_channels)
+        self.changes_shape = in_channels != out_channels or stride != 1
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(add(self.shortcut, x, self.residual(x)))
+        activated = self.before(x)
+        return self.after(add(self.shortcut, activated if self.changes_shape else x, self.residual(activated)))
+
+    def preactivation(self, channels: int) -> nn.Module:
+        """What stands before F, for the end of the network."""
+        return activation(self.order.before, channels)
+
+
+class Basic(Unit):
+    """F has two 3×3 convolutions ([A] Fig. 5 left)."""
+
+    sizes = (3, 3)
+
+
+class Bottleneck(Unit):
+    """F has a 1×1 convolution to a quarter of the channels, a 3×3, and a 1×1 back ([A] Fig. 5 right)."""
+
+    sizes, expansion = (1, 3, 1), 4
+
+
+class Single(Unit):
+    """F has one 3×3 convolution ([B] Table 3)."""
+
+    sizes = (3,)
 
 
 def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
