@@ -12,8 +12,10 @@ from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS
 from ablate.config.schema import Config, Data, Recipe, Tracker, as_typed
 
-SHALLOWEST = 8
-"""The least depth of the CIFAR ResNet with units of two layers, 6n + 2 ([A] §4.2)."""
+LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
+"""Convolutions in a shipped unit."""
+WIDEST = 64
+"""Times the papers' channels; at 20 layers that is 1.1 billion parameters."""
 DEEPEST = 100_000
 """A deeper network is not built in an hour."""
 MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
@@ -27,9 +29,12 @@ DATASETS = ("digits", "cifar10", "cifar100", "folder")
 def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
     _require(config.depth <= DEEPEST, "depth", config.depth, f"{DEEPEST} or less")
-    below = max(SHALLOWEST, config.depth - (config.depth - 2) % 6)
+    step, least = depths(config.unit)
+    below = max(least, config.depth - (config.depth - 2) % step)
     if config.depth != below:
-        raise ConfigError(f"depth {config.depth} is not 6n+2; nearest: {below}, {below + 6}")
+        unit = "" if step == 6 else f" with unit {config.unit['name']}"
+        raise ConfigError(f"depth {config.depth} is not {step}n+2{unit}; nearest: {below}, {below + step}")
+    _require(1 <= config.width <= WIDEST, "width", config.width, f"1 to {WIDEST}")
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     threads = config.threads is None or 1 <= config.threads <= MOST_THREADS
@@ -67,6 +72,16 @@ def check(config: Config) -> None:
             raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
     check_storable("", asdict(config))
     _check_data(config.data)
+
+
+def depths(unit: Mapping[str, Any]) -> tuple[int, int]:
+    """The step from one possible depth to the next, and the least: n units in each of three stages ([A] §4.2).
+
+    A custom unit has two layers, unless its key `layers` says otherwise.
+    """
+    layers = unit.get("layers", LAYERS.get(str(unit.get("_target_")), 2))
+    _require(type(layers) is int and 1 <= layers <= 100, "unit.layers", layers, "1 to 100")
+    return 3 * layers, 3 * layers + 2
 
 
 def _check_recipe(recipe: Recipe) -> None:

@@ -10,12 +10,12 @@ from torch import nn
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
-from ablate.config.check import SHALLOWEST
+from ablate.config.check import depths
 from ablate.config.schema import Config
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.resnet import ResNet, cifar_stages
 
-LABELS = ("name", "source", "_target_")
+LABELS = ("name", "source", "layers", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
 
 
@@ -29,9 +29,8 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
     shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
     seed_generators(derive(config.seed, "net"))
     unit = _constructor("unit", config.unit)
-    kind = load(config.unit["_target_"])
-    layers, expansion = len(getattr(kind, "sizes", (3, 3))), getattr(kind, "expansion", 1)
-    stages = cifar_stages(config.depth, layers, expansion, config.width)
+    expansion = getattr(load(config.unit["_target_"]), "expansion", 1)
+    stages = cifar_stages(config.depth, depths(config.unit)[0] // 3, config.width * expansion)
     network = ResNet(stages, shortcut, in_channels=channels, classes=classes, unit=unit)
     no_decay(network)
     return network
@@ -39,7 +38,7 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
 
 def check_buildable(config: Config) -> None:
     """Raise ConfigError as `build` does, or if the network fails on images, at the cost of the shallowest network."""
-    network = build(replace(config, depth=SHALLOWEST), channels=1, classes=2)
+    network = build(replace(config, depth=depths(config.unit)[1]), channels=1, classes=2)
     size = 8 if config.data.name == "digits" else 32  # others are larger
     try:
         network(torch.zeros(2, 1, size, size))

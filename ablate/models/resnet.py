@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +17,21 @@ WIDTHS = (16, 32, 64)
 
 
 class Stage(NamedTuple):
-    """So many units in a row, with so many output channels. The first unit of every stage but the first has stride 2."""
+    """Units in a row, and their output channels. The first unit of every stage but the first has stride 2."""
 
     units: int
     channels: int
 
 
-def cifar_stages(depth: int, layers: int, expansion: int, width: int = 1) -> list[Stage]:
+def cifar_stages(depth: int, layers: int, width: int = 1) -> list[Stage]:
     """Three stages of n units of `layers` convolutions: depth 3 · layers · n + 2 ([A] §4.2, [B] appendix).
 
-    `width` multiplies the channels. Raises ValueError for another depth.
+    `width` multiplies the channels, as bottleneck units do by 4. Raises ValueError for another depth.
     """
     units, rest = divmod(depth - 2, 3 * layers)
     if rest or units < 1:
         raise ValueError(f"depth {depth} is not {3 * layers}n+2")
-    return [Stage(units, channels * expansion * width) for channels in WIDTHS]
+    return [Stage(units, channels * width) for channels in WIDTHS]
 
 
 class ResNet(nn.Module):
@@ -64,7 +64,7 @@ class ResNet(nn.Module):
                 channels = stage.channels
             self.stages.append(made)
         self.last = nn.Sequential()
-        first = self.stages[0][0]
+        first: Any = next(iter(self.units()))[1]
         if hasattr(first, "preactivation"):
             first.before, self.last = nn.Sequential(), first.preactivation(channels)
         self.head = skip_init(nn.Linear, channels, classes)

@@ -33,6 +33,8 @@ ORDERS = {
     "relu_only_preactivation": Order("ReLU", "BN ReLU", "BN", ""),  # Fig. 4d
     "full_preactivation": Order("BN ReLU", "BN ReLU", "", ""),  # Fig. 4e
 }
+
+
 def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the papers' Torch releases."""
     made: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, size, stride, padding=size // 2, bias=False)
@@ -48,9 +50,8 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
 def activation(names: str, channels: int) -> nn.Sequential:
     """Batch normalisation, ReLU, both or nothing, as an Order says."""
     # In place only after normalisation: the input of a lone ReLU, x or the sum, is needed elsewhere.
-    layers = {"BN": [nn.BatchNorm2d(channels)], "ReLU": [nn.ReLU()], "": []}
-    both = [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
-    return nn.Sequential(*(both if names == "BN ReLU" else layers[names]))
+    layers: list[nn.Module] = [nn.BatchNorm2d(channels)] if "BN" in names else []
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=bool(layers))] if "ReLU" in names else []))
 
 
 class Unit(nn.Module):

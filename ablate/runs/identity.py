@@ -27,7 +27,7 @@ EXCLUDED = {
 }
 """Keys that are not part of the identity, and why."""
 
-NEUTRAL: dict[str, Any] = {"probes": False, "compile": False}
+NEUTRAL: dict[str, Any] = {"probes": False, "compile": False, "width": 1, "unit.order": "original"}
 """Keys added after the first records, and the value at which a run is what it was before them.
 
 At that value a key is left out of the identity, so old signatures stay valid. Any type will do.

@@ -8,9 +8,9 @@ from ablate.runs.identity import BASIC, EXCLUDED, cell, signature
 
 LAST = ("device", "threads")
 """Keys that name a run only if nothing else distinguishes it."""
-DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train"}
+DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train", "order": "original"}
 """Parameters of shortcuts that are named only at another value."""
-LABELS = ("name", "source", "_target_")
+LABELS = ("name", "source", "layers", "_target_")
 """Keys of a shortcut or unit that are not its parameters."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}"}
 
@@ -23,7 +23,7 @@ def label(shortcut: dict[str, Any]) -> str:
 def title(tree: dict[str, Any]) -> str:
     """The shortcut, and a unit other than the shipped one: 'gate bias_init=-6 unit=preact unit.groups=2'."""
     unit = tree["unit"]
-    words = [] if unit["name"] == BASIC else [f"={unit['name']}", *(f".{word}" for word in _parameters(unit))]
+    words = [*([] if unit["name"] == BASIC else [f"={unit['name']}"]), *(f".{word}" for word in _parameters(unit))]
     return " ".join([label(tree["shortcut"]), *(f"unit{word}" for word in words)])
 
 

@@ -9,15 +9,15 @@ from torch import nn
 from ablate.config.files import options
 from ablate.models.build import build
 from ablate.models.cost import multiply_adds, parameters
-from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Conv1x1, Identity, match_shape
+from tests.models.networks import resnet
 
 TABLE_6 = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
 
 
 @pytest.mark.parametrize(("depth", "count"), TABLE_6.items())
 def test_parameters_are_those_of_table_6(depth, count):
-    assert parameters(ResNet(depth, Identity, in_channels=3, classes=10)) == count
+    assert parameters(resnet(depth, Identity, in_channels=3, classes=10)) == count
 
 
 def test_multiply_adds_of_depth_20_on_32x32x3():
@@ -28,12 +28,12 @@ def test_multiply_adds_of_depth_20_on_32x32x3():
     # stage 3   the first, stride 2          8·8·64 · 32·9 = 1,179,648
     #           five more             5 ·    8·8·64 · 64·9 = 11,796,480 = 12,976,128 together
     # linear                                     10 · 64               =        640
-    network = ResNet(20, Identity, in_channels=3, classes=10)
+    network = resnet(20, Identity, in_channels=3, classes=10)
     assert multiply_adds(network, (3, 32, 32)) == 40_551_040
 
 
 def test_convolution_on_the_shortcut_is_counted():
-    plain, convolved = (ResNet(8, h, in_channels=1, classes=10) for h in (Identity, Conv1x1))
+    plain, convolved = (resnet(8, h, in_channels=1, classes=10) for h in (Identity, Conv1x1))
     # 1x1 weights: 16·16, 16·32 and 32·64; applied at 8x8, 4x4 and 2x2 positions.
     assert parameters(convolved) - parameters(plain) == 256 + 512 + 2048
     extra = multiply_adds(convolved, (1, 8, 8)) - multiply_adds(plain, (1, 8, 8))
@@ -42,7 +42,7 @@ def test_convolution_on_the_shortcut_is_counted():
 
 def test_normalisation_on_the_shortcut_adds_two_parameters_a_channel():
     bare, normed = (
-        ResNet(8, functools.partial(Conv1x1, norm=norm), in_channels=1, classes=10) for norm in (False, True)
+        resnet(8, functools.partial(Conv1x1, norm=norm), in_channels=1, classes=10) for norm in (False, True)
     )
     assert parameters(normed) - parameters(bare) == 2 * (16 + 32 + 64)
 
@@ -82,14 +82,14 @@ class Mixing(nn.Module):
 
 @pytest.mark.parametrize("kind", ["einsum", "matmul"])
 def test_matrix_products_of_a_custom_shortcut_are_counted(kind):
-    plain, mixing = (ResNet(8, h, in_channels=1, classes=10) for h in (Identity, functools.partial(Mixing, kind=kind)))
+    plain, mixing = (resnet(8, h, in_channels=1, classes=10) for h in (Identity, functools.partial(Mixing, kind=kind)))
     extra = multiply_adds(mixing, (1, 8, 8)) - multiply_adds(plain, (1, 8, 8))
     assert extra == 64 * 16 * 16 + 16 * 32 * 32 + 4 * 64 * 64  # positions, channels squared
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_counting_does_not_change_the_network(training):
-    network = ResNet(8, Identity, in_channels=1, classes=10).train(training)
+    network = resnet(8, Identity, in_channels=1, classes=10).train(training)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     multiply_adds(network, (1, 8, 8))
     assert network.training is training
@@ -110,7 +110,7 @@ class Widening(nn.Module):
 
 
 def test_keyword_arguments_of_operations_are_passed_on():
-    network = ResNet(8, Widening, in_channels=1, classes=10)
+    network = resnet(8, Widening, in_channels=1, classes=10)
     assert multiply_adds(network, (1, 8, 8)) == by_modules(network, (1, 8, 8))
 
 
@@ -132,5 +132,5 @@ def test_counting_keeps_no_activations():
             enabled.append(torch.is_grad_enabled())
             return super().forward(x, residual)
 
-    multiply_adds(ResNet(8, Spy, in_channels=1, classes=10), (1, 8, 8))
+    multiply_adds(resnet(8, Spy, in_channels=1, classes=10), (1, 8, 8))
     assert enabled == [False] * 3

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from ablate.models.build import build
-from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Identity
+from tests.models.networks import resnet
 
 SHORTCUTS = ["none", "constant", "gate", "gate shortcut.weight_init=he", "exclusive_gate", "conv1x1", "dropout"]
 
@@ -43,7 +43,7 @@ def test_weights_do_not_depend_on_the_global_generator(resolve):
 
 def test_convolutions_are_he_initialised_by_fan_out():
     torch.manual_seed(0)
-    network = ResNet(20, Identity, in_channels=3, classes=10)
+    network = resnet(20, Identity, in_channels=3, classes=10)
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert len(convolutions) == 19
     for conv in convolutions:
@@ -55,13 +55,13 @@ def test_convolutions_are_he_initialised_by_fan_out():
 
 def test_head_starts_with_variance_one_over_fan_in_and_no_bias():
     torch.manual_seed(0)
-    head = ResNet(8, Identity, in_channels=1, classes=1000).head
+    head = resnet(8, Identity, in_channels=1, classes=1000).head
     assert head.weight.std().item() == pytest.approx(64**-0.5, rel=5 / (2 * head.weight.numel()) ** 0.5)
     assert not head.bias.any()
 
 
 def test_resolution_is_halved_twice_and_width_doubled():
-    network = ResNet(14, Identity, in_channels=3, classes=7).eval()
+    network = resnet(14, Identity, in_channels=3, classes=7).eval()
     x, shapes = network.stem(torch.randn(2, 3, 16, 16)), []
     for stage in network.stages:
         x = stage(x)
@@ -71,7 +71,7 @@ def test_resolution_is_halved_twice_and_width_doubled():
 
 
 def test_head_reads_the_average_of_the_last_stage():
-    network = ResNet(8, Identity, in_channels=1, classes=3).eval()
+    network = resnet(8, Identity, in_channels=1, classes=3).eval()
     last = []
     network.stages.register_forward_hook(lambda *call: last.append(call[-1]))
     logits = network(torch.randn(2, 1, 8, 8))
@@ -80,7 +80,7 @@ def test_head_reads_the_average_of_the_last_stage():
 
 
 def test_pooling_and_head_are_in_float32_under_autocast():
-    network = ResNet(8, Identity, in_channels=1, classes=3).eval()
+    network = resnet(8, Identity, in_channels=1, classes=3).eval()
     last = []
     network.stages.register_forward_hook(lambda *call: last.append(call[-1]))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -94,11 +94,11 @@ def test_pooling_and_head_are_in_float32_under_autocast():
 @pytest.mark.parametrize("depth", [2, 9, 111])
 def test_depth_that_is_not_6n_plus_2_is_refused(depth):
     with pytest.raises(ValueError, match="not 6n"):
-        ResNet(depth, Identity, in_channels=1, classes=10)
+        resnet(depth, Identity, in_channels=1, classes=10)
 
 
 def test_units_are_in_the_order_of_the_forward_pass_with_their_stage():
-    network, called = ResNet(20, Identity, in_channels=1, classes=3).eval(), []
+    network, called = resnet(20, Identity, in_channels=1, classes=3).eval(), []
     for _, unit in network.units():
         unit.register_forward_hook(lambda unit, *_: called.append(unit))
     network(torch.randn(1, 1, 8, 8))

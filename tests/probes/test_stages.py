@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional
 
 from ablate.models.build import build
-from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Gate, Identity
 from ablate.probes.stages import Probes
+from tests.models.networks import resnet
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ class Counting(Identity):
 
 
 def test_own_numbers_of_a_shortcut_are_means_over_the_units_of_a_stage():
-    found = measured(ResNet(14, Counting, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))
+    found = measured(resnet(14, Counting, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))
     assert {name: value for name, value in found.items() if "gradient" not in name} == {
         "channels/stage1": 16, "channels/stage2": 24, "channels/stage3": 48, **{f"one/stage{k}": 1 for k in (1, 2, 3)},
     }  # fmt: skip
@@ -97,4 +97,4 @@ def test_own_number_that_is_none_is_named():
             return {"all": torch.ones(2)}
 
     with pytest.raises(ValueError, match=r"^Wrong.scalars\(\) gives 'all', not a number$"):
-        measured(ResNet(8, Wrong, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))
+        measured(resnet(8, Wrong, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))

@@ -1,0 +1,132 @@
+"""Every order, unit, shortcut and option against the equations written out slowly, forward and backward.
+
+The reference knows the papers' figures and the names of the parameters, and none of the program's modules.
+"""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ablate.models.build import build
+
+ORDERS = ("original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation")
+DEPTHS = {"single": 8, "basic": 8, "bottleneck": 11}  # two units a stage for single ones
+OPTIONS = {"identity", "constant", "gate", "exclusive_gate", "dropout"}
+SHORTCUTS = (
+    *(f"{name} {option}" for name in sorted(OPTIONS) for option in "ABC"),
+    *("none", "conv1x1 norm=false", "conv1x1 norm=true"),
+)
+
+
+class Reference:
+    """The forward pass in training mode, by parameters of one network."""
+
+    def __init__(self, network, order, shortcut, option, kernels):
+        self.p = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
+        self.order, self.shortcut, self.option, self.kernels = order, shortcut, option, kernels
+        self.units = [len(stage) for stage in network.stages]
+
+    def bn(self, name, x):
+        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), unbiased=False, keepdim=True)
+        weight, bias = (self.p[f"{name}.{key}"][:, None, None] for key in ("weight", "bias"))
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def conv(self, name, x, stride=1, padding=0):
+        return functional.conv2d(x, self.p[f"{name}.weight"], self.p.get(f"{name}.bias"), stride, padding)
+
+    def residual(self, unit, x, stride, first):
+        """F(x), and what h is given: [B] Fig. 4 and its appendix."""
+        names = iter(sorted({name.rsplit(".", 1)[0] for name in self.p if name.startswith(f"{unit}.residual")},
+                            key=lambda name: int(name.rsplit(".", 1)[1])))  # fmt: skip
+        fed = x
+        if self.order == "full_preactivation" and not first:
+            fed = self.bn(f"{unit}.before.0", x).relu()
+        if self.order == "relu_only_preactivation" and not first:
+            fed = x.relu()
+        y, strided = fed, False
+        for at, size in enumerate(self.kernels):
+            last = at == len(self.kernels) - 1
+            step = stride if size == 3 and not strided else 1
+            strided |= size == 3
+            y = self.conv(next(names), y, step, size // 2)
+            if not last:
+                y = self.bn(next(names), y).relu()
+            elif self.order in ("original", "relu_only_preactivation"):
+                y = self.bn(next(names), y)
+            elif self.order == "relu_before_addition":
+                y = self.bn(next(names), y).relu()
+        return y, fed
+
+    def matched(self, unit, x, shape, stride):
+        """x in the shape of F(x): options A, B and C of [A]."""
+        changed = x.shape[1] != shape[1] or stride != 1
+        if self.option == "C" or (self.option == "B" and changed):
+            return self.bn(f"{unit}.shortcut.match.1", self.conv(f"{unit}.shortcut.match.0", x, stride))
+        x = x[:, :, ::stride, ::stride]
+        return torch.cat([x, x.new_zeros(x.shape[0], shape[1] - x.shape[1], *x.shape[2:])], 1)
+
+    def sum(self, unit, x, f, stride):
+        """h(x) + F(x): [B] Table 1."""
+        if self.shortcut == "none":
+            return f
+        if self.shortcut.startswith("conv1x1"):
+            x = self.conv(f"{unit}.shortcut.projection.0", x, stride)
+            return f + (self.bn(f"{unit}.shortcut.projection.1", x) if "true" in self.shortcut else x)
+        x = self.matched(unit, x, f.shape, stride)
+        if self.shortcut == "constant":
+            return 0.5 * x + f
+        if "gate" in self.shortcut:
+            g = 1 / (1 + torch.exp(-self.conv(f"{unit}.shortcut.gate", x)))
+            return (1 - g) * x + (g * f if self.shortcut.startswith("exclusive") else f)
+        return x + f  # the identity, and dropout of nothing
+
+    def __call__(self, x):
+        x = self.bn("stem.1", self.conv("stem.0", x, 1, 1)).relu()
+        for stage, count in enumerate(self.units):
+            for index in range(count):
+                unit, stride = f"stages.{stage}.{index}", 2 if stage and not index else 1
+                f, fed = self.residual(unit, x, stride, first=stage == index == 0)
+                given = fed if f.shape != x.shape else x
+                x = self.sum(unit, given, f, stride)
+                if self.order == "original":
+                    x = x.relu()
+                if self.order == "bn_after_addition":
+                    x = self.bn(f"{unit}.after.0", x).relu()
+        if self.order == "full_preactivation":
+            x = self.bn("last.0", x).relu()
+        if self.order == "relu_only_preactivation":
+            x = x.relu()
+        return functional.linear(x.mean((2, 3)), self.p["head.weight"], self.p["head.bias"])
+
+
+@pytest.mark.parametrize(("order", "unit"), [*itertools.product(ORDERS, DEPTHS)])
+def test_network_is_that_of_the_equations(order, unit, resolve):
+    kernels = {"single": (3,), "basic": (3, 3), "bottleneck": (1, 3, 1)}[unit]
+    for shortcut in SHORTCUTS:
+        name, _, parameter = shortcut.partition(" ")
+        words = [f"shortcut.{'option=' if name in OPTIONS else ''}{parameter}"] if parameter else []
+        words += ["shortcut.p=0"] if name == "dropout" else []
+        words += ["shortcut.weight_init=he", "shortcut.bias_init=-1"] if "gate" in name else []
+        config = resolve(f"unit={unit}", f"unit.order={order}", f"depth={DEPTHS[unit]}", f"shortcut={name}", *words)
+        network = build(config, channels=1, classes=3).double().train()
+        torch.manual_seed(0)
+        for parameter in network.parameters():  # batch normalisation starts at 1 and 0, gates without a slope
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        reference = Reference(network, order, shortcut if name == "conv1x1" else name, words and words[0][-1], kernels)
+        x, labels = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
+        for _ in range(2):  # two steps of gradient descent
+            losses = []
+            for model, parameters in ((network, dict(network.named_parameters())), (reference, reference.p)):
+                loss = functional.cross_entropy(model(x), labels)
+                gradients = torch.autograd.grad(loss, [*parameters.values()])
+                losses.append((loss.item(), gradients))
+                for value, gradient in zip(parameters.values(), gradients, strict=True):
+                    value.data -= 0.05 * gradient
+            (ours, slopes), (theirs, wanted) = losses
+            assert ours == pytest.approx(theirs, rel=1e-9), shortcut
+            for name_of, one, other in zip(reference.p, slopes, wanted, strict=True):
+                torch.testing.assert_close(
+                    one, other, rtol=1e-6, atol=1e-9, msg=lambda m, n=name_of: f"{shortcut} {n} {m}"
+                )
