@@ -120,7 +120,7 @@ def facts(run: Run) -> dict[str, Any]:
         "state": run.state,
         "cell": run.cell,
         "shortcut": label(run.config["shortcut"]),
-        "unit": run.config["unit"]["name"],
+        "unit": label(run.config["unit"]),
         "depth": run.config["depth"],
         "data": run.config["data"]["name"],
         "seed": run.config["seed"],

@@ -10,7 +10,7 @@ from pandas import DataFrame
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import plain
 from ablate.runs.identity import EXCLUDED, NEUTRAL, identity
-from ablate.runs.naming import differing, flatten, label, within
+from ablate.runs.naming import differing, flatten, in_title, label, within
 
 SETTINGS = ("data", "recipe", "unit", "depth")
 """What a table shows in a column of its own where it differs."""
@@ -82,6 +82,8 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
     ]
     names = shortcuts
     for key in sorted({*differing(flat, "seed", "depth")} - {*axes}):
+        if in_title(key):  # in the column of the unit
+            continue
         group = key.partition(".")[0]
         groups = shortcuts if group == "shortcut" else [str(one.get(f"{group}.name")) for one in flat]
         words = [_text(one.get(key)) for one in flat]

@@ -27,6 +27,7 @@ class Published:
     parameters: dict[str, float] = field(default_factory=dict)
     depth: int = 110
     unit: str = "basic"
+    order: str = "original"
     option: str = "A"
     source: str = "[B] Table 1"
     data: str = "cifar10"
@@ -76,20 +77,45 @@ TABLE_1 = [
     Published(("dropout", "dropout(x)", "1", "ratio 0.5"), FAILED, "dropout", {"p": 0.5}),
 ]
 ORDERS = (
-    ("original", "Fig. 4a", "basic", 6.61, 5.93),
+    ("original", "Fig. 4a", "original", 6.61, 5.93),
     ("BN after addition", "Fig. 4b", "bn_after_addition", 8.17, 6.50),
     ("ReLU before addition", "Fig. 4c", "relu_before_addition", 7.84, 6.14),
     ("ReLU-only pre-activation", "Fig. 4d", "relu_only_preactivation", 6.71, 5.91),
     ("full pre-activation", "Fig. 4e", "full_preactivation", 6.37, 5.46),
 )
-"""Case, figure, unit, errors of ResNet-110 and of ResNet-164, which has bottleneck units."""
+"""Case, figure, order, errors of ResNet-110 and of ResNet-164, which has bottleneck units."""
 TABLE_2 = [
-    Published((case, figure, "110"), error, unit=unit, source="[B] Table 2") for case, figure, unit, error, _ in ORDERS
+    Published((case, figure, "110"), error, order=order, source="[B] Table 2")
+    for case, figure, order, error, _ in ORDERS
 ]
-for case, figure, unit, _, error in ORDERS:
-    bottleneck = f"bottleneck_{unit}".removesuffix("_basic")
-    # Option B: [B]'s release projects where the shape of a bottleneck unit changes.
-    TABLE_2 += [Published((case, figure, "164"), error, "identity", {}, 164, bottleneck, "B", "[B] Table 2")]
+# Option B: [B]'s release projects where the shape of a bottleneck unit changes.
+TABLE_2 += [
+    Published((case, figure, "164"), error, "identity", {}, 164, "bottleneck", order, "B", "[B] Table 2")
+    for case, figure, order, _, error in ORDERS
+]
+PREACTIVATION = (
+    ("cifar10", 110, "single", 9.90, 8.91),
+    ("cifar10", 110, "basic", 6.61, 6.37),
+    ("cifar10", 164, "bottleneck", 5.93, 5.46),
+    ("cifar10", 1001, "bottleneck", 7.61, 4.92),
+    ("cifar100", 164, "bottleneck", 25.16, 24.33),
+    ("cifar100", 1001, "bottleneck", 27.82, 22.71),
+)
+"""Data, depth, unit, errors with the original order and with full pre-activation."""
+TABLE_3 = [
+    Published(
+        (f"ResNet-{depth}", f"{unit} units", order.replace("_", " ").replace("prea", "pre-a")),
+        error,
+        depth=depth,
+        unit=unit,
+        order=order,
+        option="B" if unit == "bottleneck" else "A",
+        source="[B] Table 3",
+        data=data,
+    )
+    for data, depth, unit, *errors in PREACTIVATION
+    for order, error in zip(("original", "full_preactivation"), errors, strict=True)
+]
 # [A] warms up ResNet-110 and trains ResNet-1202 "as described above", which is taken to include it; [B] warms up all.
 TABLE_6 = [
     Published(
@@ -110,13 +136,21 @@ TABLE_6 = [
         (1202, 7.93, "19.4 M"),
     )
 ]
-ROWS = [*TABLE_1, *TABLE_2, *TABLE_6]
+ROWS = [*TABLE_1, *TABLE_2, *TABLE_3, *TABLE_6]
 TITLE_1 = "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs"
 TITLE_2 = "[B] Table 2: activation orders, CIFAR-10, median of 5 runs"
+TITLE_3 = "[B] Table 3: original order and full pre-activation, CIFAR-10, median of 5 runs"
 TITLE_6 = "[A] Table 6: depth, option A shortcuts, CIFAR-10, single runs; 110 layers: mean of 5 runs"
 TABLES = [
     Table("table1", TITLE_1, ("case", "on shortcut", "on F", "remark"), ("shortcut",), TABLE_1),
     Table("table2", TITLE_2, ("case", "Fig.", "depth"), ("unit", "depth", "shortcut.option"), TABLE_2),
+    Table(
+        "table3",
+        TITLE_3,
+        ("net", "unit", "order"),
+        ("unit", "depth", "shortcut.option"),
+        [row for row in TABLE_3 if row.data == "cifar10"],
+    ),
     Table("table6", TITLE_6, ("net", "parameters"), ("depth",), TABLE_6),
 ]
 DATA = {"validation": 0, "shift": 4, "flip": True}
@@ -129,7 +163,8 @@ def is_row(config: dict[str, Any], row: Published) -> bool:
     return (
         all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
         and shortcut.get("option", row.option) == row.option
-        and (shortcut["name"], unit["name"]) == (row.shortcut, row.unit)
+        and (shortcut["name"], unit["name"], unit.get("order", "original")) == (row.shortcut, row.unit, row.order)
+        and config.get("width", 1) == 1
         and row.parameters.items() <= shortcut.items()
     )
 

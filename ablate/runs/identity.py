@@ -43,6 +43,8 @@ def identity(tree: dict[str, Any]) -> dict[str, Any]:
     for path in EXCLUDED:
         _remove(tree, path)
     for path, neutral in NEUTRAL.items():
+        if path.startswith("unit.") and "source" in tree["unit"]:
+            continue  # a custom unit's own parameter
         _remove(tree, path, only=_json(_canonical(neutral)))
     tree["device"] = tree["device"].split(":")[0]  # which of several equal GPUs
     return {"schema": SCHEMA, **tree}
@@ -68,9 +70,10 @@ def signature_and_cell(tree: dict[str, Any]) -> tuple[str, str]:
 
 def folder_name(tree: dict[str, Any]) -> str:
     """NAME-SIGNATURE: the name is for people, the signature distinguishes runs."""
-    unit = str(tree["unit"]["name"])
-    groups = [tree["data"]["name"], str(tree["shortcut"]["name"]), *([unit] if unit != BASIC else [])]
-    words = [*groups, f"d{tree['depth']}", f"s{tree['seed']}"]
+    unit, order = str(tree["unit"]["name"]), str(tree["unit"].get("order", "original"))
+    words = [tree["data"]["name"], str(tree["shortcut"]["name"])]
+    words += [*([unit] if unit != BASIC else []), *([order] if order != "original" else [])]
+    words += [f"d{tree['depth']}", f"s{tree['seed']}"]
     name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:40] for word in words)
     return f"{name}-{signature(tree)}"
 

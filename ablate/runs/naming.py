@@ -89,14 +89,14 @@ def _distinct(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any
     flat = [flatten(tree) for tree in trees]
     keys = differing(flat, *EXCLUDED, "shortcut", *ignored)
     for chosen in (_brief(keys), keys):
-        shown = [key for key in chosen if not _in_title(key)]
+        shown = [key for key in chosen if not in_title(key)]
         found = [_name(tree, one, shown) for tree, one in zip(trees, flat, strict=True)]
         if len(set(found)) >= different:
             break
     return found
 
 
-def _in_title(key: str) -> bool:
+def in_title(key: str) -> bool:
     """Whether `title` has a key: a unit's class and source are not in it."""
     return within(key, ["unit"]) and key not in ("unit._target_", "unit.source")
 

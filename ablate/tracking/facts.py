@@ -32,7 +32,7 @@ def facts(folder: Path, project: str | None = None, entity: str | None = None) -
         flat = {
             "shortcut": label(tree["shortcut"]),
             "depth": tree["depth"],
-            "unit": str(tree["unit"]["name"]),
+            "unit": label(tree["unit"]),
             "data": str(tree["data"]["name"]),
             "recipe": str(tree["recipe"]["name"]),
             "seed": tree["seed"],

@@ -19,7 +19,8 @@ def network(config):
 
 @pytest.mark.parametrize(("shortcut", "unit"), [*product(options("shortcut"), options("unit"))])
 def test_every_shortcut_and_unit_gives_finite_logits_and_gradients(shortcut, unit, resolve):
-    built = network(resolve(f"shortcut={shortcut}", f"unit={unit}", "depth=8"))
+    depth = {"basic": 8, "bottleneck": 11, "single": 5}[unit]
+    built = network(resolve(f"shortcut={shortcut}", f"unit={unit}", f"depth={depth}"))
     logits = built(torch.randn(4, 1, 8, 8))
     assert logits.shape == (4, 10)
     assert logits.isfinite().all()

@@ -78,6 +78,17 @@ PRINTED = {
         ReLU-only pre-activation  Fig. 4d  164    5.91
         full pre-activation       Fig. 4e  164    5.46
     """,
+    "table3": """
+        net          unit              order
+        ResNet-110   single units      original             9.90
+        ResNet-110   single units      full pre-activation  8.91
+        ResNet-110   basic units       original             6.61
+        ResNet-110   basic units       full pre-activation  6.37
+        ResNet-164   bottleneck units  original             5.93
+        ResNet-164   bottleneck units  full pre-activation  5.46
+        ResNet-1001  bottleneck units  original             7.61
+        ResNet-1001  bottleneck units  full pre-activation  4.92
+    """,
     "table6": """
         net          parameters
         ResNet-20    0.27 M      8.75
@@ -131,6 +142,7 @@ def test_published_rows_have_their_setting():
         ("[B] Table 1", 110): ("median", 5, 400),
         ("[B] Table 2", 110): ("median", 5, 400),
         ("[B] Table 2", 164): ("median", 5, 400),
+        **{("[B] Table 3", depth): ("median", 5, 400) for depth in (110, 164, 1001)},
         **{("[A] Table 6", depth): ("single", 1, 0) for depth in (20, 32, 44, 56)},
         ("[A] Table 6", 110): ("mean", 5, 400),
         ("[A] Table 6", 1202): ("single", 1, 400),
@@ -304,9 +316,9 @@ def test_difference_from_the_published_error_is_only_in_the_published_setting(st
     assert list(table["Δ vs published"]) == ["-0.25", "+0.10", "–", "–", "–", "–"]
 
 
-def test_table_2_of_b_is_by_unit(study):
-    orders = {"basic": 6.5, "full_preactivation": 6.3}
-    cells = study({f"data=cifar10 depth=110 unit.name={unit}": [error] for unit, error in orders.items()})
+def test_table_2_of_b_is_by_order(study):
+    orders = {"original": 6.5, "full_preactivation": 6.3}
+    cells = study({f"data=cifar10 depth=110 unit.order={order}": [error] for order, error in orders.items()})
     table, _ = papers(cells)["table2"]
     assert list(table.case[:5]) == [
         "original", "BN after addition", "ReLU before addition", "ReLU-only pre-activation", "full pre-activation",
@@ -316,10 +328,9 @@ def test_table_2_of_b_is_by_unit(study):
 
 
 def test_164_layers_of_table_2_use_option_b(study):
-    bottleneck = "data=cifar10 depth=164 unit.name=bottleneck_full_preactivation shortcut.option="
-    cells = study(
-        {"data=cifar10 depth=110 unit.name=full_preactivation": [6.3], f"{bottleneck}A": [9.9], f"{bottleneck}B": [5.5]}
-    )
+    order = "data=cifar10 unit.order=full_preactivation"
+    bottleneck = f"{order} depth=164 unit=bottleneck shortcut.option="
+    cells = study({f"{order} depth=110": [6.3], f"{bottleneck}A": [9.9], f"{bottleneck}B": [5.5]})
     table, _ = papers(cells)["table2"]
     assert list(table["ours on cifar10 (median)"]) == [*["not run"] * 4, "6.30", *["not run"] * 4, "5.50"]
     assert list(table["Δ vs published"])[4::5] == ["-0.07", "+0.04"]
@@ -327,6 +338,19 @@ def test_164_layers_of_table_2_use_option_b(study):
         "identity": -1,
         "identity option=B": 5.46,
     }
+
+
+def test_cifar100_has_its_published_errors(study):
+    network = "data=cifar100 depth=164 unit=bottleneck shortcut.option=B unit.order="
+    cells = study({f"{network}original": [25.0], f"{network}full_preactivation": [24.0]})
+    assert dict(zip(cells.unit, cells.published, strict=True)) == {
+        "bottleneck": 25.16,
+        "bottleneck order=full_preactivation": 24.33,
+    }
+
+
+def test_wider_network_is_not_the_papers(study):
+    assert study({"data=cifar10 depth=110 width=2": [5.0]}).published.isna().all()
 
 
 def test_published_setting_is_preferred_to_a_set_with_more_rows(study):

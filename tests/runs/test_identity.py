@@ -7,6 +7,7 @@ from dataclasses import asdict
 import pytest
 
 from ablate.runs.identity import EXCLUDED, NEUTRAL, cell, folder_name, signature
+from ablate.runs.naming import flatten
 
 # Keys that decide a result. If one of these were excluded, two different requests would share a folder.
 DECIDING = {
@@ -162,8 +163,14 @@ def test_key_added_with_a_neutral_value_leaves_signatures_alone(path, neutral, o
 
 
 def test_every_neutral_value_is_its_keys_default(resolve):
-    tree = asdict(resolve())
+    tree = flatten(asdict(resolve()))
     assert {key: tree[key] for key in NEUTRAL} == NEUTRAL
+
+
+def test_order_of_a_custom_unit_is_its_own_parameter():
+    custom = DEFAULT | {"unit": {"name": "mine", "_target_": "mine.U", "source": "0123"}}
+    assert signature(changed(custom, ("unit", "order"), "original")) != signature(custom)
+    assert signature(changed(DEFAULT, ("unit", "order"), "original")) == signature(DEFAULT)
 
 
 def test_every_key_that_is_not_excluded_changes_the_signature(tree):
