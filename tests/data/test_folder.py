@@ -420,3 +420,14 @@ def test_fingerprint_is_of_the_bytes(tmp_path):
 def test_fingerprint_is_in_the_configuration(dataset, resolve):
     root, _ = dataset
     assert resolve("data=folder", f"data.root={root}").data.fingerprint == fingerprint(root)
+
+
+def test_class_that_a_record_cannot_name_is_refused(dataset):
+    root, _ = dataset
+    folder = os.fsdecode(os.fsencode(root / "train") + b"/caf\xe9")
+    try:
+        os.mkdir(folder)
+    except OSError:  # macOS
+        pytest.skip("the file system takes UTF-8 only")
+    with pytest.raises(AblateError, match=r"caf\\udce9': the name of the class is not UTF-8: rename the folder$"):
+        listing(root)
