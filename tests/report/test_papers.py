@@ -315,6 +315,14 @@ def test_table_2_of_b_is_by_unit(study):
     assert table["ours on cifar10 (median)"][0] == "6.50"
 
 
+def test_units_of_table_2_are_the_five_orders_with_and_without_bottleneck():
+    orders = ["bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+    wanted = [(110, unit, "A") for unit in ["basic", *orders]]
+    wanted += [(164, unit, "B") for unit in ["bottleneck", *(f"bottleneck_{order}" for order in orders)]]
+    assert [(row.depth, row.unit, row.option) for row in published.TABLE_2] == wanted
+    assert {row.shortcut for row in published.TABLE_2} == {"identity"}
+
+
 def test_164_layers_of_table_2_use_option_b(study):
     bottleneck = "data=cifar10 depth=164 unit.name=bottleneck_full_preactivation shortcut.option="
     cells = study(
