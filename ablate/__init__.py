@@ -7,6 +7,7 @@
 >>> runs = ablate.load("results/runs")                # a pandas DataFrame, one row for each run
 """
 
+import threading
 from typing import TYPE_CHECKING
 
 from ablate.base.errors import AblateError, ConfigError
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from ablate.runs.reading import Run
 
 
+_one_at_a_time = threading.RLock()
+"""Torch's random generators, threads and precision are settings of the process: runs in it follow one another."""
+
+
 def run(*overrides: str) -> "Run":
     """Train the run that `ablate OVERRIDES` trains, and return its record; a finished run is only read.
+
+    If another thread of the process is training, waits until it has finished.
 
     Raises ConfigError if the request is wrong, AblateError if the run cannot be trained, and what custom code raises.
     """
@@ -36,12 +43,13 @@ def run(*overrides: str) -> "Run":
     from ablate.runs.run import run as train
     from ablate.tracking.follower import tracker
 
-    config = from_overrides(*overrides)
-    if config.pack is not None or config.dry_run or config.experiment:
-        raise ConfigError("pack, dry_run and experiments are for the command line: train a grid with ablate -m")
-    record = Record(config)
-    train(record, Progress(), tracker(config))
-    return read_run(record.folder)
+    with _one_at_a_time:
+        config = from_overrides(*overrides)
+        if config.pack is not None or config.dry_run or config.experiment:
+            raise ConfigError("pack, dry_run and experiments are for the command line: train a grid with ablate -m")
+        record = Record(config)
+        train(record, Progress(), tracker(config))
+        return read_run(record.folder)
 
 
 def load(runs: "str | os.PathLike[str]" = "results/runs", experiment: str | None = None) -> "DataFrame":
@@ -77,7 +85,8 @@ def load_network(
     """
     from ablate.runs.trained import load_network as read
 
-    return read(folder, trust=trust)
+    with _one_at_a_time:
+        return read(folder, trust=trust)
 
 
 def __getattr__(name: str) -> object:

@@ -9,6 +9,9 @@ import os
 import signal
 import sys
 
+DASHES = ("\u2013", "\u2014", "\u2212")
+"""What word processors and web pages make of hyphens."""
+
 
 def main() -> int:
     """Carry out sys.argv and return the exit status."""
@@ -16,6 +19,16 @@ def main() -> int:
         # Until a run handles signals itself: a KeyboardInterrupt in the middle of imports surfaces as anything.
         signal.signal(signal.SIGINT, _interrupted)
     words = sys.argv[1:]
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        print("ablate: the working directory was removed: change to one that exists", file=sys.stderr)
+        return 1
+    for word in words:
+        if word.startswith(DASHES):
+            hyphens = ("--" if len(word) > 2 else "-") + word.lstrip("-" + "".join(DASHES))
+            print(f"ablate: {word} begins with a typographic dash: write {hyphens}", file=sys.stderr)
+            return 2
     if words and "=" not in words[0] and not words[0].startswith(("-", "+", "~")):
         return _command(words[0], words[1:])
     if {"--help", "-h"} & set(words):

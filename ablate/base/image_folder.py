@@ -37,6 +37,8 @@ def listing(root: Path) -> list[Path]:
         for folder in _entries(root / split):
             if not folder.is_dir():
                 raise AblateError(f"{folder} is not the folder of a class: move images to {root / split}/CLASS/")
+            if os.fsencode(folder.name).decode(errors="replace") != folder.name:  # a record could not name the class
+                raise AblateError(f"{str(folder)!a}: the name of the class is not UTF-8: rename the folder")
             files = sorted(_files(folder), key=lambda path: (str(path.parent), path.name))
             if not files:
                 raise AblateError(f"{folder} has no images: add some, or remove the folder")

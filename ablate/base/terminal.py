@@ -1,6 +1,7 @@
 """Console output that survives closed pipes and missing glyphs."""
 
 import contextlib
+import errno
 import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
@@ -43,8 +44,17 @@ def _on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more."""
+
+
 class Quiet:
-    """A stream that writes '?' for a character that its encoding lacks, and nothing once its reader is gone."""
+    """A stream that writes '?' for a character that its encoding lacks, and nothing once its reader is gone.
+
+    `lost` is why output could not be written although it has a reader; empty if it could.
+    """
+
+    lost = ""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -55,18 +65,20 @@ class Quiet:
         except UnicodeEncodeError:
             encoding = self.stream.encoding or "ascii"
             return self.write(text.encode(encoding, "replace").decode(encoding))
-        except (OSError, ValueError):  # ValueError: it is closed
-            self._discard()
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            self._discard(error)
         return len(text)
 
     def flush(self) -> None:
         try:
             self.stream.flush()
-        except (OSError, ValueError):
-            self._discard()
+        except (OSError, ValueError) as error:
+            self._discard(error)
 
-    def _discard(self) -> None:
+    def _discard(self, error: OSError | ValueError) -> None:
         """Redirect the stream to /dev/null; otherwise Python flushes its buffer at exit and prints an error."""
+        if isinstance(error, OSError) and error.errno in FULL:
+            Quiet.lost = str(error.strerror)
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablate.base.errors import AblateError, one_line
-from ablate.base.terminal import say
+from ablate.base.terminal import Quiet, say
 
 RUNS = "results/runs"
 NOT_COMMANDS = ("run",)
@@ -50,9 +50,17 @@ def parser(name: str) -> argparse.ArgumentParser:
 def carry_out(name: str, words: list[str]) -> int:
     """Carry out a command and return its exit status."""
     module, options = importlib.import_module(f"{__name__}.{name}"), parser(name).parse_intermixed_args(words)
+    Quiet.lost = ""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # so that temporary folders are removed
-    return guarded(f"ablate {name}", lambda: module.main(options))
+    return guarded(f"ablate {name}", lambda: _printed(module.main(options)))
+
+
+def _printed(status: int | None) -> int:
+    """The exit status. Raises AblateError if the output, which a command is for, could not be written."""
+    if Quiet.lost and not status:
+        raise AblateError(f"the output could not be written: {Quiet.lost}")
+    return status or 0
 
 
 def guarded(prefix: str, call: Callable[[], int | None]) -> int:

@@ -108,5 +108,9 @@ def _unreadable(word: str) -> str:
     wrong = re.sub(UNQUOTED, "", value, flags=re.ASCII)
     if not equals or not wrong or value[0] in "[{":
         return f"{word!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"
+    if value.strip()[:1] == "," or value.strip()[-1:] == ",":
+        return f"{word} begins or ends with a comma: write a list without spaces, as in {key}=A,B"
+    if not wrong[0].isprintable():
+        return f"{word} cannot be read because of {wrong[0]!r}: remove it"
     text = QuotedString(value, Quote.double).with_quotes()
     return f"{word} cannot be read because of {wrong[0]!r}: write it as {shlex.quote(f'{key}={text}')}"

@@ -13,7 +13,7 @@ import yaml
 
 from ablate.base.errors import AblateError
 from ablate.runs import layout
-from ablate.runs.identity import SCHEMA, signature_and_cell
+from ablate.runs.identity import SCHEMA, folder_name, signature_and_cell
 from ablate.runs.lock import active_lock, last_lock
 
 if TYPE_CHECKING:
@@ -112,12 +112,31 @@ def read_runs(path: Path, experiment: str | None = None, more: Mapping[str, dict
         if whole == run.config:  # keys that are not in the identity may differ
             run.config = whole
         found.runs.append(run)
+    found.runs = _without_copies(found.runs, unread)
     counts = ((old_records, "record"), (old_plans, "grid plan"))
     if old := [f"{count} {what}{'s' * (count > 1)}" for count, what in counts if count]:
         unread.append(f"{path}: left out {' and '.join(old)} of another version of ablate; train these runs again")
     if not found.runs:
         raise AblateError(unread[0] if unread else f"{path} holds no runs; train one first: ablate shortcut=gate")
     return found
+
+
+def _without_copies(runs: list[Run], unread: list[str]) -> list[Run]:
+    """One run for each signature: a copied or renamed folder is the same run, not another seed.
+
+    Of several that exist the one is kept whose name a request would give it, and `unread` gets a sentence.
+    """
+    kept: dict[str, Run] = {}
+    for run in runs:
+        signature = run.folder.name.rpartition("-")[2]
+        other = kept.setdefault(signature, run)
+        if other is run:
+            continue
+        if other.state == "missing" or (run.state != "missing" and run.folder.name == folder_name(run.config)):
+            kept[signature], run = run, other
+        if run.state != "missing":
+            unread.append(f"{run.folder} skipped: it is a copy of {kept[signature].folder.name}")
+    return list(kept.values())
 
 
 def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict[str, Any]]], int]:

@@ -79,6 +79,19 @@ def test_unwritten_output_raises_no_error_at_exit():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_command_whose_output_finds_no_space_fails(tmp_path, write):
+    write(test_error=5.0)
+    for words in (("report",), ("status", "--json")):
+        command = [sys.executable, "-m", "ablate", words[0], str(tmp_path / "runs"), *words[1:]]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command, env={**os.environ, "PYTHONPATH": ROOT}, stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 1
+        assert done.stderr == f"ablate {words[0]}: the output could not be written: No space left on device\n"
+
+
 def test_closed_stream_is_ignored():
     stream = io.StringIO()
     stream.close()

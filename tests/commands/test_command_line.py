@@ -328,3 +328,20 @@ def test_info_option_may_be_anywhere_with_or_without_a_value(words, tmp_path):
     out, err = command.communicate()
     assert command.returncode == 0, err
     assert "Defaults" in out
+
+
+@pytest.mark.parametrize(
+    ("word", "typed"), [("\u2013m", "-m"), ("\u2014multirun", "--multirun"), ("\u2013-help", "--help")]
+)
+def test_typographic_dash_is_answered_with_the_hyphen(word, typed, ask):
+    outcome = ask("depth=8", word)
+    assert (outcome.status, outcome.err) == (2, f"ablate: {word} begins with a typographic dash: write {typed}\n")
+
+
+def test_removed_working_directory_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setattr("sys.argv", ["ablate", "status"])
+    assert ablate.__main__.main() == 1
+    assert "the working directory was removed" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 
 from ablate.base.errors import ConfigError
 from ablate.config.resolve import from_overrides
-from ablate.config.words import parse_run, sort
+from ablate.config.words import parse, parse_run, sort
 
 
 def test_options_may_be_anywhere_and_folders_are_collected(monkeypatch):
@@ -79,3 +79,14 @@ def test_list_in_a_single_run_is_refused_with_the_command_that_works():
         parse_run(["seed=1,2"])
     with pytest.raises(ConfigError, match=r"list: give one experiment, as in ablate -m \+experiment=quickstart$"):
         parse_run(["+experiment=quickstart,depth"])
+
+
+@pytest.mark.parametrize("word", ["depth=8,", "depth=8,14,", "depth=,8"])
+def test_comma_at_an_end_is_answered_with_the_spelling_of_lists(word):
+    with pytest.raises(ConfigError, match=r"with a comma: write a list without spaces, as in depth=A,B$"):
+        parse([word])
+
+
+def test_invisible_character_is_named_and_not_repeated_in_advice():
+    with pytest.raises(ConfigError, match=r"cannot be read because of '\\xa0': remove it$"):
+        parse(["depth=8\u00a0"])

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 
@@ -13,6 +15,16 @@ def test_augmentation_depends_only_on_seed_and_epoch():
     torch.rand(100)
     augmentation(1, 1, 10, shift=1, flip=True)
     assert same(one, augmentation(5, 3, 500, shift=4, flip=True)) == (True, True, True)
+
+
+def test_augmentation_is_drawn_from_the_hash_of_seed_and_epoch():
+    """Another stream would be another augmentation under the same signature."""
+    state = int.from_bytes(hashlib.sha256(b"5/augment/3").digest()[:4], "big")
+    generator = torch.Generator().manual_seed(state)
+    drawn = augmentation(5, 3, 500, shift=4, flip=True)
+    assert drawn.order.equal(torch.randperm(500, generator=generator))
+    assert drawn.offsets.equal(torch.randint(9, (500, 2), generator=generator))
+    assert drawn.flips.equal(torch.randint(2, (500,), generator=generator) == 1)
 
 
 @pytest.mark.parametrize(("seed", "epoch"), [(5, 4), (4, 3), (6, 3), (3, 5), (4, 4), (2**32 - 1, 3)])

@@ -127,8 +127,9 @@ def test_missing_or_damaged_file_is_fetched(name, archive, server, tmp_path):
     for damage in (lambda path: path.unlink(), lambda path: path.write_bytes(b"")):
         fetch_cifar("cifar10", tmp_path)
         damage(tmp_path / FOLDER / name)
-        with pytest.raises(AblateError, match=r"cifar10 is missing or incomplete: add data\.download=true"):
+        with pytest.raises(AblateError, match=r"cifar10 is missing or incomplete: add data\.download=true") as caught:
             load_cifar("cifar10", tmp_path)
+        assert f", put {', '.join(BATCHES)} into {tmp_path / FOLDER}, " in str(caught.value)
         fetch_cifar("cifar10", tmp_path)
         assert content(tmp_path) == archive[0]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+import torch
 import torchvision
 from PIL import ExifTags, Image
 
@@ -80,6 +81,18 @@ def test_image_of_a_format_with_one_frame_is_read_without_a_warning(ending, data
     save(root / "train" / "ant" / f"9.{ending}", arrays["train", "ant", 0])
     assert len(load_folder(root).train_y) == 7
     assert capsys.readouterr().err == ""
+
+
+def test_arrays_that_this_version_cached_are_read(dataset, cache):
+    """If the same files come to be decoded into other arrays, raise FORM, so that these are not read."""
+    root, _ = dataset
+    x = numpy.arange(3 * 64, dtype=numpy.uint8).reshape(3, 1, 8, 8)
+    arrays = {"x": x, "y": numpy.array([0, 1, 0]), "train": numpy.array(2), "classes": numpy.array(["ant", "bee"])}
+    (cache / "ablate").mkdir(parents=True)
+    numpy.savez(cache / "ablate" / f"folder-4-{listing_key(root)}.npz", **arrays)
+    loaded = load_folder(root)
+    assert numpy.array_equal(torch.cat([loaded.train_x, loaded.test_x]).numpy(), x)
+    assert (loaded.train_y.tolist(), loaded.test_y.tolist(), loaded.classes) == ([0, 1], [0], ("ant", "bee"))
 
 
 def test_changed_file_is_read_again(dataset):
@@ -420,3 +433,14 @@ def test_fingerprint_is_of_the_bytes(tmp_path):
 def test_fingerprint_is_in_the_configuration(dataset, resolve):
     root, _ = dataset
     assert resolve("data=folder", f"data.root={root}").data.fingerprint == fingerprint(root)
+
+
+def test_class_that_a_record_cannot_name_is_refused(dataset):
+    root, _ = dataset
+    folder = os.fsdecode(os.fsencode(root / "train") + b"/caf\xe9")
+    try:
+        os.mkdir(folder)
+    except OSError:  # macOS
+        pytest.skip("the file system takes UTF-8 only")
+    with pytest.raises(AblateError, match=r"caf\\udce9': the name of the class is not UTF-8: rename the folder$"):
+        listing(root)

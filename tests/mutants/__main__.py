@@ -33,7 +33,8 @@ from tests.mutants.modules import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/mutants"
-TREE = BUILD / "tree"
+TREE, COPY = BUILD / "tree", BUILD / "copy"
+"""The files as they were when the command began, and a copy of them for each mutant."""
 CAUGHT = 0.95
 SHARE, FEWEST, MOST = 0.22, 7, 24
 """Of the faults that are possible in a module this share is tried, but at least and at most so many."""
@@ -50,11 +51,11 @@ def sample(path: str, source: bytes) -> list[Fault]:
 
 def run_tests(tests: tuple[str, ...]) -> None:
     os.setsid()  # what the tests start ends with them
-    os.chdir(TREE)
-    sys.path[:] = [str(TREE), *(entry for entry in sys.path if entry not in ("", str(ROOT)))]
+    os.chdir(COPY)
+    sys.path[:] = [str(COPY), *(entry for entry in sys.path if entry not in ("", str(ROOT)))]
     for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "ablate")]:
         del sys.modules[name]
-    os.environ["PYTHONPATH"] = str(TREE)
+    os.environ["PYTHONPATH"] = str(COPY)
     with open(BUILD / "log", "w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -65,8 +66,11 @@ def run_tests(tests: tuple[str, ...]) -> None:
         os._exit(int(status))
 
 
-def failure(tests: tuple[str, ...], limit: float) -> str | None:
-    """The test that fails on the copy of the tree, or None if all pass."""
+def failure(path: str, source: bytes, tests: tuple[str, ...], limit: float) -> str | None:
+    """The test that fails if `source` is the module at `path`, or None if all pass."""
+    shutil.rmtree(COPY, ignore_errors=True)  # an earlier mutant may have left files
+    shutil.copytree(TREE, COPY)
+    (COPY / path).write_bytes(source)
     process = multiprocessing.get_context("fork").Process(target=run_tests, args=(tests,))
     process.start()
     process.join(limit)
@@ -102,12 +106,10 @@ def try_module(path: str, tests: tuple[str, ...]) -> tuple[int, list[Fault]]:
             continue
         begin = time.monotonic()
         if not limit:
-            if by := failure(tests, 600):
+            if by := failure(path, source, tests, 600):
                 sys.exit(f"without a mutant of {path}: {by}")
             limit = 20 + 3 * (time.monotonic() - begin)
-        (TREE / path).write_bytes(fault.apply(source))
-        by = known[str(fault)] = failure(tests, limit)
-        (TREE / path).write_bytes(source)
+        by = known[str(fault)] = failure(path, fault.apply(source), tests, limit)
         with open(results, "a") as file:
             file.write(json.dumps({"fault": str(fault), "by": by, "module": module, "suite": suite}) + "\n")
     return len(chosen), [fault for fault in chosen if not known[str(fault)]]

@@ -80,8 +80,10 @@ def _is_text(node: ast.AST | None) -> bool:
 
 
 def _is_message(node: ast.AST) -> bool:
-    """Whether a fault in this part could only change words, or would raise KeyError at once."""
+    """Whether a fault in this part could only change words, or nothing, or would raise KeyError at once."""
     match node:
+        case ast.ClassDef(bases=[ast.Name("Protocol")]):  # an interface: nothing calls it
+            return True
         case ast.JoinedStr() | ast.Import() | ast.ImportFrom() | ast.Raise() | ast.Expr(ast.Constant()):
             return True
         case ast.Call():

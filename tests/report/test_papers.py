@@ -27,23 +27,6 @@ TABLE_1 = {
 }
 
 
-def test_published_values_are_in_the_papers_order(write, table):
-    texts = {}
-    for index, name in enumerate(reversed(TABLE_1)):
-        error = 5 + index / 10
-        write("data=cifar10", "depth=110", f"shortcut={name}", test_error=error)
-        texts[f"{error:.2f}"] = name
-    words, numbers, _ = table()
-    assert {texts[row[HEAD]]: row["published"] for row in words} == TABLE_1
-    assert len(words) == len(numbers) == 16
-    order = [texts[row[HEAD]] for row in words]
-    assert order[:4] == ["identity", "none", "constant", "frozen_gate"]
-    assert order[-4:] == ["gate_b0", "gate", "conv1x1", "dropout"]
-    assert {row["source"] for row in numbers} == {"[B] Table 1, 110 layers, cifar10, median of 5 runs"}
-    assert {row["same_setting"] for row in numbers} == {"True"}
-    assert [row["published"] for row in numbers if row["label"].startswith("gate")] == ["12.86", "6.91"]
-
-
 # The columns before the error and the error, as the papers print them.
 PRINTED = {
     "table1": """
@@ -110,6 +93,51 @@ def test_tables_are_printed_as_in_the_papers(table):
     assert all(len(row) == len(head) + 1 for row in rows)
 
 
+def test_published_rows_have_their_setting():
+    rows = {(row.source, row.depth): row for row in published.ROWS}
+    facts = {key: (row.statistic, row.runs, row.warmup) for key, row in rows.items()}
+    assert facts == {
+        ("[B] Table 1", 110): ("median", 5, 400),
+        ("[B] Table 2", 110): ("median", 5, 400),
+        ("[B] Table 2", 164): ("median", 5, 400),
+        **{("[B] Table 3", depth): ("median", 5, 400) for depth in (110, 164, 1001)},
+        **{("[A] Table 6", depth): ("single", 1, 0) for depth in (20, 32, 44, 56)},
+        ("[A] Table 6", 110): ("mean", 5, 400),
+        ("[A] Table 6", 1202): ("single", 1, 400),
+    }
+    assert {(row.batch, row.iterations) for row in published.ROWS} == {(128, 64_000)}
+    assert {row.source for row in published.ROWS if row.data != "cifar10"} == {"[B] Table 3"}
+
+
+def test_setting_is_that_of_the_keys_that_the_paper_names():
+    own = {"_target_": "ablate.", "name": "identity", "option": "A"}
+    recipe = {"batch": 128, "iterations": 64_000, "warmup": 400 / 64_000, "learning_rate": 0.1, "momentum": 0.9}
+    config = {
+        **{"depth": 110, "shortcut": own, "unit": {**own, "name": "basic"}},
+        "data": {"name": "cifar10", "validation": 0, "shift": 4, "flip": True},
+        "recipe": {**recipe, "weight_decay": 1e-4, "milestones": [0.5, 0.75]},
+    }
+    assert published.same_setting(config, published.TABLE_1[0])
+    assert not published.same_setting({**config, "depth": 56}, published.TABLE_1[0])
+
+
+def test_published_values_are_in_the_papers_order(write, table):
+    texts = {}
+    for index, name in enumerate(reversed(TABLE_1)):
+        error = 5 + index / 10
+        write("data=cifar10", "depth=110", f"shortcut={name}", test_error=error)
+        texts[f"{error:.2f}"] = name
+    words, numbers, _ = table()
+    assert {texts[row[HEAD]]: row["published"] for row in words} == TABLE_1
+    assert len(words) == len(numbers) == 16
+    order = [texts[row[HEAD]] for row in words]
+    assert order[:4] == ["identity", "none", "constant", "frozen_gate"]
+    assert order[-4:] == ["gate_b0", "gate", "conv1x1", "dropout"]
+    assert {row["source"] for row in numbers} == {"[B] Table 1, 110 layers, cifar10, median of 5 runs"}
+    assert {row["same_setting"] for row in numbers} == {"True"}
+    assert [row["published"] for row in numbers if row["label"].startswith("gate")] == ["12.86", "6.91"]
+
+
 @pytest.mark.parametrize(
     ("depth", "error"), [(20, "8.75"), (32, "7.51"), (44, "7.17"), (56, "6.97"), (110, "6.61"), (1202, "7.93")]
 )
@@ -133,22 +161,6 @@ def test_published_error_stands_beside_runs_of_its_dataset_only(data, study):
     cells = study({f"data={data} depth=110": [25.26], "data=cifar10 depth=110": [6.5]})
     assert dict(zip(cells.data, tables.words(cells).published, strict=True)) == {data: "–", "cifar10": "6.61"}
     assert "fail" not in tables.words(cells).to_string()
-
-
-def test_published_rows_have_their_setting():
-    rows = {(row.source, row.depth): row for row in published.ROWS}
-    facts = {key: (row.statistic, row.runs, row.warmup) for key, row in rows.items()}
-    assert facts == {
-        ("[B] Table 1", 110): ("median", 5, 400),
-        ("[B] Table 2", 110): ("median", 5, 400),
-        ("[B] Table 2", 164): ("median", 5, 400),
-        **{("[B] Table 3", depth): ("median", 5, 400) for depth in (110, 164, 1001)},
-        **{("[A] Table 6", depth): ("single", 1, 0) for depth in (20, 32, 44, 56)},
-        ("[A] Table 6", 110): ("mean", 5, 400),
-        ("[A] Table 6", 1202): ("single", 1, 400),
-    }
-    assert {(row.batch, row.iterations) for row in published.ROWS} == {(128, 64_000)}
-    assert {row.source for row in published.ROWS if row.data != "cifar10"} == {"[B] Table 3"}
 
 
 @pytest.mark.parametrize(
@@ -181,18 +193,6 @@ def test_another_setting_than_the_published_one_is_noted(overrides, study):
     cells = study({f"data=cifar10 depth=110 {' '.join(overrides)}": [6.0]})
     assert list(cells.same_setting) == [False]
     assert any("have another depth or recipe than the paper's" in note for note in tables.notes(cells))
-
-
-def test_setting_is_that_of_the_keys_that_the_paper_names():
-    own = {"_target_": "ablate.", "name": "identity", "option": "A"}
-    recipe = {"batch": 128, "iterations": 64_000, "warmup": 400 / 64_000, "learning_rate": 0.1, "momentum": 0.9}
-    config = {
-        **{"depth": 110, "shortcut": own, "unit": {**own, "name": "basic"}},
-        "data": {"name": "cifar10", "validation": 0, "shift": 4, "flip": True},
-        "recipe": {**recipe, "weight_decay": 1e-4, "milestones": [0.5, 0.75]},
-    }
-    assert published.same_setting(config, published.TABLE_1[0])
-    assert not published.same_setting({**config, "depth": 56}, published.TABLE_1[0])
 
 
 def test_one_depth_of_the_study_is_compared_with_one_published_depth(write, table):
@@ -326,6 +326,13 @@ def test_table_2_of_b_is_by_order(study):
     ]  # fmt: skip
     assert list(table.published) == ["6.61", "8.17", "7.84", "6.71", "6.37", "5.93", "6.50", "6.14", "5.91", "5.46"]
     assert table["ours on cifar10 (median)"][0] == "6.50"
+
+
+def test_units_of_table_2_are_the_five_orders_with_and_without_bottleneck():
+    orders = ["original", "bn_after_addition", "relu_before_addition", "relu_only_preactivation", "full_preactivation"]
+    wanted = [(110, "basic", order, "A") for order in orders] + [(164, "bottleneck", order, "B") for order in orders]
+    assert [(row.depth, row.unit, row.order, row.option) for row in published.TABLE_2] == wanted
+    assert {row.shortcut for row in published.TABLE_2} == {"identity"}
 
 
 def test_164_layers_of_table_2_use_option_b(study):

@@ -144,6 +144,18 @@ def test_copied_record_is_not_counted_as_another_seed(write, table):
     assert "copy skipped" in unread
 
 
+@pytest.mark.parametrize("name", ["backup", "zcopy of"])
+def test_copy_under_another_name_is_named_and_not_counted(name, write, table):
+    folder = write("seed=0", test_error=5.0)
+    copy = folder.parent / f"{name}-{folder.name.rpartition('-')[2]}"
+    shutil.copytree(folder, copy)
+    (words,), _, unread = table()
+    assert (words["n"], unread) == ("1", [f"{copy} skipped: it is a copy of {folder.name}"])
+    shutil.rmtree(folder)
+    (words,), _, unread = table()
+    assert (words["n"], unread) == ("1", [])
+
+
 def test_unknown_facts_of_a_run_are_missing_values(write, table, tmp_path):
     write("seed=0", test_error=5.0, parameters=None, seconds=None, device=None, precision=None)
     (words,), (numbers,), unread = table()

@@ -3,13 +3,15 @@
 There is no GPU here: functions of Python take the place of captured graphs.
 """
 
+import contextlib
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from ablate.base.errors import AblateError
-from ablate.training.graph import STEPS
+from ablate.training.graph import STEPS, checked_graph
 from ablate.training.schedule import learning_rate
 
 
@@ -82,6 +84,19 @@ def test_failed_capture_ends_the_run_with_its_cause(config, train):
         train(config, capture=capture)
     with pytest.raises(AblateError, match=r"^no CUDA graph of this step: ZeroDivisionError: .*; add graph=false$"):
         train(config, capture=lambda _: 1 / 0)
+
+
+def test_capture_and_its_warm_up_are_on_a_stream_of_their_own(config, start, monkeypatch):
+    """CUDA refuses to capture on the default stream."""
+    entered, within, step = [], [], start(config).step
+    nothing = SimpleNamespace(**dict.fromkeys(("synchronize", "get_rng_state"), lambda: None), set_rng_state=id)
+    monkeypatch.setattr(torch, "get_device_module", lambda _: nothing)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: "own")
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext(entered.append(stream)))
+    step.device = torch.device("cuda")
+    replay = checked_graph(step, pytest.fail, lambda step: within.append([*entered]) or step)
+    assert replay is step
+    assert within == [["own"]]
 
 
 def test_no_graph_is_captured_if_epochs_are_too_short_to_check_it(config, train):

@@ -171,6 +171,23 @@ def test_probes_change_no_weight_and_no_other_number(probed, resolve, train):
     assert [replace(one, probes=None) for one in numbers(probed)] == numbers(plain)
 
 
+def test_probed_gradients_are_those_of_the_last_step_of_each_epoch(probed, resolve, train):
+    norms = []
+
+    class Gradients(type(probed)):
+        def step(self, step):
+            super().step(step)
+            stages = self.training.network.stages
+            norms.append([sum(p.grad.double().square().sum() for p in stage.parameters()) ** 0.5 for stage in stages])
+
+    config = resolve("depth=8", "probes=true", "iterations=5", "recipe.batch=400", "device=cpu")  # the second has two
+    found = train(config, recorder=Gradients).evaluations
+    assert [one.step for one in found] == [3, 5]
+    for one in found:
+        measured = [one.probes[f"gradient/stage{stage}"] for stage in (1, 2, 3)]
+        assert measured == pytest.approx([norm.item() for norm in norms[one.step - 1]], rel=1e-5)
+
+
 # In the middle of an epoch, and at the end of one: after its gradients were measured, before its evaluation.
 @pytest.mark.parametrize(("stop", "evaluated"), [(30, 1), (20, 0)])
 def test_probed_run_that_is_stopped_and_resumed_measures_the_same(stop, evaluated, probed, resolve, train):
