@@ -15,7 +15,7 @@ from ablate.config.files import conf_folder, options
 from ablate.config.resolve import from_overrides
 from ablate.runs.identity import folder_name
 
-CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices": 48}
+CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices": 48, "table2": 25, "table3": 10}
 FILES = [(group, name) for group in ("shortcut", "unit", "recipe", "data") for name in options(group)]
 
 

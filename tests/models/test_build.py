@@ -10,7 +10,7 @@ from ablate.base.errors import ConfigError
 from ablate.config.files import options
 from ablate.models.build import build, check_buildable
 from ablate.models.shortcuts import Identity
-from ablate.models.units import Basic
+from ablate.models.units import Basic, add
 
 
 def network(config):
@@ -166,6 +166,33 @@ def test_subclass_of_a_shipped_unit_starts_as_that_except_for_what_it_sets(resol
         assert unit.residual[0].weight.equal(other.residual[0].weight)
         assert not unit.residual[3].weight.any()
         assert other.residual[3].weight.any()
+
+
+class Wide(nn.Module):
+    """Three layers, and an output twice as wide as the stage."""
+
+    expansion = 2
+
+    def __init__(self, in_channels, out_channels, stride, shortcut):
+        super().__init__()
+        sizes = [in_channels, out_channels // 2, out_channels // 2, out_channels]
+        self.f = nn.Sequential(*(nn.Conv2d(*sizes[at : at + 2], 1, stride if at == 0 else 1) for at in range(3)))
+        self.h = shortcut(in_channels, out_channels, stride)
+
+    def forward(self, x):
+        return add(self.h, x, self.f(x))
+
+
+def test_custom_unit_says_how_many_layers_and_how_wide_it_is(resolve):
+    words = (f"unit._target_={__name__}.Wide", "+unit.layers=3")
+    built = network(resolve(*words, "depth=20"))
+    assert [len(stage) for stage in built.stages] == [2, 2, 2]
+    assert built.head.in_features == 128
+    assert built(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    with pytest.raises(ConfigError, match=r"^depth 21 is not 9n\+2 with unit Wide; nearest: 20, 29$"):
+        resolve(*words, "depth=21")
+    with pytest.raises(ConfigError, match=r"^unit.layers=0 is invalid: use 1 to 100$"):
+        resolve(f"unit._target_={__name__}.Wide", "+unit.layers=0")
 
 
 def test_custom_unit_starts_from_the_same_f_whatever_its_shortcut_draws(custom):

@@ -10,6 +10,7 @@ from ablate.config.files import options
 from ablate.models.build import build
 from ablate.models.cost import multiply_adds, parameters
 from ablate.models.shortcuts import Conv1x1, Identity, match_shape
+from ablate.models.units import Bottleneck
 from tests.models.networks import resnet
 
 TABLE_6 = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
@@ -18,6 +19,27 @@ TABLE_6 = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1
 @pytest.mark.parametrize(("depth", "count"), TABLE_6.items())
 def test_parameters_are_those_of_table_6(depth, count):
     assert parameters(resnet(depth, Identity, in_channels=3, classes=10)) == count
+
+
+@pytest.mark.parametrize(("depth", "millions"), [(164, "1.7"), (1001, "10.2")])
+def test_parameters_of_preactivated_bottlenecks_are_those_of_b(depth, millions):
+    """[B]'s 1.7 M and 10.2 M are without batch normalisation, which is counted apart here."""
+    count, norms, channels = 3 * 9 * 16, 0, 16
+    for inner in (16, 32, 64):
+        for unit in range((depth - 2) // 9):
+            norms += 2 * channels + 2 * inner + 2 * inner  # the first one stands right after the first convolution
+            count += channels * inner + 9 * inner**2 + inner * 4 * inner
+            if unit == 0:  # the shape changes: 1×1, normalised as in the release of [A]
+                count += channels * 4 * inner
+                norms += 2 * 4 * inner
+            channels = 4 * inner
+    count += channels * 10 + 10
+    norms += 2 * channels
+    unit = functools.partial(Bottleneck, order="full_preactivation")
+    unit.sizes, unit.expansion = Bottleneck.sizes, Bottleneck.expansion
+    found = parameters(resnet(depth, functools.partial(Identity, option="B"), in_channels=3, unit=unit))
+    assert found == count + norms
+    assert f"{count / 1e6:.1f}" == millions
 
 
 def test_multiply_adds_of_depth_20_on_32x32x3():
