@@ -280,6 +280,7 @@ def test_order_of_rows_of_another_setting_is_compared_by_rank_correlation(study)
 def test_order_of_depths_names_the_depth_and_counts_a_diverged_row_as_the_worst(study):
     errors = {20: [6.0], 32: [5.0], 44: [4.0], 56: [3.0], 110: [3.5, None]}
     _, caption = papers(study({f"depth={depth}": values for depth, values in errors.items()}))["table6"]
+    assert "Ours: data digits, recipe digits of 20 epochs, batch 64. Order of the 5 rows" in caption
     # Ranks 4 3 2 1 5 of ours, 5 4 3 2 1 of [A].
     assert "rank correlation 0.00" in caption
     assert caption.endswith("out of place by 3 ranks or more: identity, depth 110.")

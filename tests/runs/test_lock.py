@@ -154,6 +154,47 @@ def test_unreadable_lock_is_stale_by_its_age(tmp_path):
     assert Lock(tmp_path).acquire() is None
 
 
+DAMAGED = [
+    *(
+        {"host": 7},
+        {"machine": 7},
+        {"job": 7},
+        {"pid": "7"},
+        {"pid": 7.5},
+        {"pid": True},
+        {"born": "7"},
+        {"renewed": "7"},
+    ),
+    *({"step": "7"}, {"step": 7, "steps": "9"}, {"step": 7, "images_per_second": "7"}, {"steps": 9}),
+    *({"pid": 2**53}, {"step": -(2**53)}, {"born": 1e300}),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=str)
+def test_lock_with_a_value_that_no_process_writes_is_judged_by_its_age(damage, tmp_path):
+    path = write_lock(tmp_path, **damage)
+    assert last_lock(tmp_path) is None
+    assert active_lock(tmp_path) == {"host": "an unknown host"}
+    age(path)
+    assert active_lock(tmp_path) is None
+
+
+@pytest.mark.parametrize("key", ["host", "pid"])
+def test_lock_without_host_or_process_is_judged_by_its_age(key, tmp_path):
+    path = write_lock(tmp_path)
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
+    assert last_lock(tmp_path) is None
+    assert active_lock(tmp_path) == {"host": "an unknown host"}
+
+
+def test_lock_with_all_that_a_process_writes_and_with_the_least_are_read(tmp_path):
+    progress = {"step": 7, "steps": 9, "images_per_second": 80.5, "job": "123"}
+    write_lock(tmp_path, **progress)
+    assert last_lock(tmp_path).items() >= progress.items()
+    (tmp_path / "lock-2.json").write_text('{"host": "node7", "pid": 5}')
+    assert last_lock(tmp_path) == {"host": "node7", "pid": 5}
+
+
 def refuse_links(monkeypatch, number):
     """Make os.link raise the error with this number."""
 
