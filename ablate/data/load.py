@@ -44,7 +44,11 @@ def load(data: Data) -> Dataset:
         raise ConfigError(f"data.name={data.name} is not one of digits, cifar10, cifar100, folder")
     height, width = dataset.train_x.shape[2:]
     if min(height, width) < SMALLEST:
-        raise ConfigError(f"the images are {height}x{width}: the network needs {SMALLEST}x{SMALLEST} or more")
+        raise ConfigError(
+            f"the images are {height} high and {width} wide: the network needs {SMALLEST}x{SMALLEST} or more"
+        )
     if data.shift >= min(height, width):
-        raise ConfigError(f"data.shift={data.shift} must be below the side of the images, which are {height}x{width}")
+        raise ConfigError(
+            f"data.shift={data.shift} must be below the side of the images, which are {height} high and {width} wide"
+        )
     return hold_out(dataset, data.validation)

@@ -44,7 +44,7 @@ def match_shape(in_channels: int, out_channels: int, stride: int, option: str) -
     not change, A and B are the identity. Raises ValueError for another option, and for A if there are fewer channels.
     """
     if option not in ("A", "B", "C"):
-        raise ValueError(f"shortcut.option={option} is out of range: it must be A, B or C")
+        raise ValueError(f"shortcut.option={option} is invalid: it must be A, B or C")
     if option == "C":
         return Projection(in_channels, out_channels, stride, norm=True)
     if in_channels == out_channels and stride == 1:
@@ -122,7 +122,7 @@ class Gate(nn.Module):
     ) -> None:
         super().__init__()
         if weight_init not in ("zero", "he"):
-            raise ValueError(f"shortcut.weight_init={weight_init} is out of range: it must be zero or he")
+            raise ValueError(f"shortcut.weight_init={weight_init} is invalid: it must be zero or he")
         self.match = match_shape(in_channels, out_channels, stride, option)
         self.gate = nn.Conv2d(out_channels, out_channels, 1)
         if weight_init == "he":
@@ -181,9 +181,9 @@ class Dropout(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= p < 1:  # nn.Dropout accepts 1, which drops everything
-            raise ValueError(f"shortcut.p={p} is out of range: it must be from 0 to below 1")
+            raise ValueError(f"shortcut.p={p} is invalid: it must be from 0 to below 1")
         if scaling not in ("train", "test"):
-            raise ValueError(f"shortcut.scaling={scaling} is out of range: it must be train or test")
+            raise ValueError(f"shortcut.scaling={scaling} is invalid: it must be train or test")
         self.match = match_shape(in_channels, out_channels, stride, option)
         self.dropout = nn.Dropout(p)  # scales in training
         self.scale = 1 if scaling == "train" else 1 - p

@@ -358,7 +358,7 @@ def test_images_too_small_for_three_stages_are_refused(tmp_path, resolve):
         for name in ("ant", "bee"):
             save(tmp_path / "small" / split / name / "0.png", numpy.zeros((7, 20), dtype=numpy.uint8))
     data = resolve("data=folder", f"data.root={tmp_path / 'small'}").data
-    with pytest.raises(ConfigError, match="7x20: the network needs 8x8"):
+    with pytest.raises(ConfigError, match="7 high and 20 wide: the network needs 8x8"):
         load(data)
 
 

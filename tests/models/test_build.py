@@ -40,10 +40,10 @@ def test_parameter_of_the_command_line_reaches_the_shortcut(norm, resolve):
     [
         (
             ("shortcut=dropout", "shortcut.p=1.0"),
-            "dropout .*: shortcut.p=1.0 is out of range: it must be from 0 to below",
+            "dropout .*: shortcut.p=1.0 is invalid: it must be from 0 to below",
         ),
-        (("shortcut=dropout", "shortcut.p=-0.1"), "dropout .*: shortcut.p=-0.1 is out of range: it must be from 0 to"),
-        (("shortcut.option=D",), "identity .*: shortcut.option=D is out of range: it must be A, B or C$"),
+        (("shortcut=dropout", "shortcut.p=-0.1"), "dropout .*: shortcut.p=-0.1 is invalid: it must be from 0 to"),
+        (("shortcut.option=D",), "identity .*: shortcut.option=D is invalid: it must be A, B or C$"),
         (
             ("shortcut=gate", "+shortcut.bias=1"),
             r"gate .*: Gate.__init__\(\) got an unexpected keyword argument 'bias'$",

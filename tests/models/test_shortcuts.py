@@ -173,7 +173,7 @@ def test_stride_alone_is_a_change_of_shape():
 
 
 def test_unknown_option_and_fewer_channels_are_refused():
-    with pytest.raises(ValueError, match=r"^shortcut\.option=D is out of range: it must be A, B or C$"):
+    with pytest.raises(ValueError, match=r"^shortcut\.option=D is invalid: it must be A, B or C$"):
         match_shape(4, 4, 1, "D")
     with pytest.raises(ValueError, match="from 4 to 2"):
         match_shape(4, 2, 1, "A")
@@ -228,7 +228,7 @@ def test_dropout_acts_on_x_in_the_shape_of_the_residual():
 
 @pytest.mark.parametrize("p", [-0.1, 1.0, 1, 2.0, float("nan")])
 def test_dropout_of_everything_and_ratios_out_of_range_are_refused(p):
-    with pytest.raises(ValueError, match=rf"^shortcut\.p={p} is out of range: it must be from 0 to below 1$"):
+    with pytest.raises(ValueError, match=rf"^shortcut\.p={p} is invalid: it must be from 0 to below 1$"):
         shortcuts.Dropout(*EQUAL, p=p)
 
 
@@ -316,5 +316,5 @@ def test_he_initialised_gate_depends_on_x():
      ("Dropout", "scaling", "train or test")],
 )  # fmt: skip
 def test_unknown_choice_is_refused_in_one_sentence(kind, parameter, choices):
-    with pytest.raises(ValueError, match=rf"^shortcut\.{parameter}=x is out of range: it must be {choices}$"):
+    with pytest.raises(ValueError, match=rf"^shortcut\.{parameter}=x is invalid: it must be {choices}$"):
         getattr(shortcuts, kind)(*EQUAL, **{parameter: "x"})
