@@ -3,7 +3,7 @@
     python -m tests.mutants [WORD ...]      the modules whose path contains a word; all of them without one
 
 Prints how many mutants of each module the tests catch, and the survivors; exits with 1 if fewer than 95 % are caught.
-survivors.md argues each survivor. Takes about 40 minutes on one core and resumes where it stopped: results are in
+survivors.md argues each survivor. Takes about an hour on one core and resumes where it stopped: results are in
 build/mutants, and count until the module changes, those of survivors until its tests change too.
 
 mutmut 3 does not mutate code outside of functions, as the published tables; cosmic-ray edits the checkout, has one
