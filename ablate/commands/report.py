@@ -75,7 +75,7 @@ def main(options: argparse.Namespace) -> None:
         study = rename(study, options.names)
     pivoted = pivot(study, *options.pivot) if options.pivot else None
     terminal = console()
-    chosen = tables.columns(options.columns) if options.columns else ()
+    chosen = tables.columns(options.columns) if options.columns is not None else ()
     table = tables.words(study, chosen)
     widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
     needed = 1 + sum(3 + len(word) for word in widest)

@@ -79,7 +79,10 @@ def depths(unit: Mapping[str, Any]) -> tuple[int, int]:
 
     A custom unit has two layers, unless its key `layers` says otherwise.
     """
-    layers = unit.get("layers", LAYERS.get(str(unit.get("_target_")), 2))
+    shipped = LAYERS.get(str(unit.get("_target_")))
+    layers = shipped or unit.get("layers", 2)
+    if shipped and "layers" in unit:
+        raise ConfigError(f"unit.layers is for custom units; unit {unit['name']} has {shipped}: leave it out")
     _require(type(layers) is int and 1 <= layers <= 100, "unit.layers", layers, "1 to 100")
     return 3 * layers, 3 * layers + 2
 

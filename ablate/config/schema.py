@@ -13,6 +13,9 @@ from typing import Any, get_args
 
 from omegaconf import MISSING
 
+LABELS = ("name", "source", "layers", "_target_")
+"""Keys of a shortcut or unit that are not parameters of its constructor."""
+
 
 def _key(default: Any, meaning: str) -> Any:
     kind = {"default_factory": type(default)} if isinstance(default, list) else {"default": default}

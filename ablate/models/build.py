@@ -11,12 +11,9 @@ from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
 from ablate.config.check import depths
-from ablate.config.schema import Config
+from ablate.config.schema import LABELS, Config
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.resnet import ResNet, cifar_stages
-
-LABELS = ("name", "source", "layers", "_target_")
-"""Keys of a shortcut or unit that are not parameters of its constructor."""
 
 
 def build(config: Config, *, channels: int, classes: int) -> ResNet:

@@ -38,8 +38,8 @@ class ResNet(nn.Module):
     """3×3 convolution to 16 channels, stages of units, global average pool, linear.
 
     Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). Units initialise themselves; the head
-    starts normal with variance 1 / fan-in, bias 0. In a pre-activated network, the first unit's activation stands right
-    after the first convolution, before the split into two paths, and there is one more after the last addition ([B]
+    starts normal with variance 1 / fan-in, bias 0. In a pre-activated network, BN and ReLU after the first convolution,
+    before the split into two paths, are the first unit's activation, and there is one more after the last addition ([B]
     appendix): a unit that has `before` and `preactivation(channels)` is treated so.
     """
 
@@ -64,8 +64,9 @@ class ResNet(nn.Module):
                 channels = stage.channels
             self.stages.append(made)
         self.last = nn.Sequential()
-        first: Any = next(iter(self.units()))[1]
-        if hasattr(first, "preactivation"):
+        first: Any
+        _, first = next(self.units())
+        if hasattr(first, "before") and hasattr(first, "preactivation"):
             first.before, self.last = nn.Sequential(), first.preactivation(channels)
         self.head = skip_init(nn.Linear, channels, classes)
         nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")

@@ -58,7 +58,7 @@ class Unit(nn.Module):
     """y = h(x) + F(x), then what `order` has after the addition ([B] eq. 1 and 2).
 
     Maps (N, in, H, W) to (N, out, H/stride, W/stride). Where the shape changes, a pre-activated unit gives h what it
-    gives F, as the Torch release of [B] does; [B] says so of projections. Raises ValueError for another order.
+    gives F; [B] says so of projections. Raises ValueError for another order.
 
     A subclass says which convolutions F has: their `sizes`, and how many times wider its output is than its inner
     layers. The stride is that of the first 3×3.

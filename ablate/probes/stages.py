@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from ablate.models.resnet import ResNet
 from ablate.models.shortcuts import Gate
 
+OWN = ("gate_openness", "gradient")
+
 
 class Probes:
     """The probes of one network."""
@@ -58,14 +60,17 @@ class Probes:
             measured[f"gradient/stage{stage}"] = norm
 
     def _scalars(self) -> dict[str, float]:
-        """The means of the modules' own numbers. Raises ValueError if one is not a number."""
+        """The means of the modules' own numbers. Raises ValueError if one is not a number, or has another's name."""
         found: dict[str, list[float]] = {}
         for stage, unit in self.network.units():
             for module in unit.modules():
-                scalars: Any = getattr(module, "scalars", dict)
-                for name, value in scalars().items():
+                scalars = getattr(module, "scalars", None)
+                for name, value in dict(scalars() if callable(scalars) else {}).items():
                     try:
-                        found.setdefault(f"{name}/stage{stage}", []).append(float(value))
-                    except (TypeError, ValueError, RuntimeError) as error:
+                        number = float(value.detach() if isinstance(value, Tensor) else value)
+                    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
                         raise ValueError(f"{type(module).__name__}.scalars() gives {name!r}, not a number") from error
+                    if name in OWN:
+                        raise ValueError(f"{type(module).__name__}.scalars(): {name!r} is a probe's name; use another")
+                    found.setdefault(f"{name}/stage{stage}", []).append(number)
         return {name: sum(values) / len(values) for name, values in sorted(found.items())}

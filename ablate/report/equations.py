@@ -8,7 +8,9 @@ from typing import Any
 
 from ablate.runs import layout
 
-EQUATION = re.compile(r"y = .+?(?=[:,.;]\s|[:,.;]?$)")
+END = re.compile(r"[:,.;](\s|$)|\s\(\[|$")
+"""Where an equation may end, outside of brackets."""
+LONGEST = 120
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -28,7 +30,15 @@ def equation(config: dict[str, Any], folders: Iterable[Path]) -> str:
         except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in found:
-            line = (ast.get_docstring(node) or "").partition("\n")[0]
-            if node.name == name and (match := EQUATION.match(line)):
-                return match[0]
+            if node.name == name:
+                return _first(" ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split()))
+    return ""
+
+
+def _first(text: str) -> str:
+    """The equation that a text begins with, up to the first mark that is in no bracket."""
+    for match in END.finditer(text if text.startswith("y = ") else ""):
+        found = text[: match.start()]
+        if found.count("(") == found.count(")"):
+            return found if len(found) <= LONGEST else ""
     return ""

@@ -103,7 +103,8 @@ SEPARATION = 3.0
 """Points on either side of a column of a LaTeX table, but not at its ends."""
 CMR8 = 1.0625
 """How much wider the 8 pt letters of Computer Modern are than its 10 pt letters at 8 pt, which matplotlib has."""
-AS_WIDE = str.maketrans({"±": "+", "×": "+", "−": "+", "–": "o", "Δ": "D"})
+AS_WIDE = str.maketrans({**dict.fromkeys("±×−_<>", "+"), "–": "o", "Δ": "D"})
+"""Letters that the font lacks or has at another width, and letters of the width that TeX gives them."""
 
 
 def points(table: DataFrame) -> float:
@@ -147,5 +148,6 @@ def _latex(text: str) -> str:
     """Characters with a meaning in LaTeX are escaped; letters that its usual fonts lack are given by their code."""
     text = "".join(LATEX.get(c, c) for c in " ".join(text.split()))
     text = re.sub(r"[^\x00-\x7fÀ-ÏÑ-ÖØ-Ýß-ïñ-öø-ýÿ]", lambda found: f"[U+{ord(found[0]):04X}]", text)
+    text = text.replace("--", "-{}-")
     text = re.sub(r"(?<![\w.])-(?=\d)", "$-$", text)  # a minus, not a hyphen
     return re.sub(r"(?<![\w.])\+(?=\d)", "$+$", text)

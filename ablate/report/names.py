@@ -42,4 +42,7 @@ def _read(file: Path) -> dict[str, str]:
         raise ConfigError(
             f"{file} holds no names; write one on each line, as in  gate bias_init=-6: shortcut-only gating"
         )
-    return {str(name): str(other) for name, other in content.items()}
+    for name, other in content.items():
+        if not isinstance(name, str) or not isinstance(other, str) or not other.strip():
+            raise ConfigError(f"{file}: {name!r} is called {other!r}, which is no text; put it in quotes")
+    return content

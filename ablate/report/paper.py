@@ -9,8 +9,8 @@ from ablate.report import formats, tables
 from ablate.report.keys import SETTINGS
 from ablate.report.wording import FROM_PUBLISHED, INTERVAL
 
-WIDTHS = {"column": 3.15, "page": 6.3}
-"""Inches that the usual classes of two columns have room for: article, IEEEtran, those of CVPR and ICML."""
+WIDTHS = {"column": 3.05, "page": 6.25}
+"""Inches that the usual classes of two columns have room for: article on A4, IEEEtran, those of CVPR and ICML."""
 WIDE = 4.5
 """Inches from which a table is across both columns."""
 POINTS = 72.27
@@ -36,12 +36,14 @@ SHORT = {
 def main_table(cells: DataFrame, *, columns: Sequence[str], width: float, name: str) -> tuple[str, float]:
     """The main table as LaTeX and its width in inches; with `columns` of `tables.COLUMNS`, or with those that fit."""
     table, named = tables.words(cells, columns), tables.headings(cells)
-    # The caption says how many seeds there are, if all rows have the same.
-    order = [named[key] for key in IMPORTANCE if key != "n" or not tables.same_seeds(cells)]
+    # The caption says how many seeds there are, if all rows have the same. Otherwise no row looks complete that is not.
+    order = [named[key] for key in IMPORTANCE if key != "n"]
+    if not tables.same_seeds(cells):
+        order[1:1] = [named["n"], named["state"]]
     shown = table if columns else _fitting(table, order, width)
     verdicts, intervals = ({named[key] for key in keys} & {*shown.columns} for keys in (VERDICTS, INTERVALS))
     notes = tables.statistics(cells, intervals=bool(intervals), verdicts=bool(verdicts))
-    if tables.COLUMNS["published"] in shown:
+    if tables.COLUMNS["published"] in shown and cells.published.notna().any():
         notes.append(tables.published(cells))
     return _written(shown, tables.heading(cells), notes, name, width)
 
@@ -64,7 +66,7 @@ def plain_table(table: DataFrame, caption: str, *, width: float, name: str) -> t
 
 def _fitting(table: DataFrame, order: Sequence[str], width: float) -> DataFrame:
     """The rows' names and settings, and of the columns in `order` those that fit, the first ones first."""
-    kept = {name for at, name in enumerate(table.columns) if at == 0 or name in SETTINGS}
+    kept = {name for at, name in enumerate(table.columns) if at == 0 or name in (*SETTINGS, "evaluated on")}
     for name in order:
         wider = table[[one for one in table.columns if one in kept or one == name]]
         if _width(wider) <= width:

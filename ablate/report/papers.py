@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from ablate.report import stats, wording
 from ablate.report.keys import without
-from ablate.report.published import FAIL, TABLES, Published, Table, is_row, same_setting
+from ablate.report.published import FAIL, ROWS, TABLES, Published, Table, is_row, same_setting
 from ablate.report.records import rows_of
 from ablate.report.wording import FROM_PUBLISHED, INTERVAL, NONE
 
@@ -66,7 +66,11 @@ def _best_set(cells: DataFrame, table: Table) -> Found | None:
     sets: dict[str, Found] = {}
     for cell in rows_of(cells):
         for at, row in enumerate(table.rows):
-            if is_row(cell.config, row) and ("depth" not in table.varies or cell.depth == row.depth):
+            if (
+                is_row(cell.config, row)
+                and row.data in _beside(cell)
+                and ("depth" not in table.varies or cell.depth == row.depth)
+            ):
                 sets.setdefault(without(cell.config, *table.varies), {}).setdefault(at, []).append(cell)
 
     def rank(found: Found) -> tuple[int, int, int]:
@@ -75,6 +79,12 @@ def _best_set(cells: DataFrame, table: Table) -> Found | None:
         return published, sum(cell.depth == row.depth for cell, row in pairs), len(found)
 
     return max((found for found in sets.values() if len(found) > 1), key=rank, default=None)
+
+
+def _beside(cell: Any) -> set[str]:
+    """The datasets whose published errors stand beside a cell: its own, if its network was published on that."""
+    own = {row.data for row in ROWS if row.data == cell.data and is_row(cell.config, row) and row.depth == cell.depth}
+    return own or {"cifar10"}
 
 
 def _of_medians(table: Table) -> bool:

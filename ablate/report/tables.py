@@ -37,7 +37,7 @@ DETAILS = [COLUMNS[key] for key in ("seconds", "parameters", "best", "p", "from_
 
 def columns(words: str) -> list[str]:
     """The names in a comma-separated list of columns. Raises ConfigError if there is no such column."""
-    names = words.split(",")
+    names = [name.strip() for name in words.split(",")]
     for name in names:
         if name not in COLUMNS:
             raise ConfigError(f"--columns: there is no column {name!r}; there are {', '.join(COLUMNS)}")
@@ -88,6 +88,13 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
 def notes(cells: DataFrame) -> list[str]:
     """What a reader has to know to read the table correctly; docs/reports.md explains it."""
     lines = [heading(cells), *statistics(cells)]
+    if len(several := sorted(set(cells.baseline) - {""})) > 1:
+        lines.append(f"Rows have different baselines, equal in all other settings: {', '.join(several)}; see the CSV.")
+    if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
+        lines.append(
+            f"No baseline for {alone} of {len(cells)} rows: no row has {_baseline(cells, '=')} with all other settings "
+            "equal; --baseline KEY=VALUE chooses another."
+        )
     known = cells[cells.published.notna()]
     if len(known):
         lines.append(published(cells))
@@ -117,16 +124,9 @@ def same_seeds(cells: DataFrame) -> bool:
 
 
 def statistics(cells: DataFrame, *, intervals: bool = True, verdicts: bool = True) -> list[str]:
-    """What the intervals and verdicts are worth, and which rows have none."""
+    """What the intervals and verdicts are worth."""
     cells = cells.assign(name=labels(cells, settings=True))
     lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else [])]
-    if len(several := sorted(set(cells.baseline) - {""})) > 1:
-        lines.append(f"Rows have different baselines, equal in all other settings: {', '.join(several)}; see the CSV.")
-    if len(cells) > 1 and (alone := int((cells.baseline == "").sum())):
-        lines.append(
-            f"No baseline for {alone} of {len(cells)} rows: no row has {_baseline(cells, '=')} with all other settings "
-            "equal; --baseline KEY=VALUE chooses another."
-        )
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
@@ -166,7 +166,7 @@ def _verdicts(cells: DataFrame) -> list[str]:
             lines.append(f"p is corrected for the {rows} shown; with all rows of the study it would be {whole}.")
     if len(unlike := cells[(cells.differs != "") & cells.p.notna()]):
         rows = "; ".join(f"{cell.name} ({cell.differs})" for cell in rows_of(unlike))
-        lines.append(f"Compared in spite of differences (--mixed): {rows}.")
+        lines.append(f"Compared in spite of differences: {rows}.")
     for steps, count in Counter(tested.looks).items():
         if len(steps) > 1:
             lines.append(

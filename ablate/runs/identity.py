@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 SCHEMA = 3
-"""Raised when the same configuration comes to mean another computation, or a record gets another layout."""
+"""Raised when a record gets another layout, or a configuration another meaning that hashes of code do not show."""
 
 BASIC = "basic"
 """The shipped unit, which names of runs leave out."""

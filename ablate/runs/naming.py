@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ablate.config.schema import LABELS
 from ablate.runs.identity import BASIC, EXCLUDED, cell, signature
 
 LAST = ("device", "threads")
 """Keys that name a run only if nothing else distinguishes it."""
 DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train", "order": "original"}
-"""Parameters of shortcuts that are named only at another value."""
-LABELS = ("name", "source", "layers", "_target_")
-"""Keys of a shortcut or unit that are not its parameters."""
+"""Parameters of shipped shortcuts and units that are named only at another value."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}"}
 
 
@@ -28,7 +27,9 @@ def title(tree: dict[str, Any]) -> str:
 
 
 def _parameters(node: dict[str, Any]) -> list[str]:
-    hidden = {*LABELS, *(key for key, value in DEFAULTS.items() if node.get(key) == value)}
+    hidden = {*LABELS}
+    if "source" not in node:
+        hidden |= {key for key, value in DEFAULTS.items() if node.get(key) == value}
     return [
         f"{key}={value:g}"
         if isinstance(value, float)

@@ -92,7 +92,7 @@ def test_mixed_compares_runs_of_different_devices(write, report):
     assert "not compared: cpu, cuda" in report().out
     outcome = report("--mixed")
     assert "not separable with 3 seeds" in outcome.out
-    assert "Compared in spite of differences (--mixed): gate bias_init=-6 (cpu, cuda)." in outcome.out
+    assert "Compared in spite of differences: gate bias_init=-6 (cpu, cuda)." in outcome.out
 
 
 def test_value_of_where_is_read_as_on_the_command_line(write, report):

@@ -55,7 +55,8 @@ def test_configuration_holds_out_digits(resolve):
 
 @pytest.mark.parametrize("shift", [8, 9])
 def test_shift_of_a_whole_image_is_refused(shift, resolve):
-    with pytest.raises(ConfigError, match=rf"^data.shift={shift} must be below the side of the images, which are 8 high and 8 wide$"):
+    sentence = rf"^data.shift={shift} must be below the side of the images, which are 8 high and 8 wide$"
+    with pytest.raises(ConfigError, match=sentence):
         load(resolve(f"data.shift={shift}").data)
 
 

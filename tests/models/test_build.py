@@ -191,6 +191,8 @@ def test_custom_unit_says_how_many_layers_and_how_wide_it_is(resolve):
     assert built(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     with pytest.raises(ConfigError, match=r"^depth 21 is not 9n\+2 with unit Wide; nearest: 20, 29$"):
         resolve(*words, "depth=21")
+    with pytest.raises(ConfigError, match=r"^unit.layers is for custom units; unit basic has 2: leave it out$"):
+        resolve("+unit.layers=1", "depth=5")
     with pytest.raises(ConfigError, match=r"^unit.layers=0 is invalid: use 1 to 100$"):
         resolve(f"unit._target_={__name__}.Wide", "+unit.layers=0")
 

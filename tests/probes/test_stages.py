@@ -77,7 +77,7 @@ class Counting(Identity):
     """Offers two numbers of its own."""
 
     def scalars(self):
-        return {"channels": torch.tensor(float(self.channels)), "one": 1}
+        return {"channels": torch.nn.Parameter(torch.tensor(float(self.channels))), "one": 1}
 
     def __init__(self, in_channels, out_channels, stride):
         super().__init__(in_channels, out_channels, stride)
@@ -91,10 +91,18 @@ def test_own_numbers_of_a_shortcut_are_means_over_the_units_of_a_stage():
     }  # fmt: skip
 
 
-def test_own_number_that_is_none_is_named():
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"all": torch.ones(2)}, r"^Wrong.scalars\(\) gives 'all', not a number$"),
+        ({"all": 10**400}, r"^Wrong.scalars\(\) gives 'all', not a number$"),
+        ({"gradient": 1.0}, r"^Wrong.scalars\(\): 'gradient' is a probe's name; use another$"),
+    ],
+)
+def test_own_number_that_is_none_or_has_a_probes_name_is_refused(own, sentence):
     class Wrong(Counting):
         def scalars(self):
-            return {"all": torch.ones(2)}
+            return own
 
-    with pytest.raises(ValueError, match=r"^Wrong.scalars\(\) gives 'all', not a number$"):
+    with pytest.raises(ValueError, match=sentence):
         measured(resnet(8, Wrong, in_channels=1, classes=10), torch.randn(2, 1, 8, 8))

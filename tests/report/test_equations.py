@@ -39,6 +39,12 @@ def custom(tmp_path):
         ("y = x + α · F(x).", "y = x + α · F(x)"),
         ("y = x", "y = x"),
         ("y = 0.5 x + F(x), half.\n\n    More.", "y = 0.5 x + F(x)"),
+        ("y = max(x, F(x)): the larger one.", "y = max(x, F(x))"),
+        ("y = 0.5 x + F(x) ([B] Fig. 2b).", "y = 0.5 x + F(x)"),
+        ("y = σ(a·x; b) + F(x)", "y = σ(a·x; b) + F(x)"),
+        ("y = a · x +\n    b · F(x). Two lines.", "y = a · x + b · F(x)"),
+        ("y = (x", ""),
+        ("y = " + "x + " * 99, ""),
         ("Adds.", ""),
     ],
 )

@@ -56,6 +56,27 @@ def test_study_with_everything_has_every_figure(seeds, draw):
     assert "gate bias_init=0, depth 56: 7.50 ± 0.71, n = 2" in " ".join(tips(drawings["shortcuts"]))
 
 
+def test_probes_whose_names_make_the_same_file_have_figures_of_their_own(write, draw):
+    for name in ("identity", "gate"):
+        probes = [{"α/stage1": 1.0, "β/stage1": 2.0}] * 2
+        learn(write("probes=true", f"shortcut={name}", test_error=5.0), 9.0, 5.0, probes=probes)
+    drawings, _ = draw()
+    assert [drawing.title for name, drawing in drawings.items() if name.startswith("probe-stage1")] == [
+        "α in stage 1",
+        "β in stage 1",
+    ]
+
+
+def test_curves_of_two_orders_name_them(write, tmp_path):
+    for order in ("original", "full_preactivation"):
+        learn(write(f"unit.order={order}", test_error=5.0), 9.0, 5.0)
+    runs = records.load(tmp_path / "runs")
+    study = cells(runs, [("unit.order", "original")])
+    drawing = dict(figures.draw(study, runs, curves.read_curves(runs.path)[0])).popitem()[1]
+    assert len({*labels_of(drawing)}) == 4
+    assert drawing.title.endswith("against identity, unit basic")
+
+
 def test_row_without_a_baseline_has_its_curve_alone(write, draw):
     learn(write("shortcut=gate", test_error=5.0), 50.0, 5.0)
     (drawing,) = draw()[0].values()

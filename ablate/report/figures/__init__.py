@@ -5,6 +5,7 @@ Errors are in percent. Each colour has a marker or a dash, so that figures can b
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,13 @@ def draw(
 
     `width`: that of a paper's column or page in inches, instead of the sizes for the page of the report.
     """
+    seen: Counter[str] = Counter()
+    for name, drawing in _draw(cells, runs, curves, width):
+        seen[name] += 1
+        yield name if seen[name] == 1 else f"{name}-{seen[name]}", drawing
+
+
+def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | None) -> Iterator[tuple[str, Drawing]]:
     cells = cells.assign(name=labels(cells, settings=True))
     if drawing := by_shortcut(cells, runs, width=width):
         yield "shortcuts", drawing
@@ -51,7 +59,7 @@ def draw(
 
 
 def slug(name: str) -> str:
-    """A name as a part of a file's name that LaTeX and a shell take as it is."""
+    """A name as a part of a file's name that LaTeX and a shell take as it is. Several names may have the same."""
     return re.sub(r"[^A-Za-z0-9_=+-]+", "-", name.replace(".", "_").replace(" = ", "=").replace("−", "-")).strip("-")[
         :60
     ]

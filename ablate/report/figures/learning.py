@@ -25,7 +25,9 @@ def learning_curves(rows: list[tuple[Any, DataFrame]], *, width: float | None = 
     diverged = any(row.maximum == math.inf for row, _ in rows)
     ends = " A curve ends where the first of its runs diverged." if diverged else ""
     caption = f"Training error: mean over the epoch. {seeds if counts[-1] > 1 else 'One seed.'}{ends}"
-    title = cell.name if cell is base else f"{cell.name} against {base.label}"
+    alike = cell is not base and cell.label == base.label
+    names = [row.name if alike else row.label for row, _ in rows]
+    title = cell.name if cell is base else f"{cell.name} against {names[0]}"
     drawing = Drawing(title, caption, (5.2, 3.4), width)
     axes = drawing.axes
     axes.set(xlabel="iterations", ylabel="error (%)", ylim=(0, top))
@@ -35,7 +37,7 @@ def learning_curves(rows: list[tuple[Any, DataFrame]], *, width: float | None = 
         dashed: dict[str, Any] = {"lw": 0.9, "ls": TRAINING[at]}
         curves = (("test_error", row.evaluated_on, solid, 0.18), ("train_error", "training", dashed, 0.08))
         for key, kind, line, alpha in curves:
-            axes.plot(frame.step, frame[key], color=colour, label=f"{short(row.label)}, {kind}", **line)
+            axes.plot(frame.step, frame[key], color=colour, label=f"{short(names[at])}, {kind}", **line)
             low, high = f"{key}_low", f"{key}_high"
             if row.n > 1:
                 axes.fill_between(frame.step, frame[low], frame[high], color=colour, alpha=alpha, lw=0)
@@ -43,7 +45,7 @@ def learning_curves(rows: list[tuple[Any, DataFrame]], *, width: float | None = 
             points = points[points[key] <= top]  # matplotlib writes no mark beyond the axis
             span = " ({:.2f} to {:.2f})" if row.n > 1 else ""
             words = [
-                f"{row.label}, iteration {step:,.0f}: {kind} error {error:.2f} %{span.format(*ends)}"
+                f"{names[at]}, iteration {step:,.0f}: {kind} error {error:.2f} %{span.format(*ends)}"
                 for step, error, *ends in points[["step", key, low, high]].to_numpy()
             ]
             drawing.points(points.step, points[key], words)

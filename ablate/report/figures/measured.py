@@ -16,7 +16,7 @@ WORDS = {"gate_openness": "mean of 1 − g(x)", "gradient": "norm of the gradien
 @styled
 def probe(name: str, rows: list[tuple[Any, DataFrame]], *, width: float | None = None) -> Drawing:
     """The probe `name`, as gradient/stage1, one line for each cell: `rows` are cells with the bands of their runs."""
-    what, _, stage = name.partition("/")
+    what, _, stage = name.rpartition("/")
     more = f" The first {len(COLOURS)} of {len(rows)} rows." if len(rows) > len(COLOURS) else ""
     several = any(cell.n > 1 for cell, _ in rows)
     caption = f"{'Mean over seeds; bands from the lowest to the highest.' if several else 'One seed.'}{more}"
