@@ -65,8 +65,8 @@ def plain_table(table: DataFrame, caption: str, *, width: float, name: str) -> t
 
 
 def _fitting(table: DataFrame, order: Sequence[str], width: float) -> DataFrame:
-    """The rows' names and settings, and of the columns in `order` those that fit, the first ones first."""
-    kept = {name for at, name in enumerate(table.columns) if at == 0 or name in (*SETTINGS, "evaluated on")}
+    """The rows' names and settings and the first column in `order`, and those others that fit, the first ones first."""
+    kept = {name for at, name in enumerate(table.columns) if at == 0 or name in (*SETTINGS, "evaluated on", order[0])}
     for name in order:
         wider = table[[one for one in table.columns if one in kept or one == name]]
         if _width(wider) <= width:
