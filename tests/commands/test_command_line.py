@@ -86,12 +86,12 @@ WRONG = {
     ("seed=1,2",): ["seed=1,2 is a list: add -m"],
     ("hydra.job.chdir=true",): ["hydra.job.chdir=true is not supported"],
     ("-m", "seed=1", "hydra.job.chdir=true"): ["hydra.job.chdir=true is not supported"],
-    ("data.shift=8", *SHORT): ["data.shift=8", "8x8"],
+    ("data.shift=8", *SHORT): ["data.shift=8", "8 high and 8 wide"],
     **{
         ("-m", "seed=1", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n}"): [f"hydra.launcher.n_jobs={said} "]
         for n, said in {"abc": "abc", "1.5": "1.5", "0": "0", "true": "True", "null": "None"}.items()
     },
-    ("+experiment=table",): ["'table' is unknown", "did you mean 'table1'"],
+    ("+experiment=table",): ["'table' is unknown", "did you mean 'table"],
     ("-m", "depth=8,9"): ["depth 9 is not 6n+2; nearest: 8, 14", "depth=9"],
     ("-m", "shortcut=gate,gat", "depth=8"): ["'gat' is unknown", "did you mean 'gate'"],
     ("-m", "shortcut=dropout", "shortcut.p=0.5,2"): ["shortcut dropout cannot be built", "shortcut.p=2"],
