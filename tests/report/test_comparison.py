@@ -198,7 +198,7 @@ def test_mixed_compares_and_says_so_by_name(write, study):
     frame = study({}, mixed=True)
     assert frame.verdict[1] == "worse"
     assert frame.p_holm.count() == 1
-    assert "Compared in spite of differences (--mixed): gate bias_init=-6 (torch 2.10, 2.9)." in tables.notes(frame)
+    assert "Compared in spite of differences: gate bias_init=-6 (torch 2.10, 2.9)." in tables.notes(frame)
 
 
 def test_code_is_named_file_by_file_and_own_code_only_within_a_row(write, study, resolve):
