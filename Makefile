@@ -43,7 +43,7 @@ quickstart: $(READY)
 	$(BIN)/ablate report --experiment quickstart --out results/report
 
 test: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --durations=15
 
 long-test: $(READY)
 	$(BIN)/pytest -m long -n auto

@@ -4,6 +4,7 @@ The reference knows the papers' figures and the names of the parameters, and non
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,20 +102,30 @@ class Reference:
         return functional.linear(x.mean((2, 3)), self.p["head.weight"], self.p["head.bias"])
 
 
+@pytest.fixture(scope="module")
+def nodes(resolve):
+    """The configuration of each shortcut. A gate has a slope, and dropout drops nothing."""
+    gate = ["shortcut.weight_init=he", "shortcut.bias_init=-1"]
+    more = {"dropout": ["shortcut.p=0"], "gate": gate, "exclusive_gate": gate}
+    found = {}
+    for words in SHORTCUTS:
+        name, _, parameter = words.partition(" ")
+        own = [f"shortcut.{'option=' if name in OPTIONS else ''}{parameter}"] if parameter else []
+        found[words] = resolve(f"shortcut={name}", *own, *more.get(name, [])).shortcut
+    return found
+
+
 @pytest.mark.parametrize(("order", "unit"), [*itertools.product(ORDERS, DEPTHS)])
-def test_network_is_that_of_the_equations(order, unit, resolve):
+def test_network_is_that_of_the_equations(order, unit, resolve, nodes):
     kernels = {"single": (3,), "basic": (3, 3), "bottleneck": (1, 3, 1)}[unit]
-    for shortcut in SHORTCUTS:
-        name, _, parameter = shortcut.partition(" ")
-        words = [f"shortcut.{'option=' if name in OPTIONS else ''}{parameter}"] if parameter else []
-        words += ["shortcut.p=0"] if name == "dropout" else []
-        words += ["shortcut.weight_init=he", "shortcut.bias_init=-1"] if "gate" in name else []
-        config = resolve(f"unit={unit}", f"unit.order={order}", f"depth={DEPTHS[unit]}", f"shortcut={name}", *words)
-        network = build(config, channels=1, classes=3).double().train()
+    config = resolve(f"unit={unit}", f"unit.order={order}", f"depth={DEPTHS[unit]}")
+    for shortcut, node in nodes.items():
+        network = build(replace(config, shortcut=node), channels=1, classes=3).double().train()
         torch.manual_seed(0)
-        for parameter in network.parameters():  # batch normalisation starts at 1 and 0, gates without a slope
+        for parameter in network.parameters():  # batch normalisation starts at 1 and 0
             parameter.data += 0.1 * torch.randn_like(parameter)
-        reference = Reference(network, order, shortcut if name == "conv1x1" else name, words and words[0][-1], kernels)
+        name = shortcut if shortcut.startswith("conv1x1") else node["name"]
+        reference = Reference(network, order, name, node.get("option"), kernels)
         x, labels = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
         for _ in range(2):  # two steps of gradient descent
             losses = []
