@@ -29,8 +29,8 @@ DATASETS = ("digits", "cifar10", "cifar100", "folder")
 def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
     _require(config.depth <= DEEPEST, "depth", config.depth, f"{DEEPEST} or less")
-    step, least = depths(config.unit)
-    below = max(least, config.depth - (config.depth - 2) % step)
+    step = 3 * layers(config.unit)  # n units in each of three stages ([A] §4.2)
+    below = max(step + 2, config.depth - (config.depth - 2) % step)
     if config.depth != below:
         unit = "" if step == 6 else f" with unit {config.unit['name']}"
         raise ConfigError(f"depth {config.depth} is not {step}n+2{unit}; nearest: {below}, {below + step}")
@@ -74,17 +74,14 @@ def check(config: Config) -> None:
     _check_data(config.data)
 
 
-def depths(unit: Mapping[str, Any]) -> tuple[int, int]:
-    """The step from one possible depth to the next, and the least: n units in each of three stages ([A] §4.2).
-
-    A custom unit has two layers, unless its key `layers` says otherwise.
-    """
+def layers(unit: Mapping[str, Any]) -> int:
+    """The convolutions in a unit. A custom unit has two, unless its key `layers` says otherwise."""
     shipped = LAYERS.get(str(unit.get("_target_")))
-    layers = shipped or unit.get("layers", 2)
+    found = shipped or unit.get("layers", 2)
     if shipped and "layers" in unit:
         raise ConfigError(f"unit.layers is for custom units; unit {unit['name']} has {shipped}: leave it out")
-    _require(type(layers) is int and 1 <= layers <= 100, "unit.layers", layers, "1 to 100")
-    return 3 * layers, 3 * layers + 2
+    _require(type(found) is int and 1 <= found <= 100, "unit.layers", found, "1 to 100")
+    return int(found)
 
 
 def _check_recipe(recipe: Recipe) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
-from ablate.config.check import depths
+from ablate.config.check import layers
 from ablate.config.schema import LABELS, Config
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.resnet import ResNet, cifar_stages
@@ -27,7 +27,7 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
     seed_generators(derive(config.seed, "net"))
     unit = _constructor("unit", config.unit)
     expansion = getattr(load(config.unit["_target_"]), "expansion", 1)
-    stages = cifar_stages(config.depth, depths(config.unit)[0] // 3, config.width * expansion)
+    stages = cifar_stages(config.depth, layers(config.unit), config.width * expansion)
     network = ResNet(stages, shortcut, in_channels=channels, classes=classes, unit=unit)
     no_decay(network)
     return network
@@ -35,7 +35,7 @@ def build(config: Config, *, channels: int, classes: int) -> ResNet:
 
 def check_buildable(config: Config) -> None:
     """Raise ConfigError as `build` does, or if the network fails on images, at the cost of the shallowest network."""
-    network = build(replace(config, depth=depths(config.unit)[1]), channels=1, classes=2)
+    network = build(replace(config, depth=3 * layers(config.unit) + 2), channels=1, classes=2)
     size = 8 if config.data.name == "digits" else 32  # others are larger
     try:
         network(torch.zeros(2, 1, size, size))
