@@ -10,10 +10,7 @@ from pandas import DataFrame
 
 from ablate.report.records import load, rows_of
 from ablate.runs import layout
-from ablate.runs.record import read_metrics
-
-ERRORS = ("train_error", "test_error")
-
+from ablate.runs.record import ERRORS, read_metrics
 
 OF_A_RUN = ["folder", "label", "shortcut", "depth", "unit", "data", "recipe", "seed"]
 
@@ -47,10 +44,10 @@ def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
         except OSError as error:
             sentences.append(f"{folder / layout.METRICS} cannot be read: {error.strerror}; its curve is not drawn")
             continue
-        valid = [line for line in lines if all(_is_percentage(line.get(key)) for key in ERRORS)]
+        valid = [line for line in lines if all(line.get(key) is not None for key in ERRORS)]
         for line in valid:
-            found = line["probes"].items() if isinstance(line.get("probes"), dict) else ()
-            measured = {name: value for name, value in found if "/" in name and _is_number(value)}
+            found = (line.get("probes") or {}).items()
+            measured = {name: value for name, value in found if "/" in name and value is not None}
             probes |= dict.fromkeys(measured)
             rows.append({"folder": folder.name, **line} | measured)
         if left := len(bad) + len(lines) - len(valid):
@@ -61,14 +58,6 @@ def read_curves(folders: Iterable[Path]) -> tuple[DataFrame, list[str]]:
 def probes(curves: DataFrame) -> list[str]:
     """The columns of probes."""
     return [name for name in curves.columns if name not in ("folder", "step", *ERRORS)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _is_percentage(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 100
 
 
 def band(curves: DataFrame, folders: Iterable[str], keys: Sequence[str] = ERRORS) -> DataFrame:

@@ -12,7 +12,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ablate.report.aggregate import ENDED
-from ablate.report.curves import ERRORS, band, probes
+from ablate.report.curves import band, probes
 from ablate.report.figures.against import against, swept
 from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
@@ -20,6 +20,7 @@ from ablate.report.figures.measured import probe
 from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
+from ablate.runs.record import ERRORS
 
 PATTERNS = ("shortcuts", "against-*", "probe-*", "curves-??-*")
 
@@ -60,9 +61,8 @@ def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | N
 
 def slug(name: str) -> str:
     """A name as a part of a file's name that LaTeX and a shell take as it is. Several names may have the same."""
-    return re.sub(r"[^A-Za-z0-9_=+-]+", "-", name.replace(".", "_").replace(" = ", "=").replace("−", "-")).strip("-")[
-        :60
-    ]
+    name = name.replace(".", "_").replace(" = ", "=").replace("−", "-")
+    return re.sub(r"[^A-Za-z0-9_=+-]+", "-", name).strip("-")[:60]
 
 
 def comparisons(cells: DataFrame) -> Iterator[list[Any]]:

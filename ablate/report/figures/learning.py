@@ -5,8 +5,9 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ablate.report.curves import ERRORS, thin
+from ablate.report.curves import thin
 from ablate.report.figures.drawing import TICKS, Drawing, look, short, styled
+from ablate.runs.record import ERRORS
 
 TRAINING = ("--", ":")
 MOST_TIPS = 60
