@@ -45,6 +45,7 @@ def configuration() -> str:
 GROUPS = {
     "shortcut": "`shortcut=NAME`; its parameters with `shortcut.KEY=VALUE`",
     "unit": "`unit=NAME`; its parameters with `unit.KEY=VALUE`",
+    "net": "`net=NAME`",
     "data": "`data=NAME`",
     "recipe": "`recipe=NAME`",
     "experiment": "`+experiment=NAME`, after `-m`",

@@ -50,7 +50,7 @@ class Reference:
         how: dict[str, Any] = {"num_workers": 2, "persistent_workers": True, "pin_memory": self.device.type == "cuda"}
         self.train = DataLoader(train, recipe.batch, shuffle=True, drop_last=True, **how)
         self.test = DataLoader(test, 1000, **how)
-        self.network = build(config, channels=dataset.shape[0], classes=len(dataset.classes)).to(self.device)
+        self.network = build(config, shape=dataset.shape, classes=len(dataset.classes)).to(self.device)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )

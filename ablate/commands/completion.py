@@ -5,7 +5,7 @@ import argparse
 from ablate.base.terminal import say
 from ablate.config.explain import every_key
 from ablate.config.files import GROUPS, declared, options
-from ablate.config.schema import keys
+from ablate.config.schema import CUSTOM, keys
 
 EXAMPLES = """examples:
   eval "$(ablate completion bash)"                    in ~/.bashrc
@@ -66,7 +66,7 @@ def values(key: str) -> list[str]:
         if key == typed(group):
             return [f"{key}={name}" for name in options(group)]
     flags = {one.name for one in keys() if one.default in ("true", "false")}
-    for group in ("shortcut", "unit", "hydra/launcher"):
+    for group in (*CUSTOM, "hydra/launcher"):
         files = [declared(group, name) for name in options(group)]
         flags |= {f"{group.replace('/', '.')}.{one}" for file in files for one in file if isinstance(file[one], bool)}
     return [f"{key}={value}" for value in ("true", "false")] if key in flags else []

@@ -10,10 +10,11 @@ from typing import Any, TypeGuard
 
 from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS
-from ablate.config.schema import Config, Data, Recipe, Tracker, as_typed
+from ablate.config.schema import CUSTOM, Config, Data, Recipe, Tracker, as_typed
 
 LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
 """Convolutions in a shipped unit."""
+CIFAR, IMAGENET = "ablate.models.resnet.cifar", "ablate.models.resnet.imagenet"
 WIDEST = 64
 """Times the papers' channels; at 20 layers that is 1.1 billion parameters."""
 DEEPEST = 100_000
@@ -29,11 +30,7 @@ DATASETS = ("digits", "cifar10", "cifar100", "folder")
 def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
     _require(config.depth <= DEEPEST, "depth", config.depth, f"{DEEPEST} or less")
-    step = 3 * layers(config.unit)  # n units in each of three stages ([A] §4.2)
-    below = max(step + 2, config.depth - (config.depth - 2) % step)
-    if config.depth != below:
-        unit = "" if step == 6 else f" with unit {config.unit['name']}"
-        raise ConfigError(f"depth {config.depth} is not {step}n+2{unit}; nearest: {below}, {below + step}")
+    _check_depth(config)
     _require(1 <= config.width <= WIDEST, "width", config.width, f"1 to {WIDEST}")
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
@@ -63,7 +60,7 @@ def check(config: Config) -> None:
         raise ConfigError(
             f"experiment={name!r} cannot name a folder: use letters and digits, no / or \\, no leading . or -"
         )
-    for group in ("shortcut", "unit"):
+    for group in CUSTOM:
         node = getattr(config, group)
         target, name = node.get("_target_"), node.get("name")
         if not names_class(target):
@@ -72,6 +69,35 @@ def check(config: Config) -> None:
             raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
     check_storable("", asdict(config))
     _check_data(config.data)
+
+
+def _check_depth(config: Config) -> None:
+    fixed = fixed_depth(config.net, config.unit)
+    if fixed is not None and config.depth != fixed:
+        words = f"net {config.net['name']}{_unit(config)} has a depth of {fixed}"
+        raise ConfigError(f"depth={config.depth} is invalid: {words}; leave depth out")
+    if config.net.get("_target_") != CIFAR:
+        return
+    step = 3 * layers(config.unit)  # n units in each of three stages ([A] §4.2)
+    below = max(step + 2, config.depth - (config.depth - 2) % step)
+    if config.depth != below:
+        raise ConfigError(f"depth {config.depth} is not {step}n+2{_unit(config)}; nearest: {below}, {below + step}")
+
+
+def _unit(config: Config) -> str:
+    return "" if layers(config.unit) == 2 else f" with unit {config.unit['name']}"
+
+
+def fixed_depth(net: Mapping[str, Any], unit: Mapping[str, Any]) -> int | None:
+    """The layers of a network that has a table of stages, or whose file says its depth; None for others."""
+    if net.get("_target_") == IMAGENET:
+        stages: Any = net.get("stages")
+        table = isinstance(stages, list) and all(type(one) is int and 1 <= one <= DEEPEST for one in stages)
+        _require(table and 1 <= len(stages) <= 8, "net.stages", stages, "the units of 1 to 8 stages, as in [3,4,6,3]")
+        return 2 + layers(unit) * sum(stages)
+    found = net.get("depth")
+    _require(found is None or (type(found) is int and found >= 1), "net.depth", found, "1 or more")
+    return found
 
 
 def layers(unit: Mapping[str, Any]) -> int:

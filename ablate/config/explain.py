@@ -20,7 +20,7 @@ from omegaconf.errors import (
 
 from ablate.base.errors import ConfigError
 from ablate.config.files import GROUPS, Origin, declared, options, place, shown
-from ablate.config.schema import as_typed, keys
+from ablate.config.schema import CUSTOM, as_typed, keys
 
 SUBMITIT = {
     **{"timeout_min": "time", "cpus_per_task": "cpus", "gpus_per_node": "gpus", "gres": "gpus", "mem_gb": "memory"},
@@ -119,13 +119,13 @@ def unknown_key(key: str) -> str:
         having = {file.get("name", name) for name, file in files.items() if last in file}
         return f"the chosen {group} has no key '{last}', which belongs to {', '.join(sorted(having))}"
     meant = nearest_key(key)
-    own = f"; a new key of a custom class needs a plus: +{key}=VALUE" if group in ("shortcut", "unit") else ""
+    own = f"; a new key of a custom class needs a plus: +{key}=VALUE" if group in CUSTOM else ""
     return f"there is no key '{key}'" + (f"; did you mean '{meant}'?" if meant else own or ": ablate --help lists them")
 
 
 def every_key() -> list[str]:
-    """Every key that can be given a value: of a run, of the shortcuts, units and launchers that ship."""
-    return [*(key.name for key in keys()), *parameters("shortcut"), *parameters("unit"), *parameters("hydra/launcher")]
+    """Every key that can be given a value: of a run, of the shortcuts, units, networks and launchers that ship."""
+    return [*(key.name for key in keys()), *(key for group in (*CUSTOM, "hydra/launcher") for key in parameters(group))]
 
 
 def parameters(group: str) -> list[str]:

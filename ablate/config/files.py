@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ablate.base.errors import ConfigError
 
-GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "experiment", "hydra/launcher", "cluster")
+GROUPS = ("shortcut", "unit", "net", "data", "recipe", "tracker", "experiment", "hydra/launcher", "cluster")
 
 
 def conf_folder() -> Path:
@@ -125,6 +125,8 @@ def declared(group: str, name: str, folders: tuple[Path, ...] = ()) -> dict[str,
     content: dict[str, Any] = dict(OmegaConf.to_container(OmegaConf.load(file), resolve=False))  # type: ignore[arg-type]
     found: dict[str, Any] = {}
     for base in content.pop("defaults", []):
-        if isinstance(base, str) and base != "_self_":
-            found |= declared(group, base, folders)
+        if isinstance(base, str) and base != "_self_":  # as NAME, or as /GROUP/NAME@PACKAGE
+            found |= declared(group, base.partition("@")[0].removeprefix(f"/{group}/"), folders)
+    if file.read_text().startswith("# @package _global_"):
+        content = content.get(group, {})
     return found | content

@@ -11,15 +11,12 @@ from omegaconf import Container, DictConfig, OmegaConf
 
 from ablate.base import image_folder, source
 from ablate.base.errors import ConfigError, one_line
-from ablate.config.check import check, check_types, names_class
+from ablate.config.check import check, check_types, fixed_depth, names_class
 from ablate.config.compose import Composer, as_job, from_tree
 from ablate.config.explain import explained
 from ablate.config.files import Origin, declared, options
-from ablate.config.schema import Config
+from ablate.config.schema import CUSTOM, Config, as_typed
 from ablate.config.words import parse_run, sort
-
-CUSTOM = ("shortcut", "unit")
-"""Groups whose `_target_` may be a class outside this package."""
 
 
 def from_overrides(*overrides: str) -> Config:
@@ -36,6 +33,7 @@ def resolve(composed: DictConfig) -> Config:
     origin = Origin.of(composed.hydra)
     with explained(origin), as_job(composed):
         config = from_tree({str(key): _plain(composed[key]) for key in composed if key != "hydra"})
+        files = {group: _plain(OmegaConf.create(origin.declared(group), parent=composed)) for group in CUSTOM}
     if config.iterations is not None and config.epochs is not None:
         raise ConfigError("iterations and epochs are both given: give one of them")
     if config.iterations is not None or config.epochs is not None:
@@ -46,13 +44,20 @@ def resolve(composed: DictConfig) -> Config:
     if config.data.fingerprint is not None:
         raise ConfigError(f"data.fingerprint={config.data.fingerprint} is computed from the images: leave it out")
     for group in CUSTOM:
-        node, file = getattr(config, group), origin.declared(group)
+        node, file = getattr(config, group), files[group]
         if "source" in node:
             raise ConfigError(f"{group}.source={node['source']} is computed from the code: leave it out")
         if file.get("_target_") == node.get("_target_"):
             check_types(group, node, file)
         kept = {key for key in file if f"{group}.{key}" in origin.overridden}
         _name_class(group, node, {key: value for key, value in file.items() if key not in kept or key == "_target_"})
+    file, net = files["net"], config.net
+    if net.get("name") == file.get("name") and net.get("stages") != file.get("stages"):
+        stages = as_typed(net.get("stages")).replace(" ", "")
+        raise ConfigError(f"net.stages={stages} is not {net['name']}: add a name of your own, as in net.name=mine")
+    fixed = fixed_depth(config.net, config.unit)
+    if fixed is not None and "depth" not in origin.overridden:
+        config.depth = fixed
     return settle(config)
 
 
@@ -72,10 +77,12 @@ def settle(config: Config) -> Config:
     return config
 
 
-def shipped(group: str) -> dict[str, str]:
-    """The name of each class that ships in a group, by `_target_`."""
-    files = [declared(group, name) for name in options(group)]
-    return {file["_target_"]: file["name"] for file in files}
+def shipped(group: str) -> dict[str, list[str]]:
+    """The names of each class that ships in a group, by `_target_`."""
+    found: dict[str, list[str]] = {}
+    for file in (declared(group, name) for name in options(group)):
+        found.setdefault(file["_target_"], []).append(file["name"])
+    return found
 
 
 def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
@@ -91,9 +98,10 @@ def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
             if key != "_target_" and node.get(key) == value:
                 del node[key]
     known = shipped(group)
+    taken = {*options(group), *(name for names in known.values() for name in names)} - {*known.get(target, [])}
     if node.get("name") is None:
-        node["name"] = known.get(target, target.rpartition(".")[2])
-    if node["name"] != known.get(target) and node["name"] in {*known.values(), *options(group)}:
+        node["name"] = known.get(target, [target.rpartition(".")[2]])[0]
+    if node["name"] in taken:
         raise ConfigError(f"{group}.name={node['name']} is the name of another {group}, not of {target}: use another")
 
 

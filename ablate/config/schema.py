@@ -13,12 +13,16 @@ from typing import Any, get_args
 
 from omegaconf import MISSING
 
+CUSTOM = ("shortcut", "unit", "net")
+"""Groups whose `_target_` may be a class outside this package."""
 LABELS = ("name", "source", "layers", "_target_")
 """Keys of a shortcut or unit that are not parameters of its constructor."""
+NET_LABELS = ("name", "source", "depth", "option", "_target_")
+"""The same of a network: its number of layers if that is fixed, and the option of shortcuts that do not name one."""
 
 
 def _key(default: Any, meaning: str) -> Any:
-    kind = {"default_factory": type(default)} if isinstance(default, list) else {"default": default}
+    kind = {"default_factory": default.copy} if isinstance(default, (list, dict)) else {"default": default}
     return field(**kind, metadata={"meaning": meaning})
 
 
@@ -74,9 +78,11 @@ class Config:
 
     shortcut: dict[str, Any] = _key(MISSING, "h(x), and its parameters")
     unit: dict[str, Any] = _key(MISSING, "the residual unit, and its parameters")
+    # The default is for records that are older than the key.
+    net: dict[str, Any] = _key({"name": "resnet", "_target_": "ablate.models.resnet.cifar"}, "the network")
     data: Data = _key(MISSING, "the dataset")
     recipe: Recipe = _key(MISSING, "the training recipe")
-    depth: int = _key(20, "layers: 6n + 2, with bottleneck units 9n + 2, with single units 3n + 2")
+    depth: int = _key(20, "layers: of net=resnet 6n + 2, with bottleneck units 9n + 2, with single units 3n + 2")
     width: int = _key(1, "times the channels of every unit")
     seed: int = _key(0, "seed of initial weights, data order, augmentation and dropout")
     iterations: int | None = _key(None, "length in training steps, in place of the recipe's")
@@ -125,7 +131,7 @@ def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
 
 def _written(one: "Field[Any]") -> str:
     default = [] if one.default is NO_DEFAULT else one.default
-    return "" if default == MISSING else json.dumps(default).strip('"')
+    return "" if default == MISSING or one.name in CUSTOM else json.dumps(default).strip('"')
 
 
 KINDS = {

@@ -54,7 +54,7 @@ def multiply_adds_to_train(config: Config) -> float | None:
     from ablate.models.cost import multiply_adds
     from ablate.training.schedule import total_steps
 
-    network = build(config, channels=facts.shape[0], classes=facts.classes)
+    network = build(config, shape=facts.shape, classes=facts.classes)
     per_epoch = (facts.train - config.data.validation) // recipe.batch
     if per_epoch < 1:
         raise ConfigError(f"data.validation and recipe.batch={recipe.batch} leave no batch of {facts.train} images")

@@ -16,6 +16,7 @@ from ablate.base.files import to_json, write_whole, writing
 from ablate.base.source import load
 from ablate.base.terminal import say
 from ablate.config.compose import as_job
+from ablate.config.schema import CUSTOM
 from ablate.data import facts
 from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
@@ -116,13 +117,18 @@ def _packed(launcher: RecordLauncher, packs: set[str | None]) -> RecordLauncher:
     raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
 
+UNREAD = (3, 32, 32)
+"""The shape that is tried where images are not read yet."""
+
+
 def _check_buildable(records: Iterable[Record]) -> None:
-    """Build each combination of shortcut and unit once, so that a mistake in the last cell costs no training."""
+    """Build each combination of network, unit and shortcut once: a mistake in the last cell costs no training."""
     from ablate.models.build import check_buildable  # torch
 
-    different = {to_json([record.tree["shortcut"], record.tree["unit"]]): record.config for record in records}
+    different = {to_json([record.tree[key] for key in (*CUSTOM, "data")]): record.config for record in records}
     for config in different.values():
-        check_buildable(config)
+        known = facts.FACTS.get(config.data.name)
+        check_buildable(config, known.shape if known else UNREAD)
 
 
 def _prepare_data(records: Iterable[Record]) -> None:

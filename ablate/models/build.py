@@ -1,6 +1,7 @@
 """From a configuration to its network."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,38 +11,60 @@ from torch import nn
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
-from ablate.config.check import layers
-from ablate.config.schema import LABELS, Config
+from ablate.config.check import CIFAR, fixed_depth, layers
+from ablate.config.schema import LABELS, NET_LABELS, Config
 from ablate.models.generators import generators, restore_generators, seed_generators
-from ablate.models.resnet import ResNet, cifar_stages
+from ablate.models.network import Network
+from ablate.models.units import Units
 
 
-def build(config: Config, *, channels: int, classes: int) -> ResNet:
-    """The network of `config` for images of `channels`, its initial weights drawn from the seed.
+def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
+    """The network of `config` for images of `shape` (C, H, W), its initial weights drawn from the seed.
 
     Shortcuts draw from a random stream of their own, so networks that differ in h alone start from the same F.
-    Raises ConfigError if a shortcut or unit refuses its parameters, or exempts from weight decay what it has not.
+    Raises ConfigError if a network, unit or shortcut refuses its parameters or the images, if the network does not use
+    what the configuration chooses, or if a module exempts from weight decay what it has not.
     """
     shortcut = _constructor("shortcut", config.shortcut)
     shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
     seed_generators(derive(config.seed, "net"))
-    unit = _constructor("unit", config.unit)
+    construct = _constructor("unit", config.unit)
     expansion = getattr(load(config.unit["_target_"]), "expansion", 1)
-    stages = cifar_stages(config.depth, layers(config.unit), config.width * expansion)
-    network = ResNet(stages, shortcut, in_channels=channels, classes=classes, unit=unit)
+    unit = Units(lambda *shape: construct(*shape, shortcut), layers(config.unit), expansion)
+    offered = {"depth": config.depth, "width": config.width, "unit": unit}
+    network: Network = _constructor("net", config.net)(shape[0], classes, **_asked(config, offered))
+    if not isinstance(network, Network):
+        raise ConfigError(f"net {config.net['name']} must be a subclass of ablate.models.network.Network")
+    if min(shape[1:]) < network.smallest:
+        height, width = shape[1:]
+        size = f"{network.smallest}x{network.smallest}"
+        raise ConfigError(f"net {config.net['name']} needs images of {size} or more, and these are {height}x{width}")
     no_decay(network)
     return network
 
 
-def check_buildable(config: Config) -> None:
+def _asked(config: Config, offered: dict[str, Any]) -> dict[str, Any]:
+    """What the network's constructor takes of `offered`. Raises ConfigError if a choice would have no effect."""
+    name, taken = config.net["name"], inspect.signature(load(config.net["_target_"])).parameters
+    given = {key: value for key, value in offered.items() if key in taken}
+    if "unit" not in given and config.shortcut["name"] != "none":
+        raise ConfigError(f"net {name} has no residual units, and so no shortcut: add shortcut=none")
+    if "width" not in given and config.width != 1:
+        raise ConfigError(f"net {name} takes no width: leave out width={config.width}")
+    if "depth" not in given and fixed_depth(config.net, config.unit) is None:
+        raise ConfigError(f"net {name} takes no depth: say which it has in its file, as in net.depth=5")
+    return given
+
+
+def check_buildable(config: Config, shape: Sequence[int]) -> None:
     """Raise ConfigError as `build` does, or if the network fails on images, at the cost of the shallowest network."""
-    network = build(replace(config, depth=3 * layers(config.unit) + 2), channels=1, classes=2)
-    size = 8 if config.data.name == "digits" else 32  # others are larger
+    shallowest = 3 * layers(config.unit) + 2 if config.net["_target_"] == CIFAR else config.depth
+    network = build(replace(config, depth=shallowest), shape=shape, classes=2)
     try:
-        network(torch.zeros(2, 1, size, size))
+        network(torch.zeros(2, *shape))
     except (Exception, SystemExit) as error:
         names = f"shortcut {config.shortcut['name']} in unit {config.unit['name']}"
-        raise ConfigError(f"{names} fails on images of {size}x{size}: {one_line(error)}") from error
+        raise ConfigError(f"{names} fails on images of {shape[1]}x{shape[2]}: {one_line(error)}") from error
 
 
 def no_decay(network: nn.Module) -> set[nn.Parameter]:
@@ -74,13 +97,13 @@ def _with_own_stream(construct: Callable[..., nn.Module], seed: int) -> Callable
     return constructed
 
 
-def _constructor(group: str, node: dict[str, Any]) -> Callable[..., nn.Module]:
-    """The class of a shortcut or unit with its parameters. An error that it raises becomes a ConfigError."""
-    parameters = {key: value for key, value in node.items() if key not in LABELS}
+def _constructor(group: str, node: dict[str, Any]) -> Callable[..., Any]:
+    """The class of a network, unit or shortcut with its parameters. An error that it raises becomes a ConfigError."""
+    parameters = {key: value for key, value in node.items() if key not in (NET_LABELS if group == "net" else LABELS)}
 
-    def construct(*arguments: Any) -> nn.Module:
+    def construct(*arguments: Any, **offered: Any) -> Any:
         try:
-            module: nn.Module = load(node["_target_"])(*arguments, **parameters)
+            module = load(node["_target_"])(*arguments, **offered, **parameters)
         except ConfigError:  # a shortcut's, through its unit
             raise
         except (Exception, SystemExit) as error:  # custom code may end the process

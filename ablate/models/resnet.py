@@ -1,19 +1,19 @@
 """Residual networks as a table of stages: those of [A] and [B] for CIFAR, and for ImageNet.
 
 [A] He et al. 2016, arXiv:1512.03385. [B] He et al. 2016, arXiv:1603.05027.
+
+    ablate net=resnet50 data=folder data.root=images
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from ablate.models.units import Shortcut, activation, conv3x3
-
-WIDTHS = (16, 32, 64)
-"""Channels of the three stages for CIFAR, before a unit's expansion ([A] §4.2)."""
+from ablate.models.network import Network
+from ablate.models.units import Units, activation, conv
 
 
 class Stage(NamedTuple):
@@ -23,44 +23,53 @@ class Stage(NamedTuple):
     channels: int
 
 
-def cifar_stages(depth: int, layers: int, width: int = 1) -> list[Stage]:
-    """Three stages of n units of `layers` convolutions: depth 3 · layers · n + 2 ([A] §4.2, [B] appendix).
+def cifar(in_channels: int, classes: int, *, depth: int, width: int, unit: Units) -> "ResNet":
+    """Three stages of n units, depth 3 · layers · n + 2, after a 3×3 convolution ([A] §4.2, [B] appendix).
 
-    `width` multiplies the channels, as bottleneck units do by 4. Raises ValueError for another depth.
+    Their channels are 16, 32 and 64, times `width` and the unit's expansion; the first convolution has 16. Images are
+    8×8 or larger. Raises ValueError for another depth.
     """
-    units, rest = divmod(depth - 2, 3 * layers)
+    units, rest = divmod(depth - 2, 3 * unit.layers)
     if rest or units < 1:
-        raise ValueError(f"depth {depth} is not {3 * layers}n+2")
-    return [Stage(units, channels * width) for channels in WIDTHS]
+        raise ValueError(f"depth {depth} is not {3 * unit.layers}n+2")
+    stem = nn.Sequential(conv(in_channels, 16, 3), *activation("BN ReLU", 16))
+    stages = [Stage(units, channels * width * unit.expansion) for channels in (16, 32, 64)]
+    return ResNet(stem, 16, stages, unit, classes, smallest=8)
 
 
-class ResNet(nn.Module):
-    """3×3 convolution to 16 channels, stages of units, global average pool, linear.
+def imagenet(in_channels: int, classes: int, *, stages: Sequence[int], width: int, unit: Units) -> "ResNet":
+    """Stages of so many units after a 7×7 convolution and max pooling, both of stride 2 ([A] Table 1).
 
-    Maps (N, in_channels, H, W), H and W at least 8, to logits (N, classes). Units initialise themselves; the head
-    starts normal with variance 1 / fan-in, bias 0. In a pre-activated network, BN and ReLU after the first convolution,
-    before the split into two paths, are the first unit's activation, and there is one more after the last addition ([B]
-    appendix): a unit that has `before` and `preactivation(channels)` is treated so.
+    The channels of the stages are 64, 128, 256, ..., times `width` and the unit's expansion; the first convolution has
+    64. Images are 32×32 or larger: 224×224 in the papers.
+    """
+    stem = nn.Sequential(conv(in_channels, 64, 7, 2), *activation("BN ReLU", 64), nn.MaxPool2d(3, 2, padding=1))
+    table = [Stage(units, 64 * 2**number * width * unit.expansion) for number, units in enumerate(stages)]
+    return ResNet(stem, 64, table, unit, classes, smallest=32)
+
+
+class ResNet(Network):
+    """A stem, stages of units, global average pool, linear.
+
+    Maps (N, in_channels, H, W), H and W at least `smallest`, to logits (N, classes); the stem's output has `channels`.
+    Units initialise themselves; the head starts normal with variance 1 / fan-in, bias 0. In a pre-activated network, BN
+    and ReLU after the first convolution, before the split into two paths, are the first unit's activation, and there is
+    one more after the last addition ([B] appendix): a unit that has `before` and `preactivation(channels)` is treated
+    so.
     """
 
     def __init__(
-        self,
-        stages: Sequence[Stage],
-        shortcut: Shortcut,
-        *,
-        in_channels: int,
-        classes: int,
-        unit: Callable[[int, int, int, Shortcut], nn.Module],
+        self, stem: nn.Module, channels: int, stages: Sequence[Stage], unit: Units, classes: int, *, smallest: int
     ) -> None:
         super().__init__()
-        channels = WIDTHS[0]
-        self.stem = nn.Sequential(conv3x3(in_channels, channels), *activation("BN ReLU", channels))
+        self.smallest = smallest
+        self.stem = stem
         self.stages = nn.Sequential()
         for number, stage in enumerate(stages):
             made = nn.Sequential()
             for index in range(stage.units):
                 stride = 2 if index == 0 and number > 0 else 1
-                made.append(unit(channels, stage.channels, stride, shortcut))
+                made.append(unit(channels, stage.channels, stride))
                 channels = stage.channels
             self.stages.append(made)
         self.last = nn.Sequential()

@@ -37,20 +37,24 @@ class PadChannels(nn.Module):
         return functional.pad(functional.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, 0, self.extra))
 
 
+OPTIONS = ("A", "B", "C", "B_bare", "C_bare")
+
+
 def match_shape(in_channels: int, out_channels: int, stride: int, option: str) -> nn.Module:
     """The module that gives x the shape of F before it is scaled or gated ([A] §3.3).
 
     Option A pads with zero channels; B projects where the shape changes; C projects in every unit. Where the shape does
-    not change, A and B are the identity. Raises ValueError for another option, and for A if there are fewer channels.
+    not change, A and B are the identity. Projections are normalised, as in the Torch release of [A]; in B_bare and
+    C_bare they are not, as in that of [B]. Raises ValueError for another option, and for A if there are fewer channels.
     """
-    if option not in ("A", "B", "C"):
-        raise ValueError(f"shortcut.option={option} is invalid: it must be A, B or C")
-    if option == "C":
-        return Projection(in_channels, out_channels, stride, norm=True)
-    if in_channels == out_channels and stride == 1:
+    if option not in OPTIONS:
+        raise ValueError(f"shortcut.option={option} is invalid: use one of {', '.join(OPTIONS)}")
+    letter, _, bare = option.partition("_")
+    changes = in_channels != out_channels or stride != 1
+    if letter == "C" or (letter == "B" and changes):
+        return Projection(in_channels, out_channels, stride, norm=not bare)
+    if not changes:
         return nn.Identity()
-    if option == "B":
-        return Projection(in_channels, out_channels, stride, norm=True)
     if out_channels < in_channels:
         raise ValueError(f"option A cannot go from {in_channels} to {out_channels} channels")
     return PadChannels(in_channels, out_channels, stride)

@@ -7,6 +7,7 @@ that calls a shortcut.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,21 @@ from torch.nn.utils import skip_init
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of one kind: `units(in_channels, out_channels, stride)` builds one, with its shortcut.
+
+    A unit has `layers` convolutions, and `expansion` times the channels of a stage.
+    """
+
+    build: Callable[[int, int, int], nn.Module]
+    layers: int = 2
+    expansion: int = 1
+
+    def __call__(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
+        return self.build(in_channels, out_channels, stride)
 
 
 class Order(NamedTuple):
@@ -60,12 +76,13 @@ class Unit(nn.Module):
     Maps (N, in, H, W) to (N, out, H/stride, W/stride). Where the shape changes, a pre-activated unit gives h what it
     gives F; [B] says so of projections. Raises ValueError for another order.
 
-    A subclass says which convolutions F has: their `sizes`, and how many times wider its output is than its inner
-    layers. The stride is that of the first 3×3.
+    A subclass says which convolutions F has: their `sizes`, how many times wider its output is than its inner layers,
+    and which convolution has the stride.
     """
 
     sizes: tuple[int, ...]
     expansion = 1
+    strided = 0
 
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut, *, order: str = "original"
@@ -79,7 +96,7 @@ class Unit(nn.Module):
         self.before = activation(self.order.before, in_channels)
         self.residual = nn.Sequential()
         for at, (size, into, out) in enumerate(zip(self.sizes, widths, widths[1:], strict=False)):
-            self.residual.append(conv(into, out, size, stride if at == self.sizes.index(3) else 1))
+            self.residual.append(conv(into, out, size, stride if at == self.strided else 1))
             self.residual.extend(activation(self.order.last if at == layers - 1 else self.order.between, out))
         self.shortcut = shortcut(in_channels, out_channels, stride)
         self.after = activation(self.order.after, out_channels)
@@ -101,9 +118,28 @@ class Basic(Unit):
 
 
 class Bottleneck(Unit):
-    """F has a 1×1 convolution to a quarter of the channels, a 3×3, and a 1×1 back ([A] Fig. 5 right)."""
+    """F has a 1×1 convolution to a quarter of the channels, a 3×3, and a 1×1 back ([A] Fig. 5 right).
+
+    The stride is in the 3×3, as in the Torch release of [A] and in torchvision; or, with `stride_in` = "1x1", in the
+    first convolution, as in the Caffe release of [A] and that of [B]. Raises ValueError for another `stride_in`.
+    """
 
     sizes, expansion = (1, 3, 1), 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        shortcut: Shortcut,
+        *,
+        order: str = "original",
+        stride_in: str = "3x3",
+    ) -> None:
+        if stride_in not in ("3x3", "1x1"):
+            raise ValueError(f"unit.stride_in={stride_in} is invalid: use 3x3 or 1x1")
+        self.strided = 1 if stride_in == "3x3" else 0
+        super().__init__(in_channels, out_channels, stride, shortcut, order=order)
 
 
 class Single(Unit):

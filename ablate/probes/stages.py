@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablate.models.resnet import ResNet
+from ablate.models.network import Network
 from ablate.models.shortcuts import Gate
 
 OWN = ("gate_openness", "gradient")
@@ -27,13 +27,17 @@ OWN = ("gate_openness", "gradient")
 class Probes:
     """The probes of one network."""
 
-    def __init__(self, network: ResNet) -> None:
-        self.network, self.stages = network, list(network.stages)
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.stages: dict[int, list[nn.Module]] = {}
+        for stage, unit in network.units():
+            self.stages.setdefault(stage, []).append(unit)
         self.norms = torch.zeros(len(self.stages))
 
     def gradients(self) -> None:
         """Compute the norms of the parameters' current gradients, without waiting for the device."""
-        gradients = ([p.grad for p in stage.parameters() if p.grad is not None] for stage in self.stages)
+        parameters = ([p for unit in units for p in unit.parameters()] for units in self.stages.values())
+        gradients = ([p.grad for p in stage if p.grad is not None] for stage in parameters)
         self.norms = torch.stack([nn.utils.get_total_norm(one) for one in gradients]).float()
 
     @contextmanager

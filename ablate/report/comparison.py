@@ -166,7 +166,8 @@ def _bases(configs: list[dict[str, Any]], baseline: Baseline) -> list[int | None
 
 
 def _class(config: dict[str, Any], group: str) -> tuple[Any, Any]:
-    return config[group].get("_target_"), config[group].get("source")
+    node = config.get(group, {})
+    return node.get("_target_"), node.get("source")
 
 
 def _verdict(row: Any, mixed: bool) -> str:

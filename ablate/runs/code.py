@@ -21,28 +21,34 @@ PACKAGE = Path(__file__).resolve().parents[1]
 SHARED = (
     "base/seeds.py",
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset", "load")),
-    *(f"models/{name}.py" for name in ("build", "generators", "resnet")),
+    *(f"models/{name}.py" for name in ("build", "generators", "network", "resnet")),
     *(f"training/{name}.py" for name in ("device", "evaluate", "loop", "schedule", "setup", "sgd", "step")),
 )
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
 LOADERS = {"digits": "digits", "cifar10": "cifar", "cifar100": "cifar", "folder": "folder"}
-OWN = ("shortcut", "unit")
+OWN = ("shortcut", "unit", "net")
 """The parts in which the rows of a study differ on purpose."""
 
 
 def code(tree: Mapping[str, Any]) -> dict[str, str]:
-    """The hash of each source that decides a run's numbers, by file in the package; of its `shortcut` and `unit`, the
-    hash of the class and what it uses.
+    """The hash of each source that decides a run's numbers, by file in the package; of its `shortcut` and `unit`, and
+    of a network outside models/resnet.py, the hash of the class and what it uses.
 
     `tree` is a resolved configuration as plain values. Raises OSError or SyntaxError if a source cannot be read.
     """
-    own = {group: _class(tree[group]) for group in OWN}
+    own = {group: _class(tree[group]) for group in _parts(tree)}
     loader = LOADERS.get(tree["data"]["name"])  # a record may be of a dataset that this version has not
     return {name: _file(name) for name in (*SHARED, *([f"data/{loader}.py"] if loader else []))} | own
 
 
+def _parts(tree: Mapping[str, Any]) -> list[str]:
+    """The groups that name code besides SHARED, which has the networks of models/resnet.py."""
+    groups = [group for group in OWN if group in tree]  # early records name no network
+    return [group for group in groups if not tree[group]["_target_"].startswith("ablate.models.resnet.")]
+
+
 def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool = False) -> list[str]:
-    """The names of what differs between two runs' code; `own` includes their shortcut and unit."""
+    """The names of what differs between two runs' code; `own` includes OWN."""
     names = (*SHARED, *sorted({*one, *other} - {*SHARED}))
     return [name for name in names if (own or name not in OWN) and one.get(name) != other.get(name)]
 
@@ -57,7 +63,7 @@ def check_imported(tree: Mapping[str, Any]) -> None:
 
     A process imports a class once, and a grid's configurations are resolved before their processes import it.
     """
-    for group in OWN:
+    for group in _parts(tree):
         target, source = tree[group]["_target_"], tree[group].get("source")
         if source and _imported(target, load(target)) != source:
             raise AblateError(f"the source of {group} {target} changed after it was read: run the command again")
@@ -68,7 +74,7 @@ def custom_files(tree: Mapping[str, Any]) -> dict[str, Path]:
     the folder on sys.path. Not those of installed packages.
     """
     found: dict[str, Path] = {}
-    for group in OWN:
+    for group in _parts(tree):
         if "source" not in tree[group] or " " in tree[group]["source"]:  # an installed package, by name and version
             continue
         module, _ = find(tree[group]["_target_"])

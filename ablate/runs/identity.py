@@ -8,13 +8,14 @@ from typing import Any
 SCHEMA = 3
 """Raised when a record gets another layout, or a configuration another meaning that hashes of code do not show."""
 
-BASIC = "basic"
-"""The shipped unit, which names of runs leave out."""
+BASIC, RESNET = "basic", "resnet"
+"""The unit and the network that names of runs leave out."""
 
 EXCLUDED = {
     "results": "the folder that records are in",
     "experiment": "a run may belong to several grids",
     "name": "sets experiment",
+    "net.option": "sets shortcut.option",
     "data.root": "where images are; what they are is data.name, and data.fingerprint for a folder",
     "data.download": "how images came to be there",
     "graph": "a CUDA graph repeats the same steps, and is checked against them",
@@ -27,7 +28,10 @@ EXCLUDED = {
 }
 """Keys that are not part of the identity, and why."""
 
-NEUTRAL: dict[str, Any] = {"probes": False, "compile": False, "width": 1, "unit.order": "original"}
+NEUTRAL: dict[str, Any] = {
+    **{"probes": False, "compile": False, "width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
+    **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
+}
 """Keys added after the first records, and the value at which a run is what it was before them.
 
 At that value a key is left out of the identity, so old signatures stay valid. Any type will do.
@@ -73,7 +77,8 @@ def folder_name(tree: dict[str, Any]) -> str:
     unit, order = str(tree["unit"]["name"]), str(tree["unit"].get("order", "original"))
     words = [tree["data"]["name"], str(tree["shortcut"]["name"])]
     words += [*([unit] if unit != BASIC else []), *([order] if order != "original" else [])]
-    words += [f"d{tree['depth']}", f"s{tree['seed']}"]
+    net = str(tree.get("net", {}).get("name", RESNET))
+    words += [*([net] if net != RESNET else []), f"d{tree['depth']}", f"s{tree['seed']}"]
     name = "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word)[:40] for word in words)
     return f"{name}-{signature(tree)}"
 

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ablate.config.schema import LABELS
-from ablate.runs.identity import BASIC, EXCLUDED, cell, signature
+from ablate.runs.identity import BASIC, EXCLUDED, RESNET, cell, signature
 
 LAST = ("device", "threads")
 """Keys that name a run only if nothing else distinguishes it."""
-DEFAULTS = {"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train", "order": "original"}
+DEFAULTS = {
+    **{"option": "A", "weight_init": "zero", "decay_bias": True, "scaling": "train"},
+    **{"order": "original", "stride_in": "3x3"},
+}
 """Parameters of shipped shortcuts and units that are named only at another value."""
 SHORT = {"depth": "d{}", "seed": "s{}", "data.name": "{}", "recipe.name": "{}"}
 
@@ -20,10 +23,11 @@ def label(shortcut: dict[str, Any]) -> str:
 
 
 def title(tree: dict[str, Any]) -> str:
-    """The shortcut, and a unit other than the shipped one: 'gate bias_init=-6 unit=preact unit.groups=2'."""
-    unit = tree["unit"]
-    words = [*([] if unit["name"] == BASIC else [f"={unit['name']}"]), *(f".{word}" for word in _parameters(unit))]
-    return " ".join([label(tree["shortcut"]), *(f"unit{word}" for word in words)])
+    """The shortcut, and a unit or network other than the usual: 'gate bias_init=-6 unit=preact unit.groups=2'."""
+    unit, net = tree["unit"], tree.get("net", {}).get("name", RESNET)
+    words = [label(tree["shortcut"]), *([] if unit["name"] == BASIC else [f"unit={unit['name']}"])]
+    words += [f"unit.{word}" for word in _parameters(unit)]
+    return " ".join([*words, *([] if net == RESNET else [f"net={net}"])])
 
 
 def _parameters(node: dict[str, Any]) -> list[str]:
@@ -98,13 +102,13 @@ def _distinct(trees: Sequence[dict[str, Any]], identify: Callable[[dict[str, Any
 
 
 def in_title(key: str) -> bool:
-    """Whether `title` has a key: a unit's class and source are not in it."""
-    return within(key, ["unit"]) and key not in ("unit._target_", "unit.source")
+    """Whether `title` has a key: of a network it has the name, of a unit all but its class and source."""
+    return key == "net.name" or (within(key, ["unit"]) and key not in ("unit._target_", "unit.source"))
 
 
 def _brief(keys: Sequence[str]) -> list[str]:
     """A dataset or recipe brings several keys with it: if their names differ, the names are enough."""
-    named = [group for group in ("data", "recipe", "unit") if f"{group}.name" in keys]
+    named = [group for group in ("data", "recipe", "unit", "net") if f"{group}.name" in keys]
     return [key for key in keys if key not in LAST and (not within(key, named) or key.endswith(".name"))]
 
 

@@ -14,9 +14,10 @@ from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import write_whole, writing
 from ablate.config.compose import from_tree
 from ablate.config.resolve import shipped
+from ablate.config.schema import CUSTOM
 from ablate.data.dataset import normalise
 from ablate.models.build import build
-from ablate.models.resnet import ResNet
+from ablate.models.network import Network
 from ablate.runs import layout
 from ablate.runs.code import use_copy
 from ablate.runs.reading import NOT_A_RECORD, read_array, read_run
@@ -48,7 +49,7 @@ def save(folder: Path, training: Training, ending: Ending, true: Tensor) -> None
         save_weights(folder / layout.WEIGHTS, training.network)
 
 
-def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[ResNet, Transform]:
+def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[Network, Transform]:
     """The trained network of a finished run, in evaluation mode on the CPU, and the function that prepares its images.
 
     `folder` is the run's. The function maps uint8 (N, C, H, W) to what the network takes; `network(prepare(images))`
@@ -69,14 +70,14 @@ def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[R
     require_trust(run.config, path, trust, "trust=True")
     use_copy(path)
     images = run.result["images"]
-    network = build(from_tree(run.config), channels=images["shape"][0], classes=len(images["classes"]))
+    network = build(from_tree(run.config), shape=images["shape"], classes=len(images["classes"]))
     network.load_state_dict(weights)
     return network.eval(), lambda batch: normalise(batch, mean)
 
 
 def require_trust(tree: dict[str, Any], folder: Path, trust: bool, how: str) -> None:
     """Raise ConfigError if a record names a class outside this package and `trust` is false."""
-    for group in ("shortcut", "unit"):
+    for group in (group for group in CUSTOM if group in tree):
         target = str(tree[group].get("_target_"))
         if target not in shipped(group) and not trust:
             raise ConfigError(f"{folder} runs custom code, {target}: look at it, then add {how}")

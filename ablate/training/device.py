@@ -7,7 +7,7 @@ import os
 import torch
 
 from ablate.base.errors import ConfigError
-from ablate.models.resnet import ResNet
+from ablate.models.network import Network
 
 
 def pick_device(name: str) -> torch.device:
@@ -31,7 +31,7 @@ def pick_precision(name: str) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def compile_units(network: ResNet) -> None:
+def compile_units(network: Network) -> None:
     """Compile each residual unit with torch.compile; not the network, because units of one shape share their code."""
     torch._dynamo.reset()  # earlier runs of this process count against the limit
     torch._dynamo.config.recompile_limit = 64  # one per shape, in training and evaluation; beyond it units stay eager

@@ -18,7 +18,7 @@ from ablate.data.batches import ResidentBatches, per_epoch
 from ablate.data.load import load
 from ablate.models.build import build
 from ablate.models.generators import seed_generators
-from ablate.models.resnet import ResNet
+from ablate.models.network import Network
 from ablate.probes.stages import Probes
 from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
@@ -41,7 +41,7 @@ class Setup:
         set_deterministic(self.device, config.deterministic)
         self.dataset = load(config.data)
         self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
-        self.network = build(config, channels=self.dataset.shape[0], classes=len(self.dataset.classes))
+        self.network = build(config, shape=self.dataset.shape, classes=len(self.dataset.classes))
         self.precision = pick_precision(config.precision)
 
     def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":
@@ -69,7 +69,7 @@ class Training:
     """A network on its device, ready to be trained. `take` takes a step: `step` itself, or a CUDA graph of it."""
 
     config: Config
-    network: ResNet
+    network: Network
     step: Step
     take: Callable[[], None]
     evaluate: Callable[[Callable[[], None]], Test]

@@ -9,6 +9,7 @@ from ablate.config.schema import keys
 KEYS = """
     shortcut
     unit
+    net
     data.name data.root data.validation data.shift data.flip data.download data.fingerprint
     recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
     recipe.momentum recipe.weight_decay

@@ -90,7 +90,7 @@ def test_grid_with_a_shortcut_that_cannot_be_built_trains_nothing(cells, reason,
 
 def test_grid_builds_each_shortcut_and_unit_once(ask, monkeypatch):
     built = []
-    monkeypatch.setattr(build, "check_buildable", built.append)
+    monkeypatch.setattr(build, "check_buildable", lambda config, shape: built.append(config))
     monkeypatch.setattr("ablate.grid.launcher.SerialLauncher.carry_out", lambda self, records: None)
     assert ask("-m", "shortcut=gate,gate_b0,none", "depth=8,14,20", "seed=0,1").status == 0
     assert [config.shortcut.get("bias_init") for config in built] == [-6, 0, None]

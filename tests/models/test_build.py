@@ -14,7 +14,7 @@ from ablate.models.units import Basic, add
 
 
 def network(config):
-    return build(config, channels=1, classes=10)
+    return build(config, shape=(1, 8, 8), classes=10)
 
 
 @pytest.mark.parametrize(("shortcut", "unit"), [*product(options("shortcut"), options("unit"))])
@@ -43,7 +43,7 @@ def test_parameter_of_the_command_line_reaches_the_shortcut(norm, resolve):
             "dropout .*: shortcut.p=1.0 is invalid: it must be from 0 to below",
         ),
         (("shortcut=dropout", "shortcut.p=-0.1"), "dropout .*: shortcut.p=-0.1 is invalid: it must be from 0 to"),
-        (("shortcut.option=D",), "identity .*: shortcut.option=D is invalid: it must be A, B or C$"),
+        (("shortcut.option=D",), "identity .*: shortcut.option=D is invalid: use one of A, B, C, B_bare, C_bare$"),
         (
             ("shortcut=gate", "+shortcut.bias=1"),
             r"gate .*: Gate.__init__\(\) got an unexpected keyword argument 'bias'$",
@@ -53,12 +53,12 @@ def test_parameter_of_the_command_line_reaches_the_shortcut(norm, resolve):
 def test_parameter_that_a_shortcut_refuses_is_one_sentence(words, sentence, resolve):
     config = resolve(*words)
     with pytest.raises(ConfigError, match=f"^shortcut {sentence.replace('.*', 'cannot be built')}"):
-        check_buildable(config)
+        check_buildable(config, (1, 8, 8))
 
 
 def test_unit_that_cannot_be_built_is_named(resolve):
     with pytest.raises(ConfigError, match=r"^unit basic cannot be built: .*'width'"):
-        check_buildable(resolve("+unit.width=2"))
+        check_buildable(resolve("+unit.width=2"), (1, 8, 8))
 
 
 class Refusing(nn.Module):
@@ -71,7 +71,7 @@ def test_error_of_a_custom_constructor_is_one_sentence(error, reason, resolve):
     config = resolve()
     config.shortcut = {"name": "refusing", "_target_": f"{__name__}.Refusing", "error": error}
     with pytest.raises(ConfigError, match=f"^shortcut refusing cannot be built: {reason}$"):
-        check_buildable(config)
+        check_buildable(config, (1, 8, 8))
 
 
 class Shapes(nn.Module):
@@ -96,7 +96,7 @@ def test_shortcut_that_fails_on_images_is_refused_in_one_sentence(target, reason
     config = resolve()
     config.shortcut = {"name": "wrong", "_target_": target}
     with pytest.raises(ConfigError, match=f"^shortcut wrong in unit basic fails on images of 8x8: {reason}$"):
-        check_buildable(config)
+        check_buildable(config, (1, 8, 8))
 
 
 class Fixup(nn.Module):

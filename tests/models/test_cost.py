@@ -83,7 +83,7 @@ def by_modules(network, shape):
 
 @pytest.mark.parametrize("name", options("shortcut"))
 def test_multiply_adds_are_those_of_its_layers(name, resolve):
-    network = build(resolve("depth=14", f"shortcut={name}"), channels=3, classes=10)
+    network = build(resolve("depth=14", f"shortcut={name}"), shape=(3, 32, 32), classes=10)
     assert multiply_adds(network, (3, 16, 16)) == by_modules(network, (3, 16, 16))
 
 

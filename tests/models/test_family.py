@@ -17,16 +17,17 @@ DEPTHS = {"single": 8, "basic": 8, "bottleneck": 11}  # two units a stage for si
 OPTIONS = {"identity", "constant", "gate", "exclusive_gate", "dropout"}
 SHORTCUTS = (
     *(f"{name} {option}" for name in sorted(OPTIONS) for option in "ABC"),
-    *("none", "conv1x1 norm=false", "conv1x1 norm=true"),
+    *("identity B_bare", "identity C_bare", "none", "conv1x1 norm=false", "conv1x1 norm=true"),
 )
 
 
 class Reference:
     """The forward pass in training mode, by parameters of one network."""
 
-    def __init__(self, network, order, shortcut, option, kernels):
+    def __init__(self, network, order, shortcut, option, kernels, strided):
         self.p = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
-        self.order, self.shortcut, self.option, self.kernels = order, shortcut, option, kernels
+        self.order, self.shortcut, self.option = order, shortcut, option
+        self.kernels, self.strided = kernels, strided
         self.units = [len(stage) for stage in network.stages]
 
     def bn(self, name, x):
@@ -46,12 +47,10 @@ class Reference:
             fed = self.bn(f"{unit}.before.0", x).relu()
         if self.order == "relu_only_preactivation" and not first:
             fed = x.relu()
-        y, strided = fed, False
+        y = fed
         for at, size in enumerate(self.kernels):
             last = at == len(self.kernels) - 1
-            step = stride if size == 3 and not strided else 1
-            strided |= size == 3
-            y = self.conv(next(names), y, step, size // 2)
+            y = self.conv(next(names), y, stride if at == self.strided else 1, size // 2)
             if not last:
                 y = self.bn(next(names), y).relu()
             elif self.order in ("original", "relu_only_preactivation"):
@@ -63,8 +62,9 @@ class Reference:
     def matched(self, unit, x, shape, stride):
         """Options A, B and C of [A]: x in the shape of F(x)."""
         changed = x.shape[1] != shape[1] or stride != 1
-        if self.option == "C" or (self.option == "B" and changed):
-            return self.bn(f"{unit}.shortcut.match.1", self.conv(f"{unit}.shortcut.match.0", x, stride))
+        if self.option in ("C", "C_bare") or (self.option in ("B", "B_bare") and changed):
+            x = self.conv(f"{unit}.shortcut.match.0", x, stride)
+            return x if "bare" in self.option else self.bn(f"{unit}.shortcut.match.1", x)
         x = x[:, :, ::stride, ::stride]
         return torch.cat([x, x.new_zeros(x.shape[0], shape[1] - x.shape[1], *x.shape[2:])], 1)
 
@@ -84,7 +84,10 @@ class Reference:
         return x + f  # the identity, and dropout of nothing
 
     def __call__(self, x):
-        x = self.bn("stem.1", self.conv("stem.0", x, 1, 1)).relu()
+        if self.p["stem.0.weight"].shape[-1] == 7:
+            x = functional.max_pool2d(self.bn("stem.1", self.conv("stem.0", x, 2, 3)).relu(), 3, 2, 1)
+        else:
+            x = self.bn("stem.1", self.conv("stem.0", x, 1, 1)).relu()
         for stage, count in enumerate(self.units):
             for index in range(count):
                 unit, stride = f"stages.{stage}.{index}", 2 if stage and not index else 1
@@ -115,28 +118,50 @@ def nodes(resolve):
     return found
 
 
+KERNELS = {"single": (3,), "basic": (3, 3), "bottleneck": (1, 3, 1)}
+IMAGENET = ("net=resnet18", "net.name=small", "net.stages=[1,2]")
+
+
+def check(config, shape, strided):
+    """Two steps of gradient descent of the network of `config` and of the reference."""
+    shortcut, unit = config.shortcut, config.unit
+    network = build(config, shape=shape, classes=3).double().train()
+    torch.manual_seed(0)
+    for parameter in network.parameters():  # batch normalisation starts at 1 and 0
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    name = f"conv1x1 norm={shortcut['norm']}".lower() if shortcut["name"] == "conv1x1" else shortcut["name"]
+    reference = Reference(network, unit["order"], name, shortcut.get("option"), KERNELS[unit["name"]], strided)
+    x, labels = torch.randn(6, *shape, dtype=torch.float64), torch.arange(6) % 3
+    for _ in range(2):
+        losses = []
+        for model, parameters in ((network, dict(network.named_parameters())), (reference, reference.p)):
+            loss = functional.cross_entropy(model(x), labels)
+            gradients = torch.autograd.grad(loss, [*parameters.values()])
+            losses.append((loss.item(), gradients))
+            for value, gradient in zip(parameters.values(), gradients, strict=True):
+                value.data -= 0.05 * gradient
+        (ours, slopes), (theirs, wanted) = losses
+        assert ours == pytest.approx(theirs, rel=1e-9), shortcut
+        pairs = zip(reference.p, slopes, wanted, strict=True)
+        far = [of for of, one, other in pairs if not torch.allclose(one, other, rtol=1e-6, atol=1e-9)]
+        assert not far, shortcut
+
+
 @pytest.mark.parametrize(("order", "unit"), [*itertools.product(ORDERS, DEPTHS)])
 def test_network_is_that_of_the_equations(order, unit, resolve, nodes):
-    kernels = {"single": (3,), "basic": (3, 3), "bottleneck": (1, 3, 1)}[unit]
     config = resolve(f"unit={unit}", f"unit.order={order}", f"depth={DEPTHS[unit]}")
-    for shortcut, node in nodes.items():
-        network = build(replace(config, shortcut=node), channels=1, classes=3).double().train()
-        torch.manual_seed(0)
-        for parameter in network.parameters():  # batch normalisation starts at 1 and 0
-            parameter.data += 0.1 * torch.randn_like(parameter)
-        name = shortcut if shortcut.startswith("conv1x1") else node["name"]
-        reference = Reference(network, order, name, node.get("option"), kernels)
-        x, labels = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
-        for _ in range(2):  # two steps of gradient descent
-            losses = []
-            for model, parameters in ((network, dict(network.named_parameters())), (reference, reference.p)):
-                loss = functional.cross_entropy(model(x), labels)
-                gradients = torch.autograd.grad(loss, [*parameters.values()])
-                losses.append((loss.item(), gradients))
-                for value, gradient in zip(parameters.values(), gradients, strict=True):
-                    value.data -= 0.05 * gradient
-            (ours, slopes), (theirs, wanted) = losses
-            assert ours == pytest.approx(theirs, rel=1e-9), shortcut
-            pairs = zip(reference.p, slopes, wanted, strict=True)
-            far = [of for of, one, other in pairs if not torch.allclose(one, other, rtol=1e-6, atol=1e-9)]
-            assert not far, shortcut
+    for node in nodes.values():
+        check(replace(config, shortcut=node), (1, 8, 8), strided=1 if unit == "bottleneck" else 0)
+
+
+@pytest.mark.parametrize(("order", "unit"), [*itertools.product(ORDERS, DEPTHS)])
+def test_network_for_imagenet_is_that_of_the_equations(order, unit, resolve, nodes):
+    config = resolve(*IMAGENET, f"unit={unit}", f"unit.order={order}")
+    for words in ("identity A", "gate B", "none"):
+        check(replace(config, shortcut=nodes[words]), (3, 32, 33), strided=1 if unit == "bottleneck" else 0)
+
+
+def test_first_convolution_of_a_bottleneck_has_the_stride_if_asked(resolve, nodes):
+    config = resolve("unit=bottleneck", "unit.stride_in=1x1", "depth=11")
+    for words in ("identity B_bare", "gate A", "none"):
+        check(replace(config, shortcut=nodes[words]), (1, 8, 8), strided=0)

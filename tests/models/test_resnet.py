@@ -15,8 +15,8 @@ def weights(network):
 
 @pytest.mark.parametrize("name", SHORTCUTS)
 def test_networks_that_differ_in_the_shortcut_start_from_the_same_f(name, resolve):
-    one = weights(build(resolve("depth=8", "seed=3"), channels=1, classes=10))
-    other = weights(build(resolve("depth=8", "seed=3", *f"shortcut={name}".split()), channels=1, classes=10))
+    one = weights(build(resolve("depth=8", "seed=3"), shape=(1, 8, 8), classes=10))
+    other = weights(build(resolve("depth=8", "seed=3", *f"shortcut={name}".split()), shape=(1, 8, 8), classes=10))
     assert one.keys() == other.keys()
     assert all(one[key].equal(other[key]) for key in one)
 
@@ -24,7 +24,7 @@ def test_networks_that_differ_in_the_shortcut_start_from_the_same_f(name, resolv
 def test_seed_decides_all_initial_weights(resolve):
     def first(seed):
         config = resolve("depth=8", "shortcut=gate", "shortcut.weight_init=he", seed)
-        return dict(build(config, channels=1, classes=10).named_parameters())
+        return dict(build(config, shape=(1, 8, 8), classes=10).named_parameters())
 
     one, again, other = first("seed=3"), first("seed=3"), first("seed=4")
     assert all(one[key].equal(again[key]) for key in one)
@@ -37,7 +37,7 @@ def test_weights_do_not_depend_on_the_global_generator(resolve):
     networks = []
     for state in (1, 2):
         torch.manual_seed(state)
-        networks.append(build(resolve("depth=8", "shortcut=conv1x1"), channels=1, classes=10).state_dict())
+        networks.append(build(resolve("depth=8", "shortcut=conv1x1"), shape=(1, 8, 8), classes=10).state_dict())
     assert all(networks[0][key].equal(networks[1][key]) for key in networks[0])
 
 

@@ -173,7 +173,7 @@ def test_stride_alone_is_a_change_of_shape():
 
 
 def test_unknown_option_and_fewer_channels_are_refused():
-    with pytest.raises(ValueError, match=r"^shortcut\.option=D is invalid: it must be A, B or C$"):
+    with pytest.raises(ValueError, match=r"^shortcut\.option=D is invalid: use one of A, B, C, B_bare, C_bare$"):
         match_shape(4, 4, 1, "D")
     with pytest.raises(ValueError, match="from 4 to 2"):
         match_shape(4, 2, 1, "A")

@@ -15,7 +15,7 @@ from tests.models.networks import resnet
 @pytest.fixture
 def network(resolve):
     torch.manual_seed(0)
-    return lambda *words: build(resolve("depth=8", *words), channels=1, classes=10)
+    return lambda *words: build(resolve("depth=8", *words), shape=(1, 8, 8), classes=10)
 
 
 def measured(network, images):

@@ -33,7 +33,7 @@ def independent(config, exempt):
     those whose names end in `exempt`; a rate in three pieces.
     """
     shift, data = config.data.shift, load(config.data)
-    network = build(config, channels=1, classes=10).double()
+    network = build(config, shape=(1, 8, 8), classes=10).double()
     velocities = [torch.zeros_like(parameter) for parameter in network.parameters()]
     mean = (data.train_x.double().sum(0) / (255 * len(data.train_x))).float().double()
     losses, epochs, wrong = [], [], 0
