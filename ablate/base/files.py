@@ -1,6 +1,8 @@
 """Atomic file writes, strict JSON, and the cache folder."""
 
 import contextlib
+import functools
+import hashlib
 import json
 import math
 import os
@@ -15,6 +17,8 @@ import platformdirs
 from ablate.base.errors import AblateError
 
 TEMPORARY = ".writing-"
+FINGERPRINT = 16
+"""Hexadecimal digits of a file's hash."""
 UMASK = os.umask(0)  # it can be read only by setting it; done here, before there are threads
 os.umask(UMASK)
 
@@ -63,6 +67,21 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's content, whatever its path. Raises OSError.
+
+    A file that is unchanged by its size and time is read once in a process: all runs of a grid may ask for it.
+    """
+    stat = path.stat()
+    return _fingerprint(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _fingerprint(path: Path, size: int, time_ns: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:FINGERPRINT]
 
 
 def cache_folder() -> Path:

@@ -12,6 +12,7 @@ from ablate.commands import path
 from ablate.config.compose import from_tree
 from ablate.config.resolve import settle
 from ablate.runs.code import use_copy
+from ablate.runs.naming import flatten
 from ablate.runs.reading import NOT_A_RECORD, TIMES, read_run
 from ablate.runs.record import Record, read_metrics
 from ablate.runs.tracker import NullTracker
@@ -21,6 +22,7 @@ EXAMPLES = """examples:
   ablate replay RUN --out elsewhere      keep the new run
   ablate replay RUN --trust              the record names a class outside this package"""
 
+HASHES = {"shortcut.source": "shortcut", "data.fingerprint": "data", "init_fingerprint": "file of init_from"}
 SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", "parameters", "weights_sha256")
 
 
@@ -55,10 +57,10 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     if out.resolve() == folder.resolve().parent:
         raise ConfigError(f"--out {out} is the folder of the record itself: name another")
     config = settle(from_tree(run.config))
-    for group, key in (("shortcut", "source"), ("data", "fingerprint")):
-        was, now = (as_tree[group].get(key) for as_tree in (run.config, asdict(config)))
-        if was != now:
-            say(f"{group}.{key} was {was}, is {now}: the {group} has changed since the record was made")
+    old, new = flatten(run.config), flatten(asdict(config))
+    for key, what in HASHES.items():
+        if old.get(key) != new.get(key):
+            say(f"{key} was {old.get(key)}, is {new.get(key)}: the {what} has changed since the record was made")
     config.rerun, config.experiment = None, None
     config.results, config.threads = str(out), config.threads or run.result.get("threads")
     config.precision = run.result["precision"]

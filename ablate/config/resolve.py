@@ -11,12 +11,16 @@ from omegaconf import Container, DictConfig, OmegaConf
 
 from ablate.base import image_folder, source
 from ablate.base.errors import ConfigError, one_line
+from ablate.base.files import fingerprint
 from ablate.config.check import check, check_types, fixed_depth, names_class
 from ablate.config.compose import Composer, as_job, from_tree
 from ablate.config.explain import explained
 from ablate.config.files import Origin, declared, options
 from ablate.config.schema import CUSTOM, Config, as_typed
 from ablate.config.words import parse_run, sort
+
+WEIGHTS = "weights.pt"
+"""The file in a run's folder that init_from=FOLDER takes; `runs.layout` lists all of them."""
 
 
 def from_overrides(*overrides: str) -> Config:
@@ -43,6 +47,8 @@ def resolve(composed: DictConfig) -> Config:
         config.experiment, config.name = config.name, None
     if config.data.fingerprint is not None:
         raise ConfigError(f"data.fingerprint={config.data.fingerprint} is computed from the images: leave it out")
+    if config.init_fingerprint is not None:
+        raise ConfigError(f"init_fingerprint={config.init_fingerprint} is computed from init_from: leave it out")
     for group in CUSTOM:
         node, file = getattr(config, group), files[group]
         if "source" in node:
@@ -66,7 +72,10 @@ def _plain(value: Any) -> Any:
 
 
 def settle(config: Config) -> Config:
-    """Check `config`, expand ~ in paths, and set the hashes of custom code and of an image folder. Returns `config`."""
+    """Check `config`, expand ~ in paths, and set the hashes of custom code, an image folder and initial weights.
+
+    Returns `config`.
+    """
     config.results = os.path.expanduser(config.results)
     config.data.root = config.data.root and os.path.expanduser(config.data.root)
     for group in CUSTOM:
@@ -74,7 +83,22 @@ def settle(config: Config) -> Config:
     check(config)
     if config.data.name == "folder":
         config.data.fingerprint = image_folder.fingerprint(Path(config.data.root or ""))
+    if config.init_from is not None:
+        _hash_initial(config)
     return config
+
+
+def _hash_initial(config: Config) -> None:
+    given = os.path.expanduser(config.init_from or "")
+    path = Path(given) / WEIGHTS if os.path.isdir(given) else Path(given)
+    try:
+        config.init_from, config.init_fingerprint = str(path), fingerprint(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            f"init_from={given} cannot be read ({path.name}: {reason}): name a file of weights, or the folder of a "
+            "finished run"
+        ) from error
 
 
 def shipped(group: str) -> dict[str, list[str]]:

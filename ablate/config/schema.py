@@ -85,6 +85,10 @@ class Config:
     depth: int = _key(20, "layers: of net=resnet 6n + 2, with bottleneck units 9n + 2, with single units 3n + 2")
     width: int = _key(1, "times the channels of every unit")
     seed: int = _key(0, "seed of initial weights, data order, augmentation and dropout")
+    init_from: str | None = _key(
+        None, "start from the weights in this file, of a run, torchvision or another release; or from a run's folder"
+    )
+    init_fingerprint: str | None = _key(None, "hash of that file's content; set automatically")
     iterations: int | None = _key(None, "length in training steps, in place of the recipe's")
     epochs: int | None = _key(None, "length in epochs, in place of the recipe's")
     device: str = _key("auto", "auto, cpu, cuda, cuda:N or mps")

@@ -28,6 +28,9 @@ from ablate.runs.identity import SCHEMA
 from ablate.runs.naming import names
 from ablate.runs.record import OtherCode, Record
 
+NETWORK = (*CUSTOM, "depth", "width", "data", "init_fingerprint")
+"""Keys that decide whether initial weights fit."""
+
 
 class GridError(AblateError):
     """Some runs of a grid failed or were interrupted; `exit_status` is that of one of them."""
@@ -84,6 +87,7 @@ def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) ->
         launcher = _packed(launcher, {record.config.pack for record in records})
         _check_buildable(waiting)
         _prepare_data(waiting)
+        _check_initial(waiting)
     _write_plans(records)
     say(f"{len(records)} runs in the grid, {len(waiting)} to train")
     if waiting:
@@ -137,6 +141,25 @@ def _prepare_data(records: Iterable[Record]) -> None:
 
     for data in {(record.config.data.name, record.config.data.root): record.config.data for record in records}.values():
         prepare(data)
+
+
+def _check_initial(records: Iterable[Record]) -> None:
+    """Load the initial weights of each kind of network once, so that a file that does not fit costs no training."""
+    different = {
+        to_json([record.tree[key] for key in NETWORK]): record.config for record in records if record.config.init_from
+    }
+    for config in different.values():
+        from ablate.data.load import load as load_data  # torch
+        from ablate.models.build import build
+        from ablate.training.initial import initialise
+
+        known = facts.FACTS.get(config.data.name)  # its images may be on another machine only
+        if known:
+            shape, classes = known.shape, known.classes
+        else:
+            dataset = load_data(config.data)
+            shape, classes = dataset.shape, len(dataset.classes)
+        initialise(build(config, shape=shape, classes=classes), config)
 
 
 def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> None:

@@ -25,6 +25,8 @@ SHARED = (
     *(f"training/{name}.py" for name in ("device", "evaluate", "loop", "schedule", "setup", "sgd", "step")),
 )
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
+INITIAL = ("models/weights.py", "training/initial.py")
+"""Files that the numbers of runs with init_from depend on."""
 LOADERS = {"digits": "digits", "cifar10": "cifar", "cifar100": "cifar", "folder": "folder"}
 OWN = ("shortcut", "unit", "net")
 """The parts in which the rows of a study differ on purpose."""
@@ -38,7 +40,8 @@ def code(tree: Mapping[str, Any]) -> dict[str, str]:
     """
     own = {group: _class(tree[group]) for group in _parts(tree)}
     loader = LOADERS.get(tree["data"]["name"])  # a record may be of a dataset that this version has not
-    return {name: _file(name) for name in (*SHARED, *([f"data/{loader}.py"] if loader else []))} | own
+    more = [*([f"data/{loader}.py"] if loader else []), *(INITIAL if tree.get("init_fingerprint") else ())]
+    return {name: _file(name) for name in (*SHARED, *more)} | own
 
 
 def _parts(tree: Mapping[str, Any]) -> list[str]:
@@ -48,8 +51,12 @@ def _parts(tree: Mapping[str, Any]) -> list[str]:
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool = False) -> list[str]:
-    """The names of what differs between two runs' code; `own` includes OWN."""
-    names = (*SHARED, *sorted({*one, *other} - {*SHARED}))
+    """The names of what differs between two runs' code; `own` includes OWN.
+
+    What reads initial weights is code of a run that has some; it does not differ from a run that has none.
+    """
+    initial = {name for name in INITIAL if name not in one or name not in other}
+    names = (*SHARED, *sorted({*one, *other} - {*SHARED, *initial}))
     return [name for name in names if (own or name not in OWN) and one.get(name) != other.get(name)]
 
 

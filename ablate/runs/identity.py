@@ -18,6 +18,7 @@ EXCLUDED = {
     "net.option": "sets shortcut.option",
     "data.root": "where images are; what they are is data.name, and data.fingerprint for a folder",
     "data.download": "how images came to be there",
+    "init_from": "where initial weights are; what they are is init_fingerprint",
     "graph": "a CUDA graph repeats the same steps, and is checked against them",
     "tracker": "where the run is shown",
     "checkpoint": "a resumed run ends with the same bits, wherever it was interrupted",
@@ -31,6 +32,7 @@ EXCLUDED = {
 NEUTRAL: dict[str, Any] = {
     **{"probes": False, "compile": False, "width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
     **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
+    "init_fingerprint": None,
 }
 """Keys added after the first records, and the value at which a run is what it was before them.
 

@@ -49,14 +49,16 @@ def save(folder: Path, training: Training, ending: Ending, true: Tensor) -> None
         save_weights(folder / layout.WEIGHTS, training.network)
 
 
-def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[Network, Transform]:
+def load_network(
+    folder: str | PathLike[str], *, trust: bool = False, how: str = "trust=True"
+) -> tuple[Network, Transform]:
     """The trained network of a finished run, in evaluation mode on the CPU, and the function that prepares its images.
 
     `folder` is the run's. The function maps uint8 (N, C, H, W) to what the network takes; `network(prepare(images))`
     are logits (N, classes), and `result["images"]["classes"]` of the record names the classes.
 
     Raises AblateError if there is no such record or it is not finished; ConfigError if it names a class outside this
-    package and `trust` is false. Such a class is taken from the copy in the record.
+    package and `trust` is false, which `how` changes. Such a class is taken from the copy in the record.
     """
     path = Path(folder)
     try:
@@ -67,7 +69,7 @@ def load_network(folder: str | PathLike[str], *, trust: bool = False) -> tuple[N
         weights: dict[str, Any] = torch.load(path / layout.WEIGHTS, map_location="cpu", weights_only=True)
     except NOT_A_RECORD as error:
         raise AblateError(f"{path} holds no trained network: {error}") from error
-    require_trust(run.config, path, trust, "trust=True")
+    require_trust(run.config, path, trust, how)
     use_copy(path)
     images = run.result["images"]
     network = build(from_tree(run.config), shape=images["shape"], classes=len(images["classes"]))

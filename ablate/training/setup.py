@@ -24,6 +24,7 @@ from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
+from ablate.training.initial import initialise
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
@@ -31,7 +32,8 @@ from ablate.training.step import Step
 class Setup:
     """The device, precision, dataset and network of a run, the last two on the CPU, and its length in steps.
 
-    Raises ConfigError or AblateError if the device or the data is missing, or the network cannot be built.
+    Raises ConfigError or AblateError if the device or the data is missing, the network cannot be built, or
+    init_from does not fit it.
     """
 
     def __init__(self, config: Config) -> None:
@@ -42,6 +44,7 @@ class Setup:
         self.dataset = load(config.data)
         self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
         self.network = build(config, shape=self.dataset.shape, classes=len(self.dataset.classes))
+        initialise(self.network, config)
         self.precision = pick_precision(config.precision)
 
     def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":

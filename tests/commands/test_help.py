@@ -45,7 +45,8 @@ def test_version_is_of_this_package(words, ask):
         ("ablate status --f", ["--failed"]),
         ("ablate data.fl", ["data.flip="]),
         ("ablate data.flip=t", ["data.flip=true"]),
-        ("ablate exp", []),
+        ("ablate exp", ["export"]),
+        ("ablate expe", []),
     ],
 )
 def test_word_is_completed(line, words):

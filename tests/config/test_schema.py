@@ -13,7 +13,7 @@ KEYS = """
     data.name data.root data.validation data.shift data.flip data.download data.fingerprint
     recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
     recipe.momentum recipe.weight_decay
-    depth width seed iterations epochs
+    depth width seed init_from init_fingerprint iterations epochs
     device precision threads deterministic graph compile
     probes
     checkpoint.minutes checkpoint.steps

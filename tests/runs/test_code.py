@@ -178,7 +178,7 @@ def test_every_module_that_a_step_uses_is_in_the_code(resolve):
     """Whatever the training, data and model packages import from themselves, unless it decides no number."""
     harmless = {"training/checkpoint.py", "training/graph.py", "models/cost.py", "data/facts.py", "models/units.py"}
     harmless |= {"models/shortcuts.py"} | {f"{name}/__init__.py" for name in ("training", "models", "data")}
-    known = {*code.SHARED, *(f"data/{loader}.py" for loader in code.LOADERS.values())}
+    known = {*code.SHARED, *code.INITIAL, *(f"data/{loader}.py" for loader in code.LOADERS.values())}
     found = {
         str(path.relative_to(code.PACKAGE))
         for name in ("training", "models", "data")

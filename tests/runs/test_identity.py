@@ -12,6 +12,7 @@ from ablate.runs.naming import flatten
 # Keys that decide a result. If one of these were excluded, two different requests would share a folder.
 DECIDING = {
     *("depth", "unit._target_", "shortcut._target_", "shortcut.bias_init", "shortcut.option", "seed", "precision"),
+    "init_fingerprint",
     *("data.name", "data.validation", "data.shift", "data.flip", "data.fingerprint"),
     *("recipe.iterations", "recipe.epochs", "recipe.batch", "recipe.learning_rate", "recipe.milestones"),
     *("recipe.warmup", "recipe.momentum", "recipe.weight_decay"),

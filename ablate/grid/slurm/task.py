@@ -133,7 +133,7 @@ def _by_lock(records: list["Record"], first_seen: dict[Path, Any]) -> tuple[list
 
 
 def _record(tree: dict[str, Any], when: str) -> "Record":
-    """The run as it was submitted. Raises AblateError if its code or its images have changed since.
+    """The run as it was submitted. Raises AblateError if its code, images or initial weights changed.
 
     rerun= is carried out once: a run that began after the submission resumes in later sessions.
     """
@@ -145,7 +145,7 @@ def _record(tree: dict[str, Any], when: str) -> "Record":
     record = Record(settle(from_tree(tree)))
     if record.name != folder_name(tree):
         raise AblateError(
-            f"{folder_name(tree)} is now {record.name}: its code or its images have changed since it was submitted; "
+            f"{folder_name(tree)} is now {record.name}: its code, images or initial weights have changed since then; "
             "run the grid's command again"
         )
     if str((record.read_result() or {}).get("started", "")) >= when:
