@@ -19,7 +19,7 @@ from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.state import asked, join
 from ablate.runs import layout
 from ablate.runs.code import changes
-from ablate.runs.naming import label, variants
+from ablate.runs.naming import label, network, variants
 from ablate.runs.reading import Run, Runs, read_runs
 from ablate.runs.record import DONE
 
@@ -120,6 +120,7 @@ def facts(run: Run) -> dict[str, Any]:
         "state": run.state,
         "cell": run.cell,
         "shortcut": label(run.config["shortcut"]),
+        "net": network(run.config),
         "unit": label(run.config["unit"]),
         "depth": run.config["depth"],
         "data": run.config["data"]["name"],

@@ -6,9 +6,6 @@ from ablate.base.errors import ConfigError
 from ablate.config.schema import Data
 from ablate.data.dataset import Dataset, hold_out
 
-SMALLEST = 8
-"""Pixels a side of the smallest images: the network halves their resolution twice."""
-
 
 def prepare(data: Data) -> None:
     """Fetch or decode images once, before several runs start that would all do it. Raises AblateError.
@@ -43,10 +40,6 @@ def load(data: Data) -> Dataset:
     else:
         raise ConfigError(f"data.name={data.name} is not one of digits, cifar10, cifar100, folder")
     height, width = dataset.train_x.shape[2:]
-    if min(height, width) < SMALLEST:
-        raise ConfigError(
-            f"the images are {height} high and {width} wide: the network needs {SMALLEST}x{SMALLEST} or more"
-        )
     if data.shift >= min(height, width):
         raise ConfigError(
             f"data.shift={data.shift} must be below the side of the images, which are {height} high and {width} wide"

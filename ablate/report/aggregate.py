@@ -64,7 +64,7 @@ def cells(
         groups.setdefault(run.cell, []).append(run)
     frame = DataFrame([_cell(group, own_depth, wrong or {}) for group in groups.values()])
     frame["label"] = labels(frame)
-    frame = frame.sort_values(["data", "recipe", "place", "unit", "label", "depth"], ignore_index=True)
+    frame = frame.sort_values(["data", "recipe", "place", "net", "unit", "label", "depth"], ignore_index=True)
     return compare(frame, dict(zip(frame.cell, frame.pop("runs"), strict=True)), baseline, mixed=mixed)
 
 

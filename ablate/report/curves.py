@@ -12,7 +12,7 @@ from ablate.report.records import load, rows_of
 from ablate.runs import layout
 from ablate.runs.record import ERRORS, read_metrics
 
-OF_A_RUN = ["folder", "label", "shortcut", "depth", "unit", "data", "recipe", "seed"]
+OF_A_RUN = ["folder", "label", "shortcut", "depth", "net", "unit", "data", "recipe", "seed"]
 
 
 def load_curves(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:

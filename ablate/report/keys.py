@@ -12,7 +12,7 @@ from ablate.base.terminal import plain
 from ablate.runs.identity import EXCLUDED, NEUTRAL, identity
 from ablate.runs.naming import differing, flatten, in_title, label, within
 
-SETTINGS = ("data", "recipe", "unit", "depth")
+SETTINGS = ("data", "recipe", "net", "unit", "depth")
 """What a table shows in a column of its own where it differs."""
 NOT_OF_A_CELL = ("seed", *EXCLUDED)
 
@@ -82,7 +82,7 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
     ]
     names = shortcuts
     for key in sorted({*differing(flat, "seed", "depth")} - {*axes}):
-        if in_title(key):  # in the column of the unit
+        if in_title(key):  # in the column of the unit or the network
             continue
         group = key.partition(".")[0]
         groups = shortcuts if group == "shortcut" else [str(one.get(f"{group}.name")) for one in flat]

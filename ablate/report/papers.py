@@ -84,7 +84,7 @@ def _best_set(cells: DataFrame, table: Table) -> Found | None:
 def _beside(cell: Any) -> set[str]:
     """The datasets whose published errors stand beside a cell: its own, if its network was published on that."""
     own = {row.data for row in ROWS if row.data == cell.data and is_row(cell.config, row) and row.depth == cell.depth}
-    return own or {"cifar10"}
+    return own or {"cifar10", "imagenet"}
 
 
 def _of_medians(table: Table) -> bool:

@@ -1,6 +1,6 @@
 """The published tables, row by row as printed, and which of our runs each row corresponds to.
 
-[A] He et al. 2016, arXiv:1512.03385, Table 6. [B] He et al. 2016, arXiv:1603.05027, Tables 1 and 2.
+[A] He et al. 2016, arXiv:1512.03385, Tables 2 to 4 and 6. [B] He et al. 2016, arXiv:1603.05027, Tables 1 to 3.
 """
 
 import math
@@ -14,11 +14,13 @@ FAILED = math.inf
 
 @dataclass(frozen=True)
 class Published:
-    """One published row: `error` in percent on the test set of `data`, infinite for 'fail'.
+    """One published row: `error` in percent on the test set of `data`, infinite for 'fail'; of ImageNet, top-1 error on
+    the validation images.
 
     `printed` are the columns of the paper's table before the error, `parameters` are those of the shortcut that the row
     fixes, and `option` is the shortcut where the shape changes. `error` is a `statistic` over `runs`; `batch` is in
-    images, `iterations` and `warmup`, at a tenth of the learning rate, in steps.
+    images, `iterations` and `warmup`, at a tenth of the learning rate, in steps. `views` are those of a test image over
+    which scores are averaged.
     """
 
     printed: tuple[str, ...]
@@ -36,11 +38,14 @@ class Published:
     batch: int = 128
     iterations: int = 64_000
     warmup: int = 400
+    net: str = "resnet"
+    views: str = "one"
 
     def described(self) -> str:
         """The source of `error` in words."""
         of = "single run" if self.statistic == "single" else f"{self.statistic} of {self.runs} runs"
-        return f"{self.source}, {self.depth} layers, {self.data}, {of}"
+        views = "" if self.views == "one" else f", {self.views}"
+        return f"{self.source}, {self.depth} layers, {self.data}, {of}{views}"
 
     def difference(self, mean: float, median: float) -> float:
         """Our error minus this one, in the statistic that the paper prints; NaN if one of the two is not finite."""
@@ -88,9 +93,9 @@ TABLE_2 = [
     Published((case, figure, "110"), error, order=order, source="[B] Table 2")
     for case, figure, order, error, _ in ORDERS
 ]
-# Option B: [B]'s release projects where the shape of a bottleneck unit changes.
+# [B]'s release projects where the shape of a bottleneck unit changes, without normalisation.
 TABLE_2 += [
-    Published((case, figure, "164"), error, "identity", {}, 164, "bottleneck", order, "B", "[B] Table 2")
+    Published((case, figure, "164"), error, "identity", {}, 164, "bottleneck", order, "B_bare", "[B] Table 2")
     for case, figure, order, _, error in ORDERS
 ]
 PREACTIVATION = (
@@ -109,7 +114,7 @@ TABLE_3 = [
         depth=depth,
         unit=unit,
         order=order,
-        option="B" if unit == "bottleneck" else "A",
+        option="B_bare" if unit == "bottleneck" else "A",
         source="[B] Table 3",
         data=data,
     )
@@ -136,7 +141,50 @@ TABLE_6 = [
         (1202, 7.93, "19.4 M"),
     )
 ]
-ROWS = [*TABLE_1, *TABLE_2, *TABLE_3, *TABLE_6]
+TEN, DENSE = "10 crops", "fully convolutional at several scales"
+ON_IMAGENET = [
+    ("plain-18", 18, "none", "A", ("27.94", ""), ()),
+    ("plain-34", 34, "none", "A", ("28.54", "10.02"), ()),
+    ("ResNet-18", 18, "identity", "A", ("27.88", ""), ()),
+    ("ResNet-34 A", 34, "identity", "A", ("25.03", "7.76"), ()),
+    ("ResNet-34 B", 34, "identity", "B", ("24.52", "7.46"), ("21.84", "5.71")),
+    ("ResNet-34 C", 34, "identity", "C", ("24.19", "7.40"), ("21.53", "5.60")),
+    ("ResNet-50", 50, "identity", "B", ("22.85", "6.71"), ("20.74", "5.25")),
+    ("ResNet-101", 101, "identity", "B", ("21.75", "6.05"), ("19.87", "4.60")),
+    ("ResNet-152", 152, "identity", "B", ("21.43", "5.71"), ("19.38", "4.49")),
+]
+"""Network, depth, shortcut, option, top-1 and top-5 error with TEN views and with DENSE ones."""
+
+
+def _imagenet(table: int, views: str, names: tuple[str, ...]) -> list[Published]:
+    """The rows of a table of [A] for ImageNet; a top-5 error that it does not print is empty."""
+    return [
+        Published(
+            (name, "" if table == 2 else top5),
+            float(top1),
+            shortcut,
+            depth=depth,
+            unit="basic" if depth < 50 else "bottleneck",
+            option=option,
+            net=f"resnet{depth}",
+            views=views,
+            source=f"[A] Table {table}",
+            data="imagenet",
+            statistic="single",
+            runs=1,
+            batch=256,
+        )
+        for name, depth, shortcut, option, ten, dense in ON_IMAGENET
+        if name in names
+        for top1, top5 in [ten if views == TEN else dense]
+    ]
+
+
+NAMES = tuple(name for name, *_ in ON_IMAGENET)
+IMAGENET_2 = _imagenet(2, TEN, NAMES[:4])
+IMAGENET_3 = _imagenet(3, TEN, (NAMES[1], *NAMES[3:]))
+IMAGENET_4 = _imagenet(4, DENSE, NAMES[4:])
+ROWS = [*TABLE_1, *TABLE_2, *TABLE_3, *TABLE_6, *IMAGENET_2, *IMAGENET_3, *IMAGENET_4]
 TITLE_1 = "[B] Table 1: shortcuts in every unit of ResNet-110, CIFAR-10, median of 5 runs"
 TITLE_2 = "[B] Table 2: activation orders, CIFAR-10, median of 5 runs"
 TITLE_3 = "[B] Table 3: original order and full pre-activation, CIFAR-10, median of 5 runs"
@@ -159,18 +207,32 @@ TABLES = [
         [row for row in TABLE_3 if row.data == "cifar100"],
     ),
     Table("table6", TITLE_6, ("net", "parameters"), ("depth",), TABLE_6),
+    *(
+        Table(
+            f"table{number}-imagenet",
+            f"[A] Table {number}: ImageNet, top-1 error on validation images, single runs, {rows[0].views}",
+            ("net", "top-5"),
+            ("net", "unit", "depth", "shortcut"),
+            rows,
+        )
+        for number, rows in ((2, IMAGENET_2), (3, IMAGENET_3), (4, IMAGENET_4))
+    ),
 ]
 DATA = {"validation": 0, "shift": 4, "flip": True}
 OPTIMISER = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "milestones": [0.5, 0.75]}
 
 
 def is_row(config: dict[str, Any], row: Published) -> bool:
-    """Whether a run's network is that of a published row, at any depth, on any data and by any recipe."""
-    shortcut, unit = config["shortcut"], config["unit"]
+    """Whether a run's network is that of a published row, at any depth, on any data and by any recipe.
+
+    Projections with normalisation and without, and the two places of a bottleneck's stride, count as one network.
+    """
+    shortcut, unit, net = config["shortcut"], config["unit"], config.get("net", {})
+    wanted = (row.shortcut, row.unit, row.order, row.net)
     return (
-        all(str(node.get("_target_", "")).startswith("ablate.") for node in (shortcut, unit))
-        and shortcut.get("option", row.option) == row.option
-        and (shortcut["name"], unit["name"], unit.get("order", "original")) == (row.shortcut, row.unit, row.order)
+        all(str(node.get("_target_", "ablate.")).startswith("ablate.") for node in (shortcut, unit, net))
+        and shortcut.get("option", row.option).removesuffix("_bare") == row.option.removesuffix("_bare")
+        and (shortcut["name"], unit["name"], unit.get("order", "original"), net.get("name", "resnet")) == wanted
         and config.get("width", 1) == 1
         and row.parameters.items() <= shortcut.items()
     )
@@ -184,8 +246,9 @@ def same_setting(config: dict[str, Any], row: Published) -> bool:
         **{"batch": row.batch, "iterations": row.iterations, "warmup": row.warmup / row.iterations},
     }
     alike = data.items() <= config["data"].items() and recipe.items() <= config["recipe"].items()
-    # In [B]'s release the first 1×1 of a bottleneck has the stride, and projections have no normalisation.
-    alike &= row.unit != "bottleneck"
+    # In [B]'s release the first 1×1 of a bottleneck has the stride.
+    alike &= row.unit != "bottleneck" or config["unit"].get("stride_in") == "1x1"
+    alike &= config["shortcut"].get("option", row.option) == row.option and row.views == "one"
     return alike and is_row(config, row) and config["depth"] == row.depth
 
 

@@ -14,7 +14,7 @@ from ablate.base.errors import AblateError
 from ablate.base.terminal import plain
 from ablate.report.keys import is_value, key_and_value, typed, without
 from ablate.runs import layout
-from ablate.runs.naming import label
+from ablate.runs.naming import label, network
 from ablate.runs.reading import NUMBERS, READERS, Run, read_runs
 from ablate.runs.record import last_evaluation
 
@@ -43,7 +43,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | state | finished, diverged, interrupted, failed, running, stale (no process trains it) or missing |
     | cell | the hash of the configuration without the seed, which is the same for all seeds |
     | label | the shortcut with its parameters |
-    | shortcut, depth, unit, data, recipe, seed | from the configuration |
+    | shortcut, depth, net, unit, data, recipe, seed | from the configuration |
     | test_error, best_test_error | percent, at the last epoch and at the best epoch |
     | train_loss, train_error | means over the last epoch; percent |
     | parameters, multiply_adds | of the network; multiply-adds for one image |
@@ -105,7 +105,7 @@ def without_superseded(runs: DataFrame) -> tuple[DataFrame, list[str]]:
     """`runs` without those of custom code that never gave a result and has been edited since, and a sentence for each
     cell of them.
     """
-    request = [without(config, "shortcut.source", "unit.source") for config in runs.config]
+    request = [without(config, "shortcut.source", "unit.source", "net.source") for config in runs.config]
     facts = runs[["cell", "label", "folder"]].assign(request=request, worth=runs.state.isin(WORTH))
     old = ~facts.groupby("cell").worth.transform("any") & facts.groupby("request").worth.transform("any")
     sentences = [
@@ -162,6 +162,7 @@ def _row(run: Run) -> dict[str, Any]:
         "cell": run.cell,
         "label": plain(label(config["shortcut"])),
         "unit": plain(label(config["unit"])),
+        "net": plain(network(config)),
         "depth": config["depth"],
         **{group: plain(str(config[group]["name"])) for group in ("shortcut", "data", "recipe")},
         "seed": config["seed"],

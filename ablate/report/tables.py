@@ -186,5 +186,5 @@ def _baseline(cells: DataFrame, equals: str = "") -> str:
 
 def _shared(cells: DataFrame, key: str) -> str:
     """A setting with the same name in all rows, and whether all that it contains is the same too."""
-    contents = {json.dumps(identity(config)[key], sort_keys=True) for config in cells.config}
+    contents = {json.dumps(identity(config).get(key), sort_keys=True) for config in cells.config}
     return f"{key} {cells[key].iloc[0]}" + (" (except as a row's name says)" if len(contents) > 1 else "")

@@ -24,10 +24,15 @@ def label(shortcut: dict[str, Any]) -> str:
 
 def title(tree: dict[str, Any]) -> str:
     """The shortcut, and a unit or network other than the usual: 'gate bias_init=-6 unit=preact unit.groups=2'."""
-    unit, net = tree["unit"], tree.get("net", {}).get("name", RESNET)
+    unit, net = tree["unit"], network(tree)
     words = [label(tree["shortcut"]), *([] if unit["name"] == BASIC else [f"unit={unit['name']}"])]
     words += [f"unit.{word}" for word in _parameters(unit)]
     return " ".join([*words, *([] if net == RESNET else [f"net={net}"])])
+
+
+def network(tree: dict[str, Any]) -> str:
+    """The name of a run's network; records from before there were several name none."""
+    return str(tree.get("net", {}).get("name", RESNET))
 
 
 def _parameters(node: dict[str, Any]) -> list[str]:

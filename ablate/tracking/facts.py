@@ -9,7 +9,7 @@ import yaml
 
 from ablate.base.files import read_json
 from ablate.runs import layout
-from ablate.runs.naming import label, names
+from ablate.runs.naming import label, names, network
 from ablate.runs.reading import NUMBERS, YamlLoader
 from ablate.runs.record import read_metrics
 
@@ -32,6 +32,7 @@ def facts(folder: Path, project: str | None = None, entity: str | None = None) -
         flat = {
             "shortcut": label(tree["shortcut"]),
             "depth": tree["depth"],
+            "net": network(tree),
             "unit": label(tree["unit"]),
             "data": str(tree["data"]["name"]),
             "recipe": str(tree["recipe"]["name"]),

@@ -17,7 +17,7 @@ def test_help_names_every_command_group_option_and_key(ask):
         assert set(options(group)) <= words
     for key in every_key():
         if key not in GROUPS and not key.endswith(".name"):
-            own = key.startswith(("shortcut.", "unit.", "hydra.launcher."))
+            own = key.startswith(("shortcut.", "unit.", "net.", "hydra.launcher."))
             assert f"{key.rpartition('.')[2] if own else key}=" in shown
 
 

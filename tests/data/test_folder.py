@@ -13,7 +13,7 @@ import torch
 import torchvision
 from PIL import ExifTags, Image
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import AblateError
 from ablate.base.image_folder import class_of, fingerprint, listing, listing_key
 from ablate.data.folder import load_folder
 from ablate.data.load import load, prepare
@@ -351,15 +351,6 @@ def test_single_class_is_refused(dataset):
         shutil.rmtree(root / split / "bee")
     with pytest.raises(AblateError, match="has 1 class"):
         load_folder(root)
-
-
-def test_images_too_small_for_three_stages_are_refused(tmp_path, resolve):
-    for split in ("train", "test"):
-        for name in ("ant", "bee"):
-            save(tmp_path / "small" / split / name / "0.png", numpy.zeros((7, 20), dtype=numpy.uint8))
-    data = resolve("data=folder", f"data.root={tmp_path / 'small'}").data
-    with pytest.raises(ConfigError, match="7 high and 20 wide: the network needs 8x8"):
-        load(data)
 
 
 def test_cache_is_in_the_cache_folder(dataset, cache):

@@ -115,9 +115,10 @@ def test_network_that_does_not_exist_is_refused(words, sentence, resolve):
 
 
 def test_images_that_are_too_small_are_refused(resolve):
-    sentence = "^net resnet18 needs images of 32x32 or more, and these are 31x40$"
-    with pytest.raises(ConfigError, match=sentence):
-        build(resolve("net=resnet18"), shape=(3, 31, 40), classes=2)
+    for net, shape, needed in (("resnet18", (3, 31, 40), "32x32"), ("resnet", (1, 20, 7), "8x8")):
+        size = f"{shape[1]}x{shape[2]}"
+        with pytest.raises(ConfigError, match=f"^net {net} needs images of {needed} or more, and these are {size}$"):
+            build(resolve(f"net={net}"), shape=shape, classes=2)
     assert build(resolve("net=resnet18"), shape=(3, 32, 32), classes=2)(torch.zeros(2, 3, 32, 32)).shape == (2, 2)
 
 

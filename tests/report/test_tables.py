@@ -31,7 +31,9 @@ def test_setting_that_differs_has_a_column(study):
 
 def test_note_names_shared_settings_and_their_exceptions(study):
     said = notes(study({"shortcut=identity": [5.0], "shortcut=gate recipe.epochs=1": [60.0]}))
-    assert "All rows: data digits, recipe digits (except as a row's name says), unit basic, depth 20." in said
+    assert (
+        "All rows: data digits, recipe digits (except as a row's name says), net resnet, unit basic, depth 20." in said
+    )
 
 
 @pytest.mark.parametrize(("errors", "noted"), [([5.0], True), ([5.0, 6.0], False)])
@@ -50,7 +52,7 @@ def test_notes_of_a_usual_study_are_short(study):
     cells = study({"shortcut=identity": [5.0, 5.2, 5.4], "shortcut=gate": [6.0, 6.1, 6.5]})
     assert tables.notes(cells) == [
         "Test error of the last epoch in percent: mean ± standard deviation over 3 seeds. "
-        "All rows: data digits, recipe digits, unit basic, depth 20.",
+        "All rows: data digits, recipe digits, net resnet, unit basic, depth 20.",
         "Intervals: 95 %, over seeds alone; other test images are not covered.",
         "Verdict: paired test over common seeds, p corrected for 1 row (Holm). 'Not separable' does not mean equal.",
         "Computed on cpu, float32.",
