@@ -10,7 +10,7 @@ from pandas import DataFrame
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import plain
 from ablate.runs.identity import EXCLUDED, NEUTRAL, identity
-from ablate.runs.naming import differing, flatten, in_title, label, within
+from ablate.runs.naming import differing, flatten, in_title, label, surroundings, within
 
 SETTINGS = ("data", "recipe", "net", "unit", "depth")
 """What a table shows in a column of its own where it differs."""
@@ -93,7 +93,10 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
             for name, of, word in zip(names, groups, words, strict=True)
         ]
     other = cells.attrs.get("names", {})
-    names = [other.get(name, name) for name in names]
+    names = [
+        other.get(" ".join([name, *surroundings(config)]), other.get(name, name))
+        for name, config in zip(names, configs, strict=True)
+    ]
     if settings:
         for key in (key for key in SETTINGS if key not in axes and cells[key].nunique() > 1):
             names = [f"{name}, {key} {value}" for name, value in zip(names, cells[key], strict=True)]

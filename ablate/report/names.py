@@ -7,22 +7,26 @@ from pandas import DataFrame
 
 from ablate.base.errors import ConfigError
 from ablate.report.keys import labels
+from ablate.report.records import rows_of
+from ablate.runs.naming import surroundings
 
 
 def rename(cells: DataFrame, file: Path) -> DataFrame:
     """`cells` with the names and in the order that `file` gives: a mapping of names in the table to other names.
 
-    Rows that it does not name come last. Raises ConfigError if it cannot be read, names no row, or names two alike.
+    A name may have the row's unit and network behind it, as 'identity unit.order=original'. Rows that are not named
+    come last. Raises ConfigError if the file cannot be read, names no row, or names two alike.
     """
     names = _read(file)
-    known = list(dict.fromkeys(cells.label))
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"{file}: there is no row {unknown[0]!r}; rows are {', '.join(known)}")
-    shown = [names.get(label, label) for label in known]
+    whole = [" ".join([row.label, *surroundings(row.config)]) for row in rows_of(cells)]
+    if unknown := [name for name in names if name not in {*cells.label, *whole}]:
+        raise ConfigError(f"{file}: there is no row {unknown[0]!r}; rows are {', '.join(dict.fromkeys(whole))}")
+    used = [name if name in names else label for name, label in zip(whole, cells.label, strict=True)]
+    shown = [names.get(name, name) for name in dict.fromkeys(used)]
     if twice := [name for at, name in enumerate(shown) if name in shown[:at]]:
         raise ConfigError(f"{file}: two rows would be called {twice[0]!r}")
     places = {name: place for place, name in enumerate(names)}
-    order = sorted(range(len(cells)), key=lambda row: places.get(cells.label.iloc[row], len(places)))
+    order = sorted(range(len(cells)), key=lambda row: places.get(used[row], len(places)))
     cells = cells.iloc[order].reset_index(drop=True)
     cells.attrs["names"] = names
     cells["label"] = labels(cells)

@@ -24,10 +24,15 @@ def label(shortcut: dict[str, Any]) -> str:
 
 def title(tree: dict[str, Any]) -> str:
     """The shortcut, and a unit or network other than the usual: 'gate bias_init=-6 unit=preact unit.groups=2'."""
+    return " ".join([label(tree["shortcut"]), *surroundings(tree)])
+
+
+def surroundings(tree: dict[str, Any]) -> list[str]:
+    """The words of `title` after the shortcut."""
     unit, net = tree["unit"], network(tree)
-    words = [label(tree["shortcut"]), *([] if unit["name"] == BASIC else [f"unit={unit['name']}"])]
+    words = [] if unit["name"] == BASIC else [f"unit={unit['name']}"]
     words += [f"unit.{word}" for word in _parameters(unit)]
-    return " ".join([*words, *([] if net == RESNET else [f"net={net}"])])
+    return [*words, *([] if net == RESNET else [f"net={net}"])]
 
 
 def network(tree: dict[str, Any]) -> str:

@@ -29,6 +29,17 @@ def test_rows_have_the_names_and_the_order_of_the_file(named):
     assert cells.verdict[0] == "worse"
 
 
+def test_rows_that_differ_in_the_unit_are_named_by_it(study, tmp_path):
+    second, file = "unit.order=full_preactivation", tmp_path / "names.yaml"
+    cells = study({"unit.order=original": [6.0], second: [5.0]})
+    file.write_text(f"identity {second}: pre-activated\nidentity: original\n")
+    named = rename(cells, file)
+    assert list(zip(named.label, named["mean"], strict=True)) == [("pre-activated", 5.0), ("original", 6.0)]
+    file.write_text(f"identity {second}: identity\n")
+    with pytest.raises(ConfigError, match="two rows would be called 'identity'"):
+        rename(cells, file)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
