@@ -160,12 +160,13 @@ def _show(what: Path, config: "Config", dataset: "Dataset", found: "Answers") ->
             table.add_row(name, *(str(count) if count else "" for count in row))
     else:
         table = Table("true", "given", "images", title="Most frequent confusions", title_style="")
-        wrong = [
-            (count, true, given)
-            for true, row in enumerate(confusion)
-            for given, count in enumerate(row)
-            if count and true != given
-        ]
-        for count, true, given in sorted(wrong, key=lambda one: (-one[0], *one[1:]))[:MOST]:
+        for count, true, given in confusions(confusion):
             table.add_row(classes[true], classes[given], str(count))
     console().print(table)
+
+
+def confusions(confusion: list[list[int]]) -> list[tuple[int, int, int]]:
+    """The MOST frequent mistakes, as images, true class and given class; the most frequent first."""
+    pairs = [(count, true, given) for true, row in enumerate(confusion) for given, count in enumerate(row)]
+    wrong = [one for one in pairs if one[0] and one[1] != one[2]]
+    return sorted(wrong, key=lambda one: (-one[0], *one[1:]))[:MOST]

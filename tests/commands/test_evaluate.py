@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 
 import ablate
+from ablate.commands import evaluate
+from ablate.commands.evaluate import confusions
 from ablate.data.digits import load_digits
 from ablate.runs import layout
 from ablate.runs.evaluation import answers
@@ -71,6 +73,13 @@ def test_top_5_error_and_loss_by_hand(classes):
     assert (got.error, got.top5_error) == (75, 50 if classes >= 10 else None)
     assert got.confusion.sum() == got.confusion[:, 0].sum() == 4
     assert got.confusion[4, 0] == 1
+
+
+def test_most_frequent_confusions_come_first(monkeypatch):
+    confusion = [[9, 1, 0], [3, 0, 2], [0, 3, 7]]
+    assert confusions(confusion) == [(3, 1, 0), (3, 2, 1), (2, 1, 2), (1, 0, 1)]
+    monkeypatch.setattr(evaluate, "MOST", 2)
+    assert confusions(confusion) == [(3, 1, 0), (3, 2, 1)]
 
 
 @pytest.fixture

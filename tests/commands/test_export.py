@@ -102,6 +102,12 @@ def test_file_is_replaced_only_if_asked(make, ask, tmp_path):
             "has unit.order=relu_before_addition,",
         ),
         ("torchvision", ("shortcut.option=B", "unit=single"), "has unit._target_=ablate.models.units.Single, and "),
+        (
+            "torchvision",
+            ("net=resnet50", "unit.stride_in=1x1"),
+            "has unit.stride_in=1x1, and torchvision's networks 3x3",
+        ),
+        ("akamaster", ("net=resnet18", "shortcut.option=A"), "has net._target_=ablate.models.resnet.imagenet, and "),
         ("akamaster", ("shortcut.option=B",), "has shortcut.option=B, and akamaster's networks A"),
         (
             "akamaster",
@@ -113,7 +119,7 @@ def test_file_is_replaced_only_if_asked(make, ask, tmp_path):
 )
 def test_network_that_a_release_has_not_is_refused(form, words, sentence, resolve):
     with pytest.raises(ablate.ConfigError) as caught:
-        export.check(Path("RUN"), asdict(resolve("depth=20", *words)), form)
+        export.check(Path("RUN"), asdict(resolve(*words)), form)
     assert str(caught.value).startswith(f"RUN {sentence}")
     assert str(caught.value).endswith(": use --to safetensors, which takes any")
 
@@ -122,6 +128,8 @@ def test_network_that_a_release_has_not_is_refused(form, words, sentence, resolv
     ("form", "words"),
     [
         ("torchvision", ("shortcut.option=B", "depth=20")),
+        ("torchvision", ("net=resnet18",)),
+        ("torchvision", ("net=resnet50",)),
         ("torchvision", ("shortcut.option=B", "unit=bottleneck", "depth=20")),
         ("akamaster", ("depth=20",)),
     ],

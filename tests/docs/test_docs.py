@@ -94,7 +94,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         for name in ("cat", "dog"):
             Path("images", split, name).mkdir(parents=True)
             Image.fromarray(numpy.zeros((8, 8), numpy.uint8)).save(f"images/{split}/{name}/0.png")
-    for name in ("weights.pt", "resnet20-12fca82f.th"):  # of init_from
+    for name in ("weights.pt", "resnet20-12fca82f.th", "resnet50.pth"):  # of init_from
         Path(name).touch()
     before = set(sys.modules)
     yield tmp_path / "here"
