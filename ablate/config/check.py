@@ -41,6 +41,10 @@ def check(config: Config) -> None:
         raise ConfigError(f"device={config.device} is invalid: use auto, cpu, mps, cuda or cuda:N")
     if config.compile and config.probes:
         raise ConfigError("probes=true cannot measure inside compiled units: add compile=false")
+    if config.activation_checkpointing and config.compile:
+        raise ConfigError("activation_checkpointing=true cannot recompute compiled units: add compile=false")
+    if config.activation_checkpointing and config.graph:
+        raise ConfigError("activation_checkpointing=true cannot be captured as a CUDA graph: add graph=false")
     _check_recipe(config.recipe)
     every = config.checkpoint
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")

@@ -97,6 +97,9 @@ class Config:
     deterministic: bool = _key(False, "bit-identical results on a GPU too, at some cost in speed")
     graph: bool = _key(False, "capture a GPU's training step as a CUDA graph after checking it against eager steps")
     compile: bool = _key(False, "compile the residual units with torch.compile")
+    activation_checkpointing: bool = _key(
+        False, "recompute each unit's activations in the backward pass: less memory, more time, the same bits"
+    )
     probes: bool = _key(False, "measure gate openness and gradient norms at every evaluation")
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     tracker: Tracker = field(default_factory=Tracker)

@@ -22,7 +22,10 @@ SHARED = (
     "base/seeds.py",
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset", "load")),
     *(f"models/{name}.py" for name in ("build", "generators", "network", "resnet")),
-    *(f"training/{name}.py" for name in ("device", "evaluate", "loop", "schedule", "setup", "sgd", "step")),
+    *(
+        f"training/{name}.py"
+        for name in ("device", "evaluate", "loop", "recompute", "schedule", "setup", "sgd", "step")
+    ),
 )
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
 INITIAL = ("models/weights.py", "training/initial.py")

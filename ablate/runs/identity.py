@@ -20,6 +20,7 @@ EXCLUDED = {
     "data.download": "how images came to be there",
     "init_from": "where initial weights are; what they are is init_fingerprint",
     "graph": "a CUDA graph repeats the same steps, and is checked against them",
+    "activation_checkpointing": "a recomputation has the bits of the forward pass",
     "tracker": "where the run is shown",
     "checkpoint": "a resumed run ends with the same bits, wherever it was interrupted",
     "pack": "what else runs at the same time; a CPU's threads, which depend on it, are in the record",

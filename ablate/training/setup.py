@@ -25,6 +25,7 @@ from ablate.training.device import compile_units, keep_memory, pick_device, pick
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
 from ablate.training.initial import initialise
+from ablate.training.recompute import recompute_units
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
 
@@ -53,6 +54,8 @@ class Setup:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile:
             compile_units(network)
+        if config.activation_checkpointing:
+            recompute_units(network)
         dataset, how = self.dataset.to(self.device), config.data
         batches = ResidentBatches(dataset, config.recipe.batch, seed=config.seed, shift=how.shift, flip=how.flip)
         step = Step(network, batches, config.recipe, precision)

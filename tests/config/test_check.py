@@ -67,6 +67,15 @@ def test_probes_in_compiled_units_are_refused(resolve):
         resolve("probes=true", "compile=true")
 
 
+@pytest.mark.parametrize(
+    ("word", "cause"),
+    [("compile", "cannot recompute compiled units"), ("graph", "cannot be captured as a CUDA graph")],
+)
+def test_activation_checkpointing_of_compiled_or_captured_units_is_refused(word, cause, resolve):
+    with pytest.raises(ConfigError, match=rf"^activation_checkpointing=true {cause}: add {word}=false$"):
+        resolve("activation_checkpointing=true", f"{word}=true")
+
+
 def test_folder_without_its_parts_is_refused(resolve, tmp_path):
     (tmp_path / "train").mkdir()
     for words in ([], [f"data.root={tmp_path}"]):

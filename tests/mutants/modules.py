@@ -17,6 +17,7 @@ MODULES = {
         "training/checkpoint": "training/test_checkpoint",
         "training/device": "training/test_device training/test_step",
         "training/graph": "training/test_graph",
+        "training/recompute": "training/test_recompute",
         "training/setup": "training/test_graph training/test_step training/test_loop",
         "data/augment": "data/test_augment",
         "data/batches": "data/test_batches",
