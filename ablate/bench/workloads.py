@@ -24,7 +24,9 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
         _write_noise(Path(folder))
         images = ["data=folder", f"data.root={folder}", "depth=110" if gpu else "depth=20"]
         rows = [*images, "shortcut=identity,none,gate,conv1x1"]
-        if benchmark == "speed":
+        if benchmark == "memory":
+            yield [[*images[:2], "depth=110"], [*images[:2], "unit=bottleneck", "depth=1001", "recipe.batch=16"]]
+        elif benchmark == "speed":
             yield [images] if gpu else [["depth=56"], images]
         elif gpu:
             yield [[*rows, "iterations=2000", "seed=0,1,2,3", "pack=auto"]]

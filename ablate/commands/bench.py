@@ -17,6 +17,7 @@ EXAMPLES = """benchmarks:
   grid     wall time of a whole grid, against the reference loop run after run
   records  wall time of a run with its records and checkpoints, against bare training
   threads  images a second by threads, on an idle machine and beside busy processes
+  memory   memory and images a second with activation_checkpointing=true, against false
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
 
 examples:
@@ -28,7 +29,7 @@ examples:
 
 Leave the machine idle while it measures."""
 
-ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "tracker": 5}
+ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "tracker": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid, 5 otherwise)")
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="that speed measures a variant for in each round (%(default)s)"
+        "--seconds",
+        type=float,
+        default=2.0,
+        help="that speed and memory measure a variant for in each round (%(default)s)",
     )
     parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
 
@@ -46,11 +50,12 @@ def main(options: argparse.Namespace) -> None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    from ablate.bench import busy, compare, speed, wall_time, workloads
+    from ablate.bench import busy, compare, memory, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
-    if name == "speed":
-        measure = partial(speed.speed, rounds=rounds, seconds=options.seconds)
+    timed = {"speed": speed.speed, "memory": memory.memory}
+    if name in timed:
+        measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
     else:
         measure = partial(getattr(busy if name == "threads" else wall_time, name), rounds=rounds)
     found: dict[str, Any] = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}

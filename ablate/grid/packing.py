@@ -91,7 +91,7 @@ def _try(
     with ExitStack() as stack:
         workers = []
         for _ in range(runs):
-            workers.append(Worker(_trainer, config, device, threads))
+            workers.append(Worker(trainer, config, device, threads))
             stack.callback(workers[-1].kill)
         for seconds in (0.0, SECONDS):  # all have warmed up before any is measured
             for worker in workers:
@@ -103,7 +103,7 @@ def _try(
     return Trial(runs, sum(speeds), sum(memories), min(free))
 
 
-def _trainer(config: Config, device: str | None, threads: int) -> Callable[[float], tuple[float, int, int]]:
+def trainer(config: Config, device: str | None, threads: int) -> Callable[[float], tuple[float, int, int]]:
     """Set up training in this process; called with seconds, gives images a second, and the memory taken and left."""
     if device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device

@@ -6,7 +6,7 @@ import psutil
 import pytest
 import torch
 
-from ablate.bench import busy, compare, limits, speed, wall_time
+from ablate.bench import busy, compare, limits, memory, speed, wall_time
 from ablate.bench.reference import Reference
 from ablate.data.batches import ResidentBatches
 from ablate.models.cost import multiply_adds
@@ -106,6 +106,26 @@ def test_run_with_records_is_compared_with_bare_training(ask):
     assert said.status == 0, said.err
     assert "\n| bare training | " in said.out
     assert "\n| with records | " in said.out
+
+
+def test_memory_and_speed_with_activation_checkpointing_are_compared(ask, tmp_path):
+    said = ask("bench", "memory", *QUICK, "--rounds", "1", "--seconds", "0.01", "--out", str(tmp_path))
+    assert said.status == 0, said.err
+    (workload,) = json.loads((tmp_path / "memory.json").read_text())["workloads"].values()
+    assert workload.pop("settings") == {"batch": 64, "precision": "float32", "threads": 1}
+    assert list(workload) == ["kept for the backward pass", "training", "memory of the process"]
+    for table in workload.values():
+        assert list(table) == ["activation_checkpointing=false", "activation_checkpointing=true"]
+        assert all(figure["median"] > 0 for row in table.values() for figure in row.values())
+
+
+def test_kept_memory_is_that_of_the_units_inputs_with_activation_checkpointing(resolve):
+    kept = [
+        memory.kept_megabytes(resolve("device=cpu", f"depth={depth}", "activation_checkpointing=true"))
+        for depth in (14, 20)
+    ]
+    inputs = 64 * (16 * 8 * 8 + 32 * 4 * 4 + 64 * 2 * 2)  # one more unit in each stage
+    assert kept[1] - kept[0] == pytest.approx(4 * inputs / 1e6)
 
 
 def test_commands_with_and_without_tracker_are_compared(ask, monkeypatch):
