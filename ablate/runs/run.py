@@ -26,7 +26,10 @@ from ablate.training.setup import Setup
 
 FACTS = ("device", "device_type", "cpu", "precision", "threads", "host", "versions", "code", "git")
 """The parts of the last session that the result repeats."""
-OUT_OF_MEMORY = "the GPU ran out of memory: run fewer at once, or use precision=bfloat16 or a smaller recipe.batch"
+OUT_OF_MEMORY = (
+    "the GPU ran out of memory: run fewer at once, or use activation_checkpointing=true, precision=bfloat16 or a smaller "
+    "recipe.batch"
+)
 
 
 def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: int = 1) -> bool:
