@@ -27,8 +27,8 @@ from ablate.training.setup import Setup
 FACTS = ("device", "device_type", "cpu", "precision", "threads", "host", "versions", "code", "git")
 """The parts of the last session that the result repeats."""
 OUT_OF_MEMORY = (
-    "the GPU ran out of memory: run fewer at once, or use activation_checkpointing=true, precision=bfloat16 or a smaller "
-    "recipe.batch"
+    "the GPU ran out of memory: run fewer at once, or use activation_checkpointing=true, precision=bfloat16 or "
+    "a smaller recipe.batch"
 )
 
 

@@ -16,12 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 from ablate.base.errors import AblateError
 from ablate.models.generators import generators, restore_generators
-from ablate.models.resnet import ResNet
+from ablate.models.network import Network
 
 Buffers = dict[nn.Module, dict[str, Tensor | None]]
 
 
-def recompute_units(network: ResNet) -> None:
+def recompute_units(network: Network) -> None:
     """Make every residual unit recompute its activations in the backward pass. No bit of training changes."""
     for _, unit in network.units():
         unit.forward = partial(_forward, unit, unit.forward)
