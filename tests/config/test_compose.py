@@ -15,8 +15,11 @@ from ablate.config.files import conf_folder, options
 from ablate.config.resolve import from_overrides
 from ablate.runs.identity import folder_name
 
-CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices": 48, "table2": 25, "table3": 10}
-FILES = [(group, name) for group in ("shortcut", "unit", "recipe", "data") for name in options(group)]
+CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices": 48}
+CELLS |= {"table2": 25, "table3": 10, "options": 15}
+SAME = [("shortcut", "frozen_gate"), ("net", "plain18"), ("net", "plain34")]
+"""Files that are another one with other choices, and have its name."""
+FILES = [(group, name) for group in ("shortcut", "unit", "net", "recipe", "data") for name in options(group)]
 
 
 @pytest.mark.parametrize(("group", "name"), FILES)
@@ -30,7 +33,7 @@ def test_every_file_composes_and_resolves(group, name, resolve, tmp_path):
         more = [f"data.root={tmp_path}"]
     chosen = asdict(resolve(f"{group}={name}", *more))[group]
     # A name copied from another file would stand for that file in every table.
-    assert name.startswith(chosen["name"]) or (group, name) == ("shortcut", "frozen_gate")
+    assert name.startswith(chosen["name"]) or (group, name) in SAME
 
 
 @pytest.mark.parametrize("name", options("experiment"))
