@@ -12,6 +12,7 @@ from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
 from ablate.base.source import load
 from ablate.config.check import CIFAR, fixed_depth, layers
+from ablate.config.files import declared
 from ablate.config.schema import LABELS, NET_LABELS, Config
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.network import Network
@@ -38,7 +39,9 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     if min(shape[1:]) < network.smallest:
         height, width = shape[1:]
         size = f"{network.smallest}x{network.smallest}"
-        raise ConfigError(f"net {config.net['name']} needs images of {size} or more, and these are {height}x{width}")
+        resized = "; net.size=224 resizes them" if "size" in config.net else ""
+        words = f"needs images of {size} or more, and these are {height}x{width}{resized}"
+        raise ConfigError(f"net {config.net['name']} {words}")
     no_decay(network)
     return network
 
@@ -47,13 +50,25 @@ def _asked(config: Config, offered: dict[str, Any]) -> dict[str, Any]:
     """What the network's constructor takes of `offered`. Raises ConfigError if a choice would have no effect."""
     name, taken = config.net["name"], inspect.signature(load(config.net["_target_"])).parameters
     given = {key: value for key, value in offered.items() if key in taken}
-    if "unit" not in given and config.shortcut["name"] != "none":
-        raise ConfigError(f"net {name} has no residual units, and so no shortcut: add shortcut=none")
+    if "unit" not in given:
+        if config.shortcut["name"] != "none":
+            raise ConfigError(f"net {name} has no residual units, and so no shortcut: add shortcut=none")
+        if word := _of_units(config):
+            raise ConfigError(f"net {name} has no residual units, so {word} has no effect: leave it out")
     if "width" not in given and config.width != 1:
         raise ConfigError(f"net {name} takes no width: leave out width={config.width}")
     if "depth" not in given and fixed_depth(config.net, config.unit) is None:
         raise ConfigError(f"net {name} takes no depth: say which it has in its file, as in net.depth=5")
     return given
+
+
+def _of_units(config: Config) -> str:
+    """A word of the command line that chooses something of residual units, or nothing."""
+    usual, unit = declared("unit", "basic"), config.unit
+    keys = [key for key in unit if unit[key] != usual.get(key)]
+    words = [f"unit={unit['name']}" if key == "name" else f"unit.{key}={unit[key]}" for key in keys]
+    words += [f"{key}=true" for key in ("compile", "probes") if getattr(config, key)]
+    return next(iter(words), "")
 
 
 def check_buildable(config: Config, shape: Sequence[int]) -> None:

@@ -104,7 +104,7 @@ def test_option_a_has_no_parameters_and_option_c_a_projection_in_every_unit(netw
         (["net=resnet18", "net.stages=[2,2]"], "net.stages=[2,2] is not resnet18: add a name of your own, as in"),
         (["net=resnet18", "net.name=mine", "net.stages=[2,0]"], "net.stages=[2, 0] is invalid: use the units of"),
         (["net=resnet18", "net.name=mine", "net.stages=3"], "net.stages=3 is invalid: use "),
-        (["net=resnet20"], "net 'resnet20' is unknown; did you mean 'resnet50'?"),
+        (["net=resnet15"], "net 'resnet15' is unknown; did you mean 'resnet152'?"),
         (["net.stages=[2]"], "the chosen net has no key 'stages', which belongs to resnet101"),
     ],
 )  # fmt: skip
