@@ -18,6 +18,7 @@ import ablate.commands.run
 import ablate.grid.sweeper
 from ablate import commands
 from ablate.commands import guarded
+from ablate.config.explain import every_key
 from ablate.config.files import conf_folder
 from ablate.config.schema import keys
 from ablate.grid.slurm import client
@@ -161,7 +162,7 @@ def test_console_blocks_show_what_is_printed(page, ask):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_keys_exist(page):
-    known = {key.name for key in keys()} | {"cluster", *GROUPS}
+    known = {*every_key(), "cluster", *GROUPS}
     for group in GROUPS:
         for path in (conf_folder() / group).glob("*.yaml"):
             prefix = group.replace("/", ".")

@@ -149,6 +149,7 @@ def test_head_computes_in_float32(name, resolve):
         ("unit.order=bn_after_addition", "net lenet5 has no residual units, so unit.order=bn_after_addition has no "),
         ("probes=true", "net lenet5 has no residual units, so probes=true has no effect: leave it out"),
         ("compile=true", "net lenet5 has no residual units, so compile=true has no effect: leave it out"),
+        ("activation_checkpointing=true", "net lenet5 has no residual units, so activation_checkpointing=true has "),
         ("shortcut=gate", "net lenet5 has no residual units, and so no shortcut: add shortcut=none"),
         ("width=2", "net lenet5 takes no width: leave out width=2"),
         ("depth=20", "depth=20 is invalid: net lenet5 has a depth of 5; leave depth out"),
