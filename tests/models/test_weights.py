@@ -209,6 +209,12 @@ def test_own_weights_are_taken_as_they_are(resolve):
     assert all(torch.equal(other.state_dict()[name], value) for name, value in state.items())
 
 
+def test_mean_of_a_custom_network_is_not_taken_for_the_mean_image(resolve):
+    ours = network(resolve, "depth=8")
+    ours.register_buffer(MEAN, torch.zeros(3))
+    assert fit(ours.state_dict() | {MEAN: torch.ones(3)}, ours, "it")[MEAN].tolist() == [1, 1, 1]
+
+
 B = ("depth=8", "shortcut.option=B")
 BIAS = {"layer2.0.downsample.0.bias": torch.zeros(32)}
 
