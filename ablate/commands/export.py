@@ -13,7 +13,13 @@ EXAMPLES = """examples:
   ablate export RUN --to torchvision --out resnet18.pt        a state_dict, of option B
   ablate export RUN --to akamaster                            of option A; pytorch_resnet_cifar10
   ablate export RUN --to onnx                                 with the preparation of images; needs ablate[onnx]"""
-FORMATS = ("torchvision", "akamaster", "safetensors", "onnx")
+FORMATS = {
+    "torchvision": "-torchvision.pt",
+    "akamaster": "-akamaster.pt",
+    "safetensors": ".safetensors",
+    "onnx": ".onnx",
+}
+"""How the name of a file of each format ends."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    from ablate.runs.export import FORMATS, export  # torch
+    from ablate.runs.export import export  # torch
 
     file = options.out or Path(options.run.resolve().name + FORMATS[options.to])
     if file.exists() and not options.overwrite:

@@ -16,13 +16,6 @@ from ablate.runs.naming import flatten
 from ablate.runs.reading import read_array, read_run
 from ablate.runs.trained import load_network
 
-FORMATS = {
-    "torchvision": "-torchvision.pt",
-    "akamaster": "-akamaster.pt",
-    "safetensors": ".safetensors",
-    "onnx": ".onnx",
-}
-"""How the name of a file of each format ends."""
 UNIT, SHORTCUT, RESNET = "ablate.models.units", "ablate.models.shortcuts", "ablate.models.resnet"
 NEEDED: dict[str, dict[str, tuple[Any, ...]]] = {
     "torchvision": {
@@ -43,11 +36,11 @@ NEEDED: dict[str, dict[str, tuple[Any, ...]]] = {
         "net._target_": (f"{RESNET}.cifar",),
     },
 }
-"""What a network must be to be one of a release's."""
+"""The values that keys must have for a network to be one of a release's."""
 
 
 def export(folder: Path, form: str, *, trust: bool = False) -> bytes:
-    """The network of a finished run in one of FORMATS.
+    """The network of a finished run in the format torchvision, akamaster, safetensors or onnx.
 
     Raises AblateError as `load_network`, and ConfigError if the format has no such network.
     """
@@ -82,6 +75,10 @@ def _safetensors(folder: Path, network: nn.Module, mean: Tensor, config: dict[st
     state = network.state_dict()
     if others := [name for name, value in state.items() if not isinstance(value, Tensor)]:
         raise AblateError(f"{folder} has a state that is not a tensor, {others[0]}: safetensors holds only tensors")
+    if MEAN in state:
+        raise AblateError(
+            f"{folder} has a tensor {MEAN}, as the mean image is called in the file: rename it in its class"
+        )
     tensors = {name: value.clone() for name, value in state.items()}  # it refuses tensors that share memory
     facts = {"format": "pt", "config": json.dumps(config), "images": json.dumps(images)}
     return bytes(safetensors.save({**tensors, MEAN: mean}, facts))

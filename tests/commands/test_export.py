@@ -12,7 +12,6 @@ from safetensors import safe_open
 from torchvision.models.resnet import BasicBlock
 
 import ablate
-from ablate.commands.export import FORMATS
 from ablate.runs import export, layout
 from tests.models.test_weights import Akamaster, Chenyaofo
 
@@ -30,10 +29,6 @@ def make(tmp_path_factory):
         return made[words]
 
     return run
-
-
-def test_formats_are_those_of_the_command():
-    assert tuple(export.FORMATS) == FORMATS
 
 
 @pytest.mark.parametrize(
@@ -122,6 +117,18 @@ def test_network_that_a_release_has_not_is_refused(form, words, sentence, resolv
         export.check(Path("RUN"), asdict(resolve(*words)), form)
     assert str(caught.value).startswith(f"RUN {sentence}")
     assert str(caught.value).endswith(": use --to safetensors, which takes any")
+
+
+class Mean(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.nn.Buffer(torch.zeros(3))
+
+
+def test_tensor_with_the_name_of_the_mean_image_is_not_overwritten(make, monkeypatch):
+    monkeypatch.setattr(export, "load_network", lambda *_, **__: (Mean(), None))
+    with pytest.raises(ablate.AblateError, match="has a tensor mean, as the mean image is called in the file: rename"):
+        export.export(make("shortcut=gate"), "safetensors")
 
 
 @pytest.mark.parametrize(
