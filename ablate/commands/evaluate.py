@@ -88,11 +88,10 @@ def _run(folder: Path, words: list[str], trust: bool) -> "tuple[Config, Dataset,
             raise ConfigError(f"{word} is not for a run, whose record says all but data and device: leave it out")
     network, _ = load_network(folder, trust=trust, how="--trust")
     run, mean = read_run(folder), torch.from_numpy(read_array(folder / layout.MEAN))[None]
-    own = run.config["data"] if not any(word.startswith("data=") for word in words) else {}
-    given = {f"data={own['name']}": None} if own else {}
-    for key in ("root", "validation") if own else ():
-        given[f"data.{key}={_quoted(own[key])}"] = None
-    config = from_overrides(*given, *words)
+    if not any(word.startswith("data=") for word in words):
+        own = run.config["data"]
+        words = [f"data={own['name']}", *(f"data.{key}={_quoted(own[key])}" for key in ("root", "validation")), *words]
+    config = from_overrides(*words)
     dataset, images = load(config.data), run.result["images"]
     for what, here, there in (
         ("channels, height and width", list(dataset.shape), images["shape"]),

@@ -1,4 +1,4 @@
-"""A trained network on a dataset: its error, its loss and what it takes for what."""
+"""A trained network on a dataset: its errors, its loss and its confusion matrix."""
 
 from dataclasses import dataclass
 
