@@ -31,7 +31,7 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     seed_generators(derive(config.seed, "net"))
     construct = _constructor("unit", config.unit)
     expansion = getattr(load(config.unit["_target_"]), "expansion", 1)
-    unit = Units(lambda *shape: construct(*shape, shortcut), layers(config.unit), expansion)
+    unit = Units(lambda *built: construct(*built, shortcut), layers(config.unit), expansion)
     offered = {"depth": config.depth, "width": config.width, "unit": unit}
     network: Network = _constructor("net", config.net)(shape[0], classes, **_asked(config, offered))
     if not isinstance(network, Network):
@@ -78,7 +78,7 @@ def check_buildable(config: Config, shape: Sequence[int]) -> None:
     try:
         network(torch.zeros(2, *shape))
     except (Exception, SystemExit) as error:
-        names = f"shortcut {config.shortcut['name']} in unit {config.unit['name']}"
+        names = f"net {config.net['name']} with shortcut {config.shortcut['name']} in unit {config.unit['name']}"
         raise ConfigError(f"{names} fails on images of {shape[1]}x{shape[2]}: {one_line(error)}") from error
 
 
@@ -118,13 +118,12 @@ def _constructor(group: str, node: dict[str, Any]) -> Callable[..., Any]:
 
     def construct(*arguments: Any, **offered: Any) -> Any:
         try:
-            module = load(node["_target_"])(*arguments, **offered, **parameters)
+            return load(node["_target_"])(*arguments, **offered, **parameters)
         except ConfigError:  # a shortcut's, through its unit
             raise
         except (Exception, SystemExit) as error:  # custom code may end the process
             expected = isinstance(error, (TypeError, ValueError, ImportError, AttributeError)) and str(error)
             reason = str(error).splitlines()[0] if expected else one_line(error)
             raise ConfigError(f"{group} {node['name']} cannot be built: {reason}") from error
-        return module
 
     return construct

@@ -95,7 +95,9 @@ class Shapes(nn.Module):
 def test_shortcut_that_fails_on_images_is_refused_in_one_sentence(target, reason, resolve):
     config = resolve()
     config.shortcut = {"name": "wrong", "_target_": target}
-    with pytest.raises(ConfigError, match=f"^shortcut wrong in unit basic fails on images of 8x8: {reason}$"):
+    with pytest.raises(
+        ConfigError, match=f"^net resnet with shortcut wrong in unit basic fails on images of 8x8: {reason}$"
+    ):
         check_buildable(config, (1, 8, 8))
 
 

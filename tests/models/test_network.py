@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ablate.base.errors import ConfigError
-from ablate.models.build import build
+from ablate.models.build import build, check_buildable
 from ablate.models.network import Network
 from ablate.models.resnet import ResNet, Stage
 from ablate.models.shortcuts import Gate
@@ -32,6 +32,11 @@ class Linear(Network):
 
     def forward(self, x):
         return self.head(x.mean((2, 3)))
+
+
+class Failing(Linear):
+    def forward(self, x):
+        raise ValueError("no")
 
 
 class Foreign(nn.Module):
@@ -79,6 +84,13 @@ def test_what_a_network_cannot_be_is_refused(words, sentence, made):
     with pytest.raises(ConfigError) as error:
         made(*words)
     assert str(error.value).startswith(sentence)
+
+
+def test_network_that_fails_on_images_is_named(resolve):
+    config = resolve(f"net._target_={__name__}.Failing", "+net.depth=1", "shortcut=none")
+    sentence = "^net Failing with shortcut none in unit basic fails on images of 8x8: ValueError: no$"
+    with pytest.raises(ConfigError, match=sentence):
+        check_buildable(config, (1, 8, 8))
 
 
 MODULE = """
