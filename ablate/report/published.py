@@ -173,6 +173,8 @@ def _imagenet(table: int, views: str, names: tuple[str, ...]) -> list[Published]
             statistic="single",
             runs=1,
             batch=256,
+            iterations=600_000,
+            warmup=0,
         )
         for name, depth, shortcut, option, ten, dense in ON_IMAGENET
         if name in names

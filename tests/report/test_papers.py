@@ -140,6 +140,8 @@ def test_published_rows_have_their_setting():
     cifar = [row for row in published.ROWS if row.data != "imagenet"]
     assert {(row.batch, row.iterations) for row in cifar} == {(128, 64_000)}
     assert {row.source for row in cifar if row.data != "cifar10"} == {"[B] Table 3"}
+    imagenet = [row for row in published.ROWS if row.data == "imagenet"]
+    assert {(row.runs, row.batch, row.iterations, row.warmup) for row in imagenet} == {(1, 256, 600_000, 0)}  # [A] §3.4
 
 
 def test_setting_is_that_of_the_keys_that_the_paper_names():
