@@ -128,7 +128,7 @@ class Key:
 
 
 def keys(node: Any = Config, prefix: str = "") -> Iterator[Key]:
-    """Every key of a run. The keys inside `shortcut` and `unit` are their constructors' parameters."""
+    """Every key of a run. The keys inside `shortcut`, `unit` and `net` are their constructors' parameters."""
     for one in fields(node):
         if is_dataclass(one.type):
             yield from keys(one.type, f"{prefix}{one.name}.")

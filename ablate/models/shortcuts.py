@@ -44,8 +44,8 @@ def match_shape(in_channels: int, out_channels: int, stride: int, option: str) -
     """The module that gives x the shape of F before it is scaled or gated ([A] §3.3).
 
     Option A pads with zero channels; B projects where the shape changes; C projects in every unit. Where the shape does
-    not change, A and B are the identity. Projections are normalised, as in the Torch release of [A]; in B_bare and
-    C_bare they are not, as in that of [B]. Raises ValueError for another option, and for A if there are fewer channels.
+    not change, A and B are the identity. Projections are normalised, as in the release of [A]; in B_bare and C_bare
+    they are not, as in that of [B]. Raises ValueError for another option, and for A if there are fewer channels.
     """
     if option not in OPTIONS:
         raise ValueError(f"shortcut.option={option} is invalid: use one of {', '.join(OPTIONS)}")
@@ -153,8 +153,8 @@ class ExclusiveGate(Gate):
 class Conv1x1(nn.Module):
     """y = W x + F(x), a 1×1 convolution in every unit ([B] Fig. 2e).
 
-    `norm` adds BN after the convolution. The papers do not say whether there is one: the Torch release of [A]
-    normalises its projections, that of [B] does not. The default follows [B], whose experiment this is.
+    `norm` adds BN after the convolution. The papers do not say whether there is one: the release of [A] normalises its
+    projections, that of [B] does not. The default follows [B], whose experiment this is.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, *, norm: bool = False) -> None:

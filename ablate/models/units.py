@@ -52,7 +52,7 @@ ORDERS = {
 
 
 def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the papers' Torch releases."""
+    """A convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the release of [B]."""
     made: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, size, stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
     return made
@@ -120,8 +120,8 @@ class Basic(Unit):
 class Bottleneck(Unit):
     """F has a 1×1 convolution to a quarter of the channels, a 3×3, and a 1×1 back ([A] Fig. 5 right).
 
-    The stride is in the 3×3, as in the Torch release of [A] and in torchvision; or, with `stride_in` = "1x1", in the
-    first convolution, as in the Caffe release of [A] and that of [B]. Raises ValueError for another `stride_in`.
+    The stride is in the 3×3, as in fb.resnet.torch and torchvision; or, with `stride_in` = "1x1", in the first
+    convolution, as in the releases of [A] and [B]. Raises ValueError for another `stride_in`.
     """
 
     sizes, expansion = (1, 3, 1), 4

@@ -15,9 +15,9 @@ class SGD:
     """v ← μ v + ∇L + λ w, then w ← w − η v, for every parameter w with a gradient.
 
     μ and λ are the recipe's momentum and weight decay; η is `rate`, a tensor () that is read at each step. Weight
-    decay acts on every parameter, gates and batch normalisation included, as in the papers' Torch releases, except on
-    those that a module names in `no_decay`. `momenta` holds each parameter's v, which is changed in place and 0 before
-    the first step.
+    decay acts on every parameter, gates and batch normalisation included, as in fb.resnet.torch, except on those that a
+    module names in `no_decay`. `momenta` holds each parameter's v, which is changed in place and 0 before the first
+    step.
     """
 
     def __init__(self, network: nn.Module, rate: Tensor, recipe: Recipe) -> None:
