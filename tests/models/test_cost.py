@@ -8,7 +8,7 @@ from torch import nn
 
 from ablate.config.files import options
 from ablate.models.build import build
-from ablate.models.cost import multiply_adds, parameters
+from ablate.models.cost import BETWEEN, Cost, costs, multiply_adds, parameters
 from ablate.models.shortcuts import Conv1x1, Identity, match_shape
 from ablate.models.units import Bottleneck
 from tests.models.networks import resnet
@@ -156,3 +156,50 @@ def test_counting_keeps_no_activations():
 
     multiply_adds(resnet(8, Spy, in_channels=1, classes=10), (1, 8, 8))
     assert enabled == [False] * 3
+
+
+def test_costs_of_parts_of_depth_8():
+    """Activations, by tensors of float32 (4 bytes) that the forward pass keeps.
+
+    The stem: the image, the convolution's output, the activation. A unit: the outputs of two convolutions, the
+    activation between them, the one after the addition. The head: the pooled maps. Each has half the size of the one
+    in the stage before: twice the channels, a quarter of the positions.
+    """
+    network = resnet(8, Identity, in_channels=3, classes=10)
+    found = costs(network, (3, 16, 16))
+    convolutions = {"stage 1": 16**2 * 2 * 9 * 16 * 16, "stage 2": 8**2 * 9 * (16 * 32 + 32 * 32)}
+    assert found == {
+        "stem": Cost(27 * 16 + 2 * 16, 16**2 * 27 * 16, 4 * 16**2 * (3 + 16 + 16)),
+        "stage 1": Cost(2 * (9 * 16 * 16 + 2 * 16), convolutions["stage 1"], 4 * 4 * 16**2 * 16),
+        "stage 2": Cost(9 * (16 * 32 + 32 * 32) + 4 * 32, convolutions["stage 2"], 4 * 4 * 8**2 * 32),
+        "stage 3": Cost(9 * (32 * 64 + 64 * 64) + 4 * 64, convolutions["stage 2"], 4 * 4 * 4**2 * 64),
+        "head": Cost(64 * 10 + 10, 64 * 10, 4 * 64),
+    }
+    assert sum(cost.parameters for cost in found.values()) == parameters(network)
+    assert sum(cost.multiply_adds for cost in found.values()) == multiply_adds(network, (3, 16, 16))
+
+
+def test_activations_of_lenet5(resolve):
+    """The image, each tanh and each pooled map; an image of 8×8 is kept as the resized one."""
+    network = build(resolve("net=lenet5"), shape=(1, 8, 8), classes=10)
+    floats = {"c1": 32**2 + 6 * 28**2, "c3": 6 * 14**2 + 16 * 10**2, "c5": 16 * 5**2 + 120, "f6": 84}
+    found = {name: cost.activation_bytes for name, cost in costs(network, (1, 8, 8)).items()}
+    assert found == {**{name: 4 * count for name, count in floats.items()}, "output": 0}
+
+
+class Between(nn.Module):
+    """A matrix product and a squared map outside all children."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(6, 5, bias=False)
+        self.second = nn.Parameter(torch.ones(5, 2))
+
+    def forward(self, x):
+        return (self.first(x.flatten(1)) ** 2) @ self.second
+
+
+def test_what_is_in_no_part_is_counted_between_them():
+    found = costs(Between(), (1, 2, 3))
+    # The square keeps its input, which Linear gave, and the product its own.
+    assert found == {"first": Cost(30, 30, 4 * 6), BETWEEN: Cost(10, 10, 4 * (5 + 5))}
