@@ -1,9 +1,10 @@
 """The files of an image folder, and a fingerprint of them for signatures. Imports no torch."""
 
 import contextlib
+import functools
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,17 +26,18 @@ def _reading() -> Iterator[None]:
 
 
 @_reading()
-def listing(root: Path) -> list[Path]:
-    """The images of both splits, ROOT/SPLIT/CLASS/.../FILE, in the order of torchvision's ImageFolder.
+def listing(root: Path, splits: Sequence[str] = SPLITS) -> list[Path]:
+    """The images of two splits, ROOT/SPLIT/CLASS/.../FILE, in the order of torchvision's ImageFolder.
 
     As there, a class has all files below its folder. Hidden files and LITTER are skipped. Raises AblateError that names
     anything else that is not a file of a class, or a class that is empty or in one split only.
     """
     found: list[Path] = []
     classes: dict[str, list[str]] = {}
-    for split in SPLITS:
-        for folder in _entries(root / split):
-            if not folder.is_dir():
+    for split in splits:
+        for entry in _entries(root / split):
+            folder = Path(entry.path)
+            if not entry.is_dir():
                 raise AblateError(f"{folder} is not the folder of a class: move images to {root / split}/CLASS/")
             if os.fsencode(folder.name).decode(errors="replace") != folder.name:  # a record could not name the class
                 raise AblateError(f"{str(folder)!a}: the name of the class is not UTF-8: rename the folder")
@@ -44,9 +46,10 @@ def listing(root: Path) -> list[Path]:
                 raise AblateError(f"{folder} has no images: add some, or remove the folder")
             found += files
             classes.setdefault(folder.name, []).append(split)
-    for name, splits in sorted(classes.items()):
-        if len(splits) < len(SPLITS):
-            raise AblateError(f"{root}: class {name!r} has images in {splits[0]}/ only: it needs both train/ and test/")
+    for name, having in sorted(classes.items()):
+        if len(having) < len(splits):
+            needed = " and ".join(f"{split}/" for split in splits)
+            raise AblateError(f"{root}: class {name!r} has images in {having[0]}/ only: it needs both {needed}")
     if len(classes) < 2:
         raise AblateError(f"{root} has {len(classes)} class folders with images: it needs two or more")
     return found
@@ -61,17 +64,34 @@ def _files(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Pa
     stat = folder.stat()
     if (stat.st_dev, stat.st_ino) in above:
         raise AblateError(f"{folder} links to a folder that it is in: remove the link")
-    for path in _entries(folder):
-        if path.is_dir():
-            yield from _files(path, (*above, (stat.st_dev, stat.st_ino)))
-        elif path.is_file():
-            yield path
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _files(Path(entry.path), (*above, (stat.st_dev, stat.st_ino)))
+        elif entry.is_file():
+            yield Path(entry.path)
         else:
-            raise AblateError(f"{path} is neither a file nor a folder, or links to a missing one: remove it")
+            raise AblateError(f"{entry.path} is neither a file nor a folder, or links to a missing one: remove it")
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in LITTER)
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:  # which says what a file is without asking the disk for each
+        kept = [entry for entry in entries if entry.name[0] != "." and entry.name.lower() not in LITTER]
+    return sorted(kept, key=lambda entry: entry.name)
+
+
+def evaluation_split(root: Path) -> str:
+    """Where the images are that a streamed dataset is evaluated on: ImageNet's test images have no labels."""
+    return "val" if (root / "val").is_dir() else "test"
+
+
+@functools.cache
+@_reading()
+def names_fingerprint(root: Path) -> str:
+    """A hash of every image's split, class, name and size: the bytes of a million images are not read for it."""
+    digest = hashlib.sha256()
+    for path in listing(root, ("train", evaluation_split(root))):
+        digest.update(os.fsencode(f"{path.relative_to(root)}\0{path.stat().st_size}\n"))
+    return digest.hexdigest()[:16]
 
 
 @_reading()

@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils import data as torch_data
 from torchvision import transforms
 
 from ablate.config.schema import Config
-from ablate.data.dataset import per_pixel_mean
+from ablate.data.dataset import Dataset
 from ablate.data.load import load
 from ablate.models.build import build
 from ablate.training.device import pick_device
 from ablate.training.schedule import learning_rate, total_steps
 
 
-class Images(Dataset[tuple[Tensor, int]]):
+class Images(torch_data.Dataset[tuple[Tensor, int]]):
     """Labelled images, transformed one at a time."""
 
     def __init__(self, x: Tensor, y: Tensor, *transform: Any) -> None:
@@ -40,16 +40,17 @@ class Reference:
 
     def __init__(self, config: Config) -> None:
         data, recipe, dataset = config.data, config.recipe, load(config.data)
+        assert isinstance(dataset, Dataset)
         self.recipe, self.device = recipe, pick_device(config.device)
-        centre = [transforms.ToTensor(), transforms.Normalize(per_pixel_mean(dataset.train_x)[0], [1.0])]
+        centre = [transforms.ToTensor(), transforms.Normalize(dataset.mean[0], [1.0])]
         crop = [transforms.RandomCrop(dataset.shape[1:], padding=data.shift)] if data.shift else []
         flip = [transforms.RandomHorizontalFlip()] if data.flip else []
         train = Images(dataset.train_x, dataset.train_y, *crop, *flip, *centre)
         test = Images(dataset.test_x, dataset.test_y, *centre)
         # Workers persist: starting them for each epoch of twenty steps would slow the reference down needlessly.
         how: dict[str, Any] = {"num_workers": 2, "persistent_workers": True, "pin_memory": self.device.type == "cuda"}
-        self.train = DataLoader(train, recipe.batch, shuffle=True, drop_last=True, **how)
-        self.test = DataLoader(test, 1000, **how)
+        self.train = torch_data.DataLoader(train, recipe.batch, shuffle=True, drop_last=True, **how)
+        self.test = torch_data.DataLoader(test, 1000, **how)
         self.network = build(config, shape=dataset.shape, classes=len(dataset.classes)).to(self.device)
         self.optimizer = torch.optim.SGD(
             self.network.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ablate.config.schema import Config
     from ablate.data.dataset import Dataset
+    from ablate.data.streamed import Streamed
     from ablate.runs.evaluation import Answers
 
 EXAMPLES = """examples:
@@ -49,7 +50,6 @@ def numbers(text: str) -> list[float]:
 def main(options: argparse.Namespace) -> None:
     import torch
 
-    from ablate.data.dataset import per_pixel_mean
     from ablate.runs.evaluation import answers
     from ablate.training.device import pick_device
 
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
         config, dataset, network, mean = _run(options.what, options.words, options.trust)
     else:
         config, dataset, network = _file(options.what, options.words)
-        mean = per_pixel_mean(dataset.train_x)
+        mean = dataset.mean
     channels = dataset.shape[0]
     std = torch.ones(1, channels, 1, 1)
     if options.mean:
@@ -74,7 +74,7 @@ def main(options: argparse.Namespace) -> None:
         _show(options.what, config, dataset, found)
 
 
-def _run(folder: Path, words: list[str], trust: bool) -> "tuple[Config, Dataset, nn.Module, Tensor]":
+def _run(folder: Path, words: list[str], trust: bool) -> "tuple[Config, Dataset | Streamed, nn.Module, Tensor]":
     """A run's network and mean image, and its own dataset or another. Raises AblateError if they do not fit."""
     import torch
 
@@ -111,7 +111,7 @@ def _quoted(value: Any) -> str:
     return "'" + value.replace("'", "\\'") + "'"
 
 
-def _file(file: Path, words: list[str]) -> "tuple[Config, Dataset, nn.Module]":
+def _file(file: Path, words: list[str]) -> "tuple[Config, Dataset | Streamed, nn.Module]":
     """The network and the dataset of `words`, with the weights in a file. Raises AblateError if they do not fit."""
     from ablate.data.load import load
     from ablate.models.build import build
@@ -132,7 +132,7 @@ def _of_channels(option: str, values: list[float], channels: int) -> "Tensor":
     return torch.tensor(values).reshape(1, -1, 1, 1).expand(1, channels, 1, 1)
 
 
-def _facts(what: Path, config: "Config", dataset: "Dataset", found: "Answers") -> dict[str, Any]:
+def _facts(what: Path, config: "Config", dataset: "Dataset | Streamed", found: "Answers") -> dict[str, Any]:
     return {
         "evaluated": str(what),
         "data": config.data.name,
@@ -146,7 +146,7 @@ def _facts(what: Path, config: "Config", dataset: "Dataset", found: "Answers") -
     }
 
 
-def _show(what: Path, config: "Config", dataset: "Dataset", found: "Answers") -> None:
+def _show(what: Path, config: "Config", dataset: "Dataset | Streamed", found: "Answers") -> None:
     say(f"{what}: {found.images} {dataset.evaluated_on} images of data={config.data.name}")
     say(f"error        {found.error:.2f} %")
     if found.top5_error is not None:

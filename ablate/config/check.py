@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from ablate.base.errors import ConfigError
-from ablate.base.image_folder import SPLITS
-from ablate.config.schema import CUSTOM, Config, Data, Recipe, Tracker, as_typed
+from ablate.base.image_folder import SPLITS, evaluation_split
+from ablate.config.schema import CUSTOM, Config, Recipe, Tracker, as_typed
 
 LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
 """Convolutions in a shipped unit."""
@@ -24,7 +24,7 @@ MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
 
 FLOAT32 = 2.0**128
 """Above the largest number of float32."""
-DATASETS = ("digits", "cifar10", "cifar100", "folder")
+DATASETS = ("digits", "cifar10", "cifar100", "folder", "imagenet")
 
 
 def check(config: Config) -> None:
@@ -72,7 +72,7 @@ def check(config: Config) -> None:
         if not isinstance(name, str) or not name.strip():  # YAML reads no as false, and 010 as 8
             raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
     check_storable("", asdict(config))
-    _check_data(config.data)
+    _check_data(config)
 
 
 def _check_depth(config: Config) -> None:
@@ -182,12 +182,25 @@ def check_storable(key: str, value: object) -> None:
         check_storable(f"{key}.{name}" if key else str(name), item)
 
 
-def _check_data(data: Data) -> None:
+def _check_data(config: Config) -> None:
+    data = config.data
     _require(data.validation >= 0, "data.validation", data.validation, "0 or more images")
     _require(data.shift >= 0, "data.shift", data.shift, "0 or more pixels")
     if data.name not in DATASETS:
         raise ConfigError(f"data.name={data.name} is invalid: use one of {', '.join(DATASETS)}")
-    whole = data.root and all((Path(data.root) / split).is_dir() for split in SPLITS)
-    if data.name == "folder" and not whole:
-        root = as_typed(data.root)
-        raise ConfigError(f"data.root={root} must be a folder with train/CLASS/file and test/CLASS/file in it")
+    splits = ("train", evaluation_split(Path(data.root or ""))) if data.name == "imagenet" else SPLITS
+    whole = data.root and all((Path(data.root) / split).is_dir() for split in splits)
+    if data.name in ("folder", "imagenet") and not whole:
+        root, held = as_typed(data.root), "val" if data.name == "imagenet" else "test"
+        raise ConfigError(f"data.root={root} must be a folder with train/CLASS/file and {held}/CLASS/file in it")
+    _require(data.views in (1, 10), "data.views", data.views, "1 or 10")
+    _require(data.size is None or 8 <= data.size <= 4096, "data.size", data.size, "8 to 4096 pixels, or null")
+    _require(data.workers is None or 0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512, or null")
+    own = {"views": 1, "size": None, "workers": None, "colour": False}
+    for key, value in own.items():
+        if data.name != "imagenet" and getattr(data, key) != value:
+            raise ConfigError(f"data.{key} is for data=imagenet, and data={data.name} has no such choice: leave it out")
+    if config.graph and data.name == "imagenet":
+        raise ConfigError("graph=true needs images that are on the device as a whole: leave it out with data=imagenet")
+    if data.name == "imagenet" and data.shift:
+        raise ConfigError(f"data.shift={data.shift} is invalid: data=imagenet crops at random; leave it out")

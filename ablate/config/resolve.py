@@ -83,6 +83,8 @@ def settle(config: Config) -> Config:
     check(config)
     if config.data.name == "folder":
         config.data.fingerprint = image_folder.fingerprint(Path(config.data.root or ""))
+    elif config.data.name == "imagenet":
+        config.data.fingerprint = image_folder.names_fingerprint(Path(config.data.root or ""))
     if config.init_from is not None:
         _hash_initial(config)
     return config

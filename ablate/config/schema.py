@@ -30,11 +30,15 @@ def _key(default: Any, meaning: str) -> Any:
 class Data:
     """A dataset, and how its training images are augmented."""
 
-    name: str = _key(MISSING, "digits, cifar10, cifar100 or folder")
+    name: str = _key(MISSING, "digits, cifar10, cifar100, folder or imagenet")
     root: str | None = _key(None, "folder of the dataset")
     validation: int = _key(0, "training images held out; if above 0, the run is evaluated on them, not on the test set")
     shift: int = _key(0, "pixels of zero padding on each side for the random crop")
     flip: bool = _key(False, "random horizontal flip")
+    size: int | None = _key(None, "of imagenet, side of the images in pixels; null: 224")
+    colour: bool = _key(False, "of imagenet, random change of colour")
+    views: int = _key(1, "of imagenet, views of each test image: 1, or 10 crops")
+    workers: int | None = _key(None, "of imagenet, processes that read images; null: the cores")
     download: bool = _key(False, "fetch the dataset if it is not there")
     fingerprint: str | None = _key(None, "hash of an image folder's content; set automatically")
 

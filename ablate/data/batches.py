@@ -1,13 +1,17 @@
-"""Where training batches come from: the interface, and the dataset that is on the device as a whole."""
+"""Where training batches come from: the interface, the dataset that is on the device as a whole, and the choice."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from ablate.base.errors import ConfigError
+from ablate.config.schema import Config
 from ablate.data.augment import Augmentation, augmentation, crop_and_flip
-from ablate.data.dataset import Dataset, normalise, per_pixel_mean
+from ablate.data.dataset import Dataset, normalise
+
+if TYPE_CHECKING:
+    from ablate.data.streamed import Streamed
 
 
 class Batches(Protocol):
@@ -31,15 +35,15 @@ class Batches(Protocol):
 
 
 class ResidentBatches:
-    """Batches of a dataset on the device. The last, smaller batch of an epoch is dropped, so that batch normalisation
-    sees the same number of images in every step.
+    """Batches of a dataset in memory, on its device. The last, smaller batch of an epoch is dropped, so that batch
+    normalisation sees the same number of images in every step.
 
     Raises ConfigError if the dataset is smaller than a batch.
     """
 
     def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool) -> None:
         self.x, self.y = dataset.train_x, dataset.train_y
-        self.mean = per_pixel_mean(self.x)
+        self.mean = dataset.mean
         self.seed, self.shift, self.flip = seed, shift, flip
         self.size, self.per_epoch = size, per_epoch(dataset, size)
         self.index = torch.zeros(1, dtype=torch.int64, device=self.x.device)
@@ -68,7 +72,18 @@ class ResidentBatches:
         return part[:whole].reshape(self.per_epoch, self.size, *part.shape[1:]).to(self.x.device)
 
 
-def per_epoch(dataset: Dataset, size: int) -> int:
+def training_batches(dataset: "Dataset | Streamed", config: Config, device: torch.device) -> Batches:
+    """The batches of a run, on the device. Raises ConfigError if the dataset is smaller than a batch."""
+    how, size = config.data, config.recipe.batch
+    per_epoch(dataset, size)
+    if not isinstance(dataset, Dataset):
+        from ablate.data.streamed import StreamedBatches  # torchvision's transforms take a second to import
+
+        return StreamedBatches(dataset, size, seed=config.seed, flip=how.flip, colour=how.colour, device=device)
+    return ResidentBatches(dataset, size, seed=config.seed, shift=how.shift, flip=how.flip)
+
+
+def per_epoch(dataset: "Dataset | Streamed", size: int) -> int:
     """Batches in an epoch. Raises ConfigError if the dataset is smaller than one."""
     if size > len(dataset.train_y):
         raise ConfigError(f"recipe.batch={size} is more than the {len(dataset.train_y)} training images")

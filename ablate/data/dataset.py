@@ -1,5 +1,6 @@
 """A dataset as uint8 tensors, small enough to be on the training device as a whole."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +30,17 @@ class Dataset:
         channels, height, width = self.train_x.shape[1:]
         return channels, height, width
 
+    @property
+    def mean(self) -> Tensor:
+        """The mean image of the training images, (1, C, H, W) in [0, 1]."""
+        return per_pixel_mean(self.train_x)
+
+    def test_batches(self, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised test images in their order, and their labels, on the device of the dataset."""
+        size = 250 if self.test_x.device.type == "cpu" else 1000  # 1000 do not stay in a CPU's cache
+        for images, labels in zip(self.test_x.split(size), self.test_y.split(size), strict=True):
+            yield normalise(images, mean), labels
+
     def to(self, device: torch.device) -> "Dataset":
         moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}
         return replace(self, **moved)
@@ -41,13 +53,17 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
     """
     if count == 0:
         return dataset
-    total = len(dataset.train_y)
+    kept, held = held_out(len(dataset.train_y), count)
+    x, y = dataset.train_x, dataset.train_y
+    return replace(dataset, train_x=x[kept], train_y=y[kept], test_x=x[held], test_y=y[held], evaluated_on="validation")
+
+
+def held_out(total: int, count: int) -> tuple[Tensor, Tensor]:
+    """The places of `total` training images that are trained on, and of the `count` that are held out."""
     if count >= total:
         raise ConfigError(f"data.validation={count} leaves no image to train on: there are {total}")
     order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
-    held, kept = order[:count], order[count:]
-    x, y = dataset.train_x, dataset.train_y
-    return replace(dataset, train_x=x[kept], train_y=y[kept], test_x=x[held], test_y=y[held], evaluated_on="validation")
+    return order[count:], order[:count]
 
 
 def per_pixel_mean(x: Tensor) -> Tensor:

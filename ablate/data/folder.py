@@ -22,7 +22,7 @@ from ablate.data.dataset import Dataset
 FORM = 4
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of the formats for which `_is_deep` and `_decode` are right."""
+"""Pillow's names of the formats for which `_is_deep` and `decode_image` are right."""
 TRANSPARENT = "have transparent pixels, which are put on white"
 FRAMES = "have several frames, of which the first is read"
 
@@ -51,7 +51,7 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
     names = [class_of(root, path) for path in files]
     classes = sorted({*names})
     with ThreadPoolExecutor() as pool:
-        images, changes = zip(*pool.map(_decode, files), strict=True)
+        images, changes = zip(*pool.map(decode_image, files), strict=True)
     _warn(root, files, changes)
     if {image.ndim for image in images} == {2, 3}:  # greyscale files among coloured ones
         images = [numpy.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image for image in images]
@@ -69,7 +69,7 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
     }
 
 
-def _decode(path: Path) -> tuple[numpy.ndarray, list[str]]:
+def decode_image(path: Path) -> tuple[numpy.ndarray, list[str]]:
     """An image as viewers show it, uint8 (H, W), or (H, W, 3) if it is coloured; and what else the file holds.
 
     The first frame is turned as its EXIF orientation says and put on white. Colour profiles are ignored.

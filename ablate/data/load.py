@@ -1,10 +1,14 @@
 """From a configuration to its dataset."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablate.base.errors import ConfigError
 from ablate.config.schema import Data
 from ablate.data.dataset import Dataset, hold_out
+
+if TYPE_CHECKING:
+    from ablate.data.streamed import Streamed
 
 
 def prepare(data: Data) -> None:
@@ -22,8 +26,12 @@ def prepare(data: Data) -> None:
         load_folder(Path(data.root or ""))
 
 
-def load(data: Data) -> Dataset:
+def load(data: Data) -> "Dataset | Streamed":
     """The dataset, on the CPU. Raises ConfigError or AblateError if it is missing, unreadable or too small."""
+    if data.name == "imagenet":
+        from ablate.data.streamed import load_streamed
+
+        return load_streamed(data)
     if data.name == "digits":
         from ablate.data.digits import load_digits
 
@@ -38,7 +46,7 @@ def load(data: Data) -> Dataset:
 
         dataset = load_folder(Path(data.root or ""))
     else:
-        raise ConfigError(f"data.name={data.name} is not one of digits, cifar10, cifar100, folder")
+        raise ConfigError(f"data.name={data.name} is not one of digits, cifar10, cifar100, folder, imagenet")
     height, width = dataset.train_x.shape[2:]
     if data.shift >= min(height, width):
         raise ConfigError(

@@ -30,7 +30,10 @@ SHARED = (
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
 INITIAL = ("models/weights.py", "training/initial.py")
 """Files that the numbers of runs with init_from depend on."""
-LOADERS = {"digits": "digits", "cifar10": "cifar", "cifar100": "cifar", "folder": "folder"}
+LOADERS = {
+    **{"digits": ["digits"], "cifar10": ["cifar"], "cifar100": ["cifar"]},
+    **{"folder": ["folder"], "imagenet": ["streamed", "folder"]},
+}
 OWN = ("shortcut", "unit", "net")
 """The parts in which the rows of a study differ on purpose."""
 
@@ -42,8 +45,8 @@ def code(tree: Mapping[str, Any]) -> dict[str, str]:
     `tree` is a resolved configuration as plain values. Raises OSError or SyntaxError if a source cannot be read.
     """
     own = {group: _class(tree[group]) for group in _parts(tree)}
-    loader = LOADERS.get(tree["data"]["name"])  # a record may be of a dataset that this version has not
-    more = [*([f"data/{loader}.py"] if loader else []), *(INITIAL if tree.get("init_fingerprint") else ())]
+    loaders = LOADERS.get(tree["data"]["name"], [])  # a record may be of a dataset that this version has not
+    more = [*(f"data/{loader}.py" for loader in loaders), *(INITIAL if tree.get("init_fingerprint") else ())]
     return {name: _file(name) for name in (*SHARED, *more)} | own
 
 

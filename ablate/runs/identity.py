@@ -17,6 +17,7 @@ EXCLUDED = {
     "name": "sets experiment",
     "net.option": "sets shortcut.option",
     "data.root": "where images are; what they are is data.name, and data.fingerprint for a folder",
+    "data.workers": "how many processes read images",
     "data.download": "how images came to be there",
     "init_from": "where initial weights are; what they are is init_fingerprint",
     "graph": "a CUDA graph repeats the same steps, and is checked against them",
@@ -33,7 +34,7 @@ EXCLUDED = {
 NEUTRAL: dict[str, Any] = {
     **{"probes": False, "compile": False, "width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
     **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
-    "init_fingerprint": None,
+    **{"init_fingerprint": None, "data.size": None, "data.colour": False, "data.views": 1},
 }
 """Keys added after the first records, and the value at which a run is what it was before them.
 

@@ -1,37 +1,53 @@
-"""Evaluation of a network on a dataset that is on the device."""
+"""Evaluation of a network on a dataset's test images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ablate.data.dataset import normalise
 from ablate.training.step import loss_of
 
 
 class Test(NamedTuple):
-    """Mean cross-entropy; error in percent; and the class given to each image, int64 (N,), on the device."""
+    """Mean cross-entropy; error in percent; the class given to each image, int64 (N,), on the device; and the error, if
+    an image counts as right where its class is one of the TOP most probable.
+    """
 
     loss: float
     error: float
     predictions: Tensor
+    top5_error: float
+
+
+TOP = 5
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, x: Tensor, y: Tensor, mean: Tensor, pause: Callable[[], None] = lambda: None) -> Test:
-    """The network on x, uint8 (N, C, H, W) on the device, and labels y, int64 (N,).
+def evaluate(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], pause: Callable[[], None] = lambda: None
+) -> Test:
+    """The network on all batches of normalised images (B, C, H, W), or of several views (B, V, C, H, W) of each, and
+    labels (B,).
 
-    In float32, without augmentation. `pause` is called between batches and may raise, to stop.
+    In float32, without augmentation. Of several views the probabilities are averaged, as in Krizhevsky et al. 2012.
+    `pause` is called between batches and may raise, to stop.
     """
     network.eval()
-    loss = torch.zeros((), device=x.device)
-    predictions = []
-    batch = 250 if x.device.type == "cpu" else 1000  # 1000 do not stay in a CPU's cache
-    for images, labels in zip(x.split(batch), y.split(batch), strict=True):
-        logits = network(normalise(images, mean))
-        loss += loss_of(logits, labels, reduction="sum")
+    losses, predictions, wrong, missed = [], [], [], []
+    for images, labels in batches:
+        if images.ndim == 5:
+            logits = network(images.flatten(0, 1))
+            logits = logits.softmax(1).reshape(*images.shape[:2], -1).mean(1).log()
+        else:
+            logits = network(images)
+        losses.append(loss_of(logits, labels, reduction="sum"))
         predictions.append(logits.argmax(1))
+        wrong.append((predictions[-1] != labels).sum())
+        best = logits.topk(min(TOP, logits.shape[1]), 1).indices
+        missed.append((best != labels[:, None]).all(1).sum())
         pause()
     predicted = torch.cat(predictions)
-    return Test(loss.item() / len(y), 100 * int((predicted != y).sum()) / len(y), predicted)
+    loss = sum(losses, torch.zeros((), device=predicted.device)).item()
+    error, top5_error = (100 * int(torch.stack(one).sum()) / len(predicted) for one in (wrong, missed))
+    return Test(loss / len(predicted), error, predicted, top5_error)

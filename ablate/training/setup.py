@@ -7,14 +7,14 @@ training.train(observer)
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ablate.base.seeds import derive
 from ablate.config.schema import Config
-from ablate.data.batches import ResidentBatches, per_epoch
+from ablate.data.batches import per_epoch, training_batches
+from ablate.data.dataset import Dataset
 from ablate.data.load import load
 from ablate.models.build import build
 from ablate.models.generators import seed_generators
@@ -28,6 +28,9 @@ from ablate.training.initial import initialise
 from ablate.training.recompute import recompute_units
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
+
+if TYPE_CHECKING:
+    from ablate.data.streamed import Streamed
 
 
 class Setup:
@@ -56,8 +59,8 @@ class Setup:
             compile_units(network)
         if config.activation_checkpointing:
             recompute_units(network)
-        dataset, how = self.dataset.to(self.device), config.data
-        batches = ResidentBatches(dataset, config.recipe.batch, seed=config.seed, shift=how.shift, flip=how.flip)
+        dataset = self.dataset.to(self.device)
+        batches = training_batches(dataset, config, self.device)
         step = Step(network, batches, config.recipe, precision)
         step.rate.fill_(learning_rate(0, self.steps, config.recipe))
         seed_generators(derive(config.seed, "training"))
@@ -66,8 +69,7 @@ class Setup:
             take = checked_graph(step, warn)
         elif config.graph:
             warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
-        test = partial(evaluate, network, dataset.test_x, dataset.test_y, batches.mean)
-        return Training(config, network, step, take, test, Probes(network) if config.probes else None)
+        return Training(config, network, step, take, dataset, Probes(network) if config.probes else None)
 
 
 @dataclass
@@ -78,13 +80,17 @@ class Training:
     network: Network
     step: Step
     take: Callable[[], None]
-    evaluate: Callable[[Callable[[], None]], Test]
+    dataset: "Dataset | Streamed"
     probes: Probes | None
 
     @property
     def graphed(self) -> bool:
         """Whether a CUDA graph takes the steps."""
         return self.take is not self.step
+
+    def evaluate(self, pause: Callable[[], None] = lambda: None) -> Test:
+        """The network on the test images; `pause` is called between batches and may raise, to stop."""
+        return evaluate(self.network, self.dataset.test_batches(self.step.batches.mean), pause)
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
         """Train to the end of the run; see `loop.train`."""

@@ -25,8 +25,9 @@ FILES = [(group, name) for group in ("shortcut", "unit", "net", "recipe", "data"
 @pytest.mark.parametrize(("group", "name"), FILES)
 def test_every_file_composes_and_resolves(group, name, resolve, tmp_path):
     more = []
-    if (group, name) == ("data", "folder"):
-        for path in ("train/a", "train/b", "test/a", "test/b"):
+    if (group, name) in (("data", "folder"), ("data", "imagenet")):
+        held = "test" if name == "folder" else "val"
+        for path in ("train/a", "train/b", f"{held}/a", f"{held}/b"):
             (tmp_path / path).mkdir(parents=True)
             (tmp_path / path / "0.png").touch()
             (tmp_path / path / "one.png").touch()

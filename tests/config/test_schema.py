@@ -10,7 +10,8 @@ KEYS = """
     shortcut
     unit
     net
-    data.name data.root data.validation data.shift data.flip data.download data.fingerprint
+    data.name data.root data.validation data.shift data.flip data.size data.colour data.views data.workers
+    data.download data.fingerprint
     recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
     recipe.momentum recipe.weight_decay
     depth width seed init_from init_fingerprint iterations epochs

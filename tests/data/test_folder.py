@@ -322,9 +322,9 @@ def test_unreadable_folders_and_files_are_named(dataset, monkeypatch):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    reads = (("read_bytes", "0.png", fingerprint), ("is_file", "0.png", listing), ("iterdir", "train", listing_key))
-    for method, name, read in reads:
-        monkeypatch.setattr(Path, method, refuse)
+    reads = ((Path, "read_bytes", "0.png", fingerprint), (os, "scandir", "train", listing_key))
+    for where, method, name, read in reads:
+        monkeypatch.setattr(where, method, refuse)
         with pytest.raises(AblateError, match=f"{name} cannot be read: Permission denied$"):
             read(root)
 

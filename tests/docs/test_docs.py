@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import re
 import shlex
 import sys
@@ -91,10 +92,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.syspath_prepend(tmp_path / "here")
-    for split in ("train", "test"):
-        for name in ("cat", "dog"):
-            Path("images", split, name).mkdir(parents=True)
-            Image.fromarray(numpy.zeros((8, 8), numpy.uint8)).save(f"images/{split}/{name}/0.png")
+    splits = ("images/train", "images/test", "imagenet/train", "imagenet/val")
+    for split, name in itertools.product(splits, ("cat", "dog")):
+        Path(split, name).mkdir(parents=True)
+        Image.fromarray(numpy.zeros((8, 8), numpy.uint8)).save(f"{split}/{name}/0.png")
     for name in ("weights.pt", "resnet20-12fca82f.th", "resnet50.pth"):  # of init_from
         Path(name).touch()
     before = set(sys.modules)

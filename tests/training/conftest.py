@@ -2,12 +2,10 @@
 
 import contextlib
 import copy
-from functools import partial
 
 import pytest
 import torch
 
-from ablate.training.evaluate import evaluate
 from ablate.training.graph import checked_graph
 from ablate.training.loop import NullObserver
 from ablate.training.setup import Setup
@@ -48,9 +46,8 @@ def start():
         if dtype == torch.float64:
             setup.network.double()
         training = setup.start(warn=pytest.fail, precision=precision)
-        step, test = training.step, setup.dataset
+        step = training.step
         step.batches.mean, step.losses = step.batches.mean.to(dtype), step.losses.to(dtype)
-        training.evaluate = partial(evaluate, training.network, test.test_x, test.test_y, step.batches.mean)
         return training
 
     return started

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from ablate.data.dataset import Dataset
 from ablate.training.evaluate import evaluate
 
 
@@ -20,7 +21,9 @@ def test_evaluation_counts_every_image_once():
     mean = torch.full((1, 1, 1, 1), 0.25)
     pauses = []
     labels = torch.ones(2503, dtype=torch.int64)
-    loss, error, predictions = evaluate(Scripted().train(), x, labels, mean, lambda: pauses.append(1))
+    batches = Dataset(x[:1], labels[:1], x, labels, ("dark", "bright")).test_batches(mean)
+    loss, error, predictions, top5_error = evaluate(Scripted().train(), batches, lambda: pauses.append(1))
+    assert top5_error == 0  # of two classes
     assert error == pytest.approx(100 * 1000 / 2503)  # the dark ones score -0.25
     wanted = (1000 * math.log(1 + math.exp(0.25)) + 1503 * math.log(1 + math.exp(-0.75))) / 2503
     assert loss == pytest.approx(wanted, rel=1e-5)
@@ -38,5 +41,18 @@ def test_batches_on_an_accelerator_are_of_1000_images():
             return super().forward(x)
 
     with pytest.raises(RuntimeError, match="meta"):  # its numbers cannot be read
-        evaluate(Sized(), x, y, torch.zeros(1, 1, 1, 1, device="meta"))
+        evaluate(Sized(), Dataset(x, y, x, y, ()).test_batches(torch.zeros(1, 1, 1, 1, device="meta")))
     assert sizes == [1000, 1000, 503]
+
+
+class Ranked(torch.nn.Module):
+    """The image's values as logits."""
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+def test_image_is_right_among_five_if_its_class_is_one_of_the_five_most_probable():
+    images = torch.arange(7.0).reshape(1, 7, 1, 1).repeat(4, 1, 1, 1)  # best first: 6, 5, 4, 3, 2, 1, 0
+    test = evaluate(Ranked(), [(images, torch.tensor([6, 2, 1, 5]))])
+    assert (test.error, test.top5_error) == (75, 25)

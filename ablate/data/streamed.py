@@ -1,0 +1,204 @@
+"""A folder of images too large for memory: decoded, cut and coloured by workers as they are needed.
+
+ablate net=resnet50 data=imagenet data.root=images
+
+[A] He et al. 2016, arXiv:1512.03385, §3.4.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision.transforms import v2
+
+from ablate.base.errors import AblateError
+from ablate.base.image_folder import class_of, evaluation_split, listing
+from ablate.base.seeds import derive
+from ablate.config.schema import Data
+from ablate.data.dataset import held_out, normalise
+from ablate.data.folder import decode_image
+
+CROP, SHORTEST, LONGEST, TEST = 224, 256, 480, 256
+"""[A]: crops of 224 pixels; the shorter side has 256 to 480 in training. In the test it has 256, as for ten crops."""
+MEAN = (0.485, 0.456, 0.406)
+"""Of ImageNet's training images, by channel, in [0, 1]."""
+# Of the colours of ImageNet's pixels in [0, 1], after Krizhevsky et al. 2012, §4.1; values as in fb.resnet.torch.
+EIGENVALUES = (0.2175, 0.0188, 0.0045)
+EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
+COLOUR = 0.1
+"""Standard deviation of the random factors of the eigenvalues."""
+AHEAD = 2
+"""Batches that each worker prepares before they are asked for."""
+TEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Files to train on and to evaluate on, by their paths in `root`, and their labels, int64 (N,). `classes` are the
+    names of the labels.
+
+    `side` is that of the images that the network gets, (3, side, side); `views` are those of a test image, 1 or 10.
+    """
+
+    root: Path
+    train: NDArray[numpy.bytes_]
+    train_y: Tensor
+    test: NDArray[numpy.bytes_]
+    test_y: Tensor
+    classes: tuple[str, ...]
+    side: int
+    views: int
+    workers: int
+    evaluated_on: str = "test"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        return 3, self.side, self.side
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean of each channel, (1, C, 1, 1)."""
+        return torch.tensor(MEAN)[None, :, None, None]
+
+    def to(self, device: torch.device) -> "Streamed":
+        """Itself: images come to the device batch by batch."""
+        return self
+
+    def test_batches(self, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised test images in the order of `test_y`, (B, C, H, W) or (B, views, C, H, W), and their labels."""
+        cut = v2.TenCrop(self.side) if self.views == 10 else v2.CenterCrop(self.side)
+        views = _Images(self.root, self.test, self.test_y, v2.Compose([v2.Resize(_scaled(TEST, self.side)), cut]))
+        for images, labels in _sentences(_loader(views, self.workers, mean.device, batch_size=TEST_BATCH)):
+            images, labels = images.to(mean.device, non_blocking=True), labels.to(mean.device, non_blocking=True)
+            yield normalise(images.flatten(0, -4), mean).unflatten(0, images.shape[:-3]), labels
+
+
+def load_streamed(how: Data) -> Streamed:
+    """The images of root/train and of root/val, or root/test. Raises AblateError if something else is there."""
+    root = Path(how.root or "")
+    files = listing(root, ("train", evaluation_split(root)))
+    names = [class_of(root, path) for path in files]
+    classes = sorted({*names})
+    places = {name: place for place, name in enumerate(classes)}
+    labels = torch.tensor([places[name] for name in names])
+    paths = numpy.array([os.fsencode(path.relative_to(root)) for path in files])  # workers share it; a list they copy
+    train = sum(path.startswith(b"train") for path in paths.tolist())
+    workers = len(os.sched_getaffinity(0)) if how.workers is None else how.workers
+    found = Streamed(
+        *(root, paths[:train], labels[:train], paths[train:], labels[train:]),
+        *(tuple(classes), how.size or CROP, how.views, workers),
+    )
+    if not how.validation:
+        return found
+    kept, held = held_out(train, how.validation)
+    return replace(
+        found,
+        **{"train": paths[kept.numpy()], "train_y": labels[kept]},
+        **{"test": paths[held.numpy()], "test_y": labels[held], "evaluated_on": "validation"},
+    )
+
+
+class StreamedBatches:
+    """Batches of streamed images; see `batches.Batches`. The last, smaller batch of an epoch is dropped.
+
+    An image's crop, flip and colour depend on the seed, the epoch and its place in it alone: not on the number of
+    workers, nor on where a run was resumed.
+    """
+
+    def __init__(
+        self, files: Streamed, size: int, *, seed: int, flip: bool, colour: bool, device: torch.device
+    ) -> None:
+        self.files, self.seed, self.colour, self.device = files, seed, colour, device
+        self.size, self.per_epoch = size, len(files.train_y) // size
+        self.mean = files.mean.to(device)
+        self.index = torch.zeros(1, dtype=torch.int64, device=device)
+        shortest = [*range(_scaled(SHORTEST, files.side), _scaled(LONGEST, files.side) + 1)]
+        cut = [v2.RandomShortestSize(shortest), v2.RandomCrop(files.side)]
+        mirror = [v2.RandomHorizontalFlip()] if flip else []
+        images = _Images(files.root, files.train, files.train_y, v2.Compose([*cut, *mirror]))
+        self.keys: list[list[tuple[int, int]]] = []  # of the batches to come: image and seed
+        self.loader = _loader(images, files.workers, device, batch_sampler=_Keys(self), persistent=True)
+        self.coming: Iterator[Any] = iter(())
+        self.shifts: Iterator[Tensor] = iter(())
+
+    def begin_epoch(self, epoch: int, index: int = 0) -> None:
+        generator = torch.Generator().manual_seed(derive(self.seed, "augment", epoch))
+        whole = self.per_epoch * self.size
+        order = torch.randperm(len(self.files.train_y), generator=generator)[:whole].tolist()
+        seeds = torch.randint(2**62, (whole,), generator=generator).tolist()
+        factors = COLOUR * torch.randn(whole, 3, generator=generator) if self.colour else torch.zeros(whole, 3)
+        pairs = [*zip(order, seeds, strict=True)]
+        self.keys = [pairs[at : at + self.size] for at in range(index * self.size, whole, self.size)]
+        shifts = (factors * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
+        self.shifts = iter(shifts.split(self.size)[index:])
+        self.coming = _sentences(self.loader)
+        self.index.fill_(index)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        images, labels = next(self.coming)
+        shift = next(self.shifts)[:, :, None, None]
+        images, labels, shift = (one.to(self.device, non_blocking=True) for one in (images, labels, shift))
+        return normalise(images, self.mean) + shift, labels
+
+
+class _Keys:
+    """The batches of keys that a StreamedBatches wants next."""
+
+    def __init__(self, batches: StreamedBatches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return iter(self.batches.keys)
+
+
+class _Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
+    """Images, uint8, transformed by a random generator that the key seeds. A key is a place, or a place and a seed."""
+
+    def __init__(self, root: Path, files: NDArray[numpy.bytes_], labels: Tensor, transform: Any) -> None:
+        self.root, self.files, self.labels, self.transform = root, files, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: Any) -> tuple[Tensor, int]:
+        place, seed = key if isinstance(key, tuple) else (key, 0)
+        pixels = torch.tensor(decode_image(self.root / os.fsdecode(bytes(self.files[place])))[0])
+        image = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(3, *pixels.shape)
+        with torch.random.fork_rng(devices=[]):  # without workers it is the generator of the training
+            torch.manual_seed(seed)
+            made = self.transform(image)
+        return torch.stack([*made]) if isinstance(made, tuple) else made.contiguous(), int(self.labels[place])
+
+
+def _loader(images: _Images, workers: int, device: torch.device, *, persistent: bool = False, **how: Any) -> Any:
+    if workers:
+        how |= {"prefetch_factor": AHEAD, "persistent_workers": persistent, "worker_init_fn": _ignore_signals}
+    return DataLoader(images, num_workers=workers, pin_memory=device.type == "cuda", **how)
+
+
+def _ignore_signals(_worker: int) -> None:
+    """A terminal's signals are for the main process, which ends its workers."""
+    for one in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+
+
+def _sentences(loader: Any) -> Iterator[Any]:
+    """The batches of a loader. Raises a worker's AblateError as its sentence, without the worker's traceback."""
+    try:
+        yield from loader
+    except AblateError as error:
+        raise AblateError(str(error).splitlines()[-1].rpartition("AblateError: ")[2]) from None
+
+
+def _scaled(side: int, crop: int) -> int:
+    """A shorter side that [A] gives for crops of 224 pixels, for other crops."""
+    return max(crop, round(side * crop / CROP))

@@ -1,0 +1,209 @@
+"""Images that are read as they are needed."""
+
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from ablate.base.errors import AblateError, ConfigError
+from ablate.data.batches import training_batches
+from ablate.data.load import load
+from tests.data.images import write_images
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def streamed(root, resolve):
+    """The dataset and the batches of a configuration with these words."""
+
+    def made(*words):
+        config = resolve(
+            "data=imagenet", f"data.root={root}", "data.size=32", "data.workers=0", "recipe.batch=5", *words
+        )
+        dataset = load(config.data)
+        return dataset, training_batches(dataset, config, CPU)
+
+    return made
+
+
+def epoch(batches, number=0, index=0):
+    batches.begin_epoch(number, index)
+    found = []
+    for _ in range(index, batches.per_epoch):
+        found.append(batches.next())
+        batches.index += 1
+    return found
+
+
+def same(one, other):
+    return all(a.equal(b) for pair in zip(one, other, strict=True) for a, b in zip(*pair, strict=True))
+
+
+def test_files_and_labels_are_those_of_torchvision(streamed, root):
+    dataset, batches = streamed()
+    for split, files, labels in (("train", dataset.train, dataset.train_y), ("val", dataset.test, dataset.test_y)):
+        theirs = ImageFolder(root / split)
+        assert [str(root / bytes(file).decode()) for file in files] == [path for path, _ in theirs.samples]
+        assert labels.tolist() == theirs.targets
+        assert dataset.classes == tuple(theirs.classes)
+    assert (dataset.shape, batches.per_epoch, batches.size) == ((3, 32, 32), 4, 5)
+
+
+def test_batches_do_not_depend_on_workers_or_on_where_a_run_resumes(streamed):
+    (_, alone), (_, helped) = streamed(), streamed("data.workers=2")
+    first, second = epoch(alone), epoch(alone, 1)
+    assert same(first, epoch(helped))
+    assert same(second[2:], epoch(helped, 1, index=2))
+    assert same(second, epoch(helped, 1))  # a begun epoch is given up
+    assert not same(first, second)
+    assert not same(first, epoch(streamed("seed=1")[1]))
+    x, y = first[0]
+    assert (x.shape, x.dtype, y.dtype) == ((5, 3, 32, 32), torch.float32, torch.int64)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_every_image_is_read_at_most_once_in_an_epoch_with_its_label(streamed):
+    dataset, batches = streamed("recipe.batch=24", "data.colour=false")
+    ((_, labels),) = epoch(batches)
+    assert sorted(labels.tolist()) == sorted(dataset.train_y.tolist())
+    batches.begin_epoch(0)
+    order = [place for place, _ in batches.keys[0]]
+    assert sorted(order) == [*range(24)]
+    assert labels.tolist() == dataset.train_y[order].tolist()
+
+
+def test_training_image_is_a_crop_of_the_scaled_image_or_its_mirror(streamed, root):
+    _, batches = streamed("data.colour=false", "recipe.batch=8")
+    images, _ = epoch(batches)[0]
+    batches.begin_epoch(0)
+    found = []
+    for image, (place, _) in zip(images, batches.keys[0], strict=True):
+        pixels = ((image + batches.mean[0]) * 255)[:, None, None]
+        original = v2.functional.pil_to_tensor(Image.open(ImageFolder(root / "train").samples[place][0]).convert("RGB"))
+        height, width = original.shape[1:]
+        far = {}
+        for side in range(37, 70):  # 256 and 480 of 224, for 32
+            ratio = side / min(height, width)
+            scaled = v2.functional.resize(original, [int(height * ratio), int(width * ratio)]).float()
+            for mirror in (False, True):
+                windows = (scaled.flip(2) if mirror else scaled).unfold(1, 32, 1).unfold(2, 32, 1)
+                far[side, mirror] = (windows - pixels).abs().amax((0, 3, 4)).min().item()
+        best = min(far, key=far.get)
+        assert far[best] < 1.01  # a level, by which memory layouts differ
+        found.append(best)
+    assert {mirror for _, mirror in found} == {False, True}
+    assert len({side for side, _ in found}) > 4
+
+
+def test_colour_is_shifted_along_the_principal_components(streamed):
+    (_, plain), (_, coloured) = streamed("data.colour=false"), streamed()
+    first, second = epoch(plain)[0][0], epoch(coloured)[0][0]
+    coloured.begin_epoch(0)
+    torch.testing.assert_close(second, first + next(coloured.shifts)[:, :, None, None])
+    shifts = []
+    for number in range(200):
+        coloured.begin_epoch(number)
+        shifts += coloured.shifts
+    # 4,000 draws: the covariance of fb.resnet.torch's eigenvectors, with factors of variance 0.01
+    values = 0.1 * torch.tensor([0.2175, 0.0188, 0.0045])
+    vectors = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    wanted = vectors @ (values**2).diag() @ vectors.T
+    torch.testing.assert_close(torch.cat(shifts).T.cov(), wanted, rtol=0.1, atol=1e-6)
+
+
+def test_test_images_are_centre_crops_in_order(streamed, root):
+    dataset, batches = streamed()
+    (images, labels), = dataset.test_batches(batches.mean)  # fmt: skip
+    cut = v2.Compose([v2.Resize(37), v2.CenterCrop(32)])
+    theirs = torch.stack([cut(v2.functional.pil_to_tensor(image)) for image, _ in ImageFolder(root / "val")])
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    torch.testing.assert_close(images, theirs / 255 - mean)
+    assert labels.equal(dataset.test_y)
+
+
+def test_ten_views_are_corners_and_centre_and_their_mirrors(streamed):
+    (one, single), (ten, _) = streamed(), streamed("data.views=10")
+    (centre, _), (views, _) = next(one.test_batches(single.mean)), next(ten.test_batches(single.mean))
+    assert views.shape == (12, 10, 3, 32, 32)
+    assert views[:, 4].equal(centre)
+    assert views[:, 5:9].equal(views[:, [1, 0, 3, 2]].flip(4))  # the mirror's left is the image's right
+
+
+def test_held_out_images_are_not_trained_on(streamed, root):
+    dataset, _ = streamed("data.validation=6")
+    whole, _ = streamed()
+    kept, held = ({bytes(file) for file in files} for files in (dataset.train, dataset.test))
+    assert (len(kept), len(held), dataset.evaluated_on) == (18, 6, "validation")
+    assert kept | held == {bytes(file) for file in whole.train}
+    folders = [bytes(file).decode().split("/")[1] for file in dataset.test]
+    assert [dataset.classes[label] for label in dataset.test_y] == folders
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_file_is_named_in_one_sentence(workers, root, tmp_path, resolve):
+    shutil.copytree(root, tmp_path / "copy")
+    (damaged,) = (tmp_path / "copy/train/bee").glob("5.*")
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    config = resolve(
+        "data=imagenet", f"data.root={tmp_path / 'copy'}", "data.size=32", f"data.workers={workers}", "recipe.batch=24"
+    )
+    with pytest.raises(AblateError) as error:
+        epoch(training_batches(load(config.data), config, CPU))
+    assert str(error.value).startswith(f"{damaged} cannot be read as an image")
+    assert "\n" not in str(error.value)
+
+
+def test_fingerprint_is_of_names_and_sizes(root, tmp_path, resolve):
+    def fingerprint(folder):
+        return resolve("data=imagenet", f"data.root={folder}").data.fingerprint
+
+    for name in ("same", "renamed", "edited"):
+        shutil.copytree(root, tmp_path / name)
+    (tmp_path / "renamed/train/ant").rename(tmp_path / "renamed/train/aphid")
+    (tmp_path / "renamed/val/ant").rename(tmp_path / "renamed/val/aphid")
+    with open(next((tmp_path / "edited/val/bee").iterdir()), "ab") as file:
+        file.write(b"more")
+    assert fingerprint(tmp_path / "same") == fingerprint(root)
+    assert len({fingerprint(folder) for folder in (root, tmp_path / "renamed", tmp_path / "edited")}) == 3
+
+
+def test_imagenets_own_test_images_without_labels_are_not_read(root, tmp_path, resolve):
+    shutil.copytree(root, tmp_path / "copy")
+    (tmp_path / "copy/test").mkdir()
+    (tmp_path / "copy/test/1.png").touch()
+    assert len(load(resolve("data=imagenet", f"data.root={tmp_path / 'copy'}").data).test_y) == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["data=imagenet"], "data.root=null must be a folder with train/CLASS/file and val/CLASS/file in it"),
+        (["data=imagenet", "data.views=5", "data.root=ROOT"], "data.views=5 is invalid: use 1 or 10"),
+        (["data=imagenet", "data.size=4", "data.root=ROOT"], "data.size=4 is invalid: use 8 to 4096 pixels, or null"),
+        (["data=imagenet", "data.workers=-1", "data.root=ROOT"], "data.workers=-1 is invalid: use 0 to 512, or null"),
+        (["data=imagenet", "data.shift=4", "data.root=ROOT"], "data.shift=4 is invalid: data=imagenet crops at random"),
+        (
+            ["data=imagenet", "graph=true", "data.root=ROOT"],
+            "graph=true needs images that are on the device",
+        ),
+        (["data.views=10"], "data.views is for data=imagenet, and data=digits has no such choice: leave it out"),
+    ],
+)
+def test_wrong_choice_is_one_sentence(words, sentence, root, resolve):
+    with pytest.raises(ConfigError) as error:
+        resolve(*(word.replace("ROOT", str(root)) for word in words))
+    assert str(error.value).startswith(sentence)
+
+
+def test_batch_larger_than_the_dataset_is_refused(streamed):
+    with pytest.raises(ConfigError, match=r"^recipe\.batch=25 is more than the 24 training images$"):
+        streamed("recipe.batch=25")
