@@ -21,6 +21,10 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
         yield [["depth=56", "threads=1", "device=cpu"]]
         return
     with tempfile.TemporaryDirectory() as folder:
+        if benchmark == "loader":
+            _write_photographs(Path(folder))
+            yield [["data=imagenet", f"data.root={folder}", "recipe.batch=32"]]
+            return
         _write_noise(Path(folder))
         images = ["data=folder", f"data.root={folder}", "depth=110" if gpu else "depth=20"]
         rows = [*images, "shortcut=identity,none,gate,conv1x1"]
@@ -42,3 +46,14 @@ def _write_noise(folder: Path) -> None:
             path = folder / split / str(number % 10) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(generator.integers(0, 256, (32, 32, 3), numpy.uint8)).save(path)
+
+
+def _write_photographs(folder: Path) -> None:
+    """JPEG files of 500x375 pixels, the usual size of ImageNet's, smooth enough to be about as large."""
+    generator = numpy.random.default_rng(0)
+    for split, count in {"train": 256, "val": 16}.items():
+        for number in range(count):
+            path = folder / split / str(number % 4) / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            coarse = Image.fromarray(generator.integers(0, 256, (94, 125, 3), numpy.uint8))
+            coarse.resize((500, 375), Image.Resampling.BICUBIC).save(path, quality=90)

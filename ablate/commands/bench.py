@@ -18,6 +18,7 @@ EXAMPLES = """benchmarks:
   records  wall time of a run with its records and checkpoints, against bare training
   threads  images a second by threads, on an idle machine and beside busy processes
   memory   memory and images a second with activation_checkpointing=true, against false
+  loader   images a second that data=imagenet reads, against torchvision's ImageFolder in a DataLoader
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
 
 examples:
@@ -29,7 +30,7 @@ examples:
 
 Leave the machine idle while it measures."""
 
-ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "tracker": 5}
+ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "loader": 5, "tracker": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds",
         type=float,
         default=2.0,
-        help="that speed and memory measure a variant for in each round (%(default)s)",
+        help="that speed, memory and loader measure a variant for in each round (%(default)s)",
     )
     parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
 
@@ -50,10 +51,10 @@ def main(options: argparse.Namespace) -> None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    from ablate.bench import busy, compare, memory, speed, wall_time, workloads
+    from ablate.bench import busy, compare, loader, memory, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
-    timed = {"speed": speed.speed, "memory": memory.memory}
+    timed = {"speed": speed.speed, "memory": memory.memory, "loader": loader.loader}
     if name in timed:
         measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy
 import torch
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
 
 from ablate.base.errors import AblateError
 from ablate.base.files import cache_folder, write_whole
@@ -23,6 +23,7 @@ FORM = 4
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats for which `_is_deep` and `decode_image` are right."""
+ORIENTATION = ExifTags.Base.Orientation
 TRANSPARENT = "have transparent pixels, which are put on white"
 FRAMES = "have several frames, of which the first is read"
 
@@ -80,7 +81,8 @@ def decode_image(path: Path) -> tuple[numpy.ndarray, list[str]]:
             deep, grey = _is_deep(image), image.mode in ("1", "L", "LA")
             if not deep:
                 changes = [FRAMES] if getattr(image, "n_frames", 1) > 1 else []
-                upright = ImageOps.exif_transpose(image)
+                # It copies an image that stands upright already.
+                upright = image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
                 if upright.mode in ("LA", "PA", "RGBA") or "transparency" in upright.info:
                     upright = upright.convert("RGBA")
                     if upright.getchannel("A").getextrema() != (255, 255):

@@ -76,7 +76,7 @@ class Streamed:
     def test_batches(self, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised test images in the order of `test_y`, (B, C, H, W) or (B, views, C, H, W), and their labels."""
         cut = v2.TenCrop(self.side) if self.views == 10 else v2.CenterCrop(self.side)
-        views = _Images(self.root, self.test, self.test_y, v2.Compose([v2.Resize(_scaled(TEST, self.side)), cut]))
+        views = _Images(self.root, self.test, self.test_y, v2.Compose([v2.Resize(scaled(TEST, self.side)), cut]))
         for images, labels in _sentences(_loader(views, self.workers, mean.device, batch_size=TEST_BATCH)):
             images, labels = images.to(mean.device, non_blocking=True), labels.to(mean.device, non_blocking=True)
             yield normalise(images.flatten(0, -4), mean).unflatten(0, images.shape[:-3]), labels
@@ -121,7 +121,7 @@ class StreamedBatches:
         self.size, self.per_epoch = size, len(files.train_y) // size
         self.mean = files.mean.to(device)
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
-        shortest = [*range(_scaled(SHORTEST, files.side), _scaled(LONGEST, files.side) + 1)]
+        shortest = [*range(scaled(SHORTEST, files.side), scaled(LONGEST, files.side) + 1)]
         cut = [v2.RandomShortestSize(shortest), v2.RandomCrop(files.side)]
         mirror = [v2.RandomHorizontalFlip()] if flip else []
         images = _Images(files.root, files.train, files.train_y, v2.Compose([*cut, *mirror]))
@@ -199,6 +199,6 @@ def _sentences(loader: Any) -> Iterator[Any]:
         raise AblateError(str(error).splitlines()[-1].rpartition("AblateError: ")[2]) from None
 
 
-def _scaled(side: int, crop: int) -> int:
+def scaled(side: int, crop: int) -> int:
     """A shorter side that [A] gives for crops of 224 pixels, for other crops."""
     return max(crop, round(side * crop / CROP))

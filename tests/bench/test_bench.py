@@ -11,6 +11,7 @@ from ablate.bench.reference import Reference
 from ablate.data.batches import ResidentBatches
 from ablate.models.cost import multiply_adds
 from ablate.training.setup import Setup
+from tests.data.images import write_images
 
 QUICK = ("depth=8", "device=cpu", "threads=1")
 
@@ -117,6 +118,17 @@ def test_memory_and_speed_with_activation_checkpointing_are_compared(ask, tmp_pa
     for table in workload.values():
         assert list(table) == ["activation_checkpointing=false", "activation_checkpointing=true"]
         assert all(figure["median"] > 0 for row in table.values() for figure in row.values())
+
+
+def test_reading_of_images_is_compared_with_torchvisions(ask, tmp_path):
+    write_images(tmp_path / "images")
+    words = ("data=imagenet", f"data.root={tmp_path / 'images'}", "data.size=32", "data.workers=0", "recipe.batch=8")
+    said = ask("bench", "loader", *words, "--rounds", "1", "--seconds", "0.01", "--out", str(tmp_path))
+    assert said.status == 0, said.err
+    (workload,) = json.loads((tmp_path / "loader.json").read_text())["workloads"].values()
+    assert workload["settings"] == {"batch": 8, "side": 32, "workers": 0}
+    assert list(workload["reading"]) == ["data=imagenet", "ImageFolder and DataLoader"]
+    assert all(figures["images/s"]["min"] > 0 for figures in workload["reading"].values())
 
 
 def test_kept_memory_is_that_of_the_units_inputs_with_activation_checkpointing(resolve):
