@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paper",
         metavar="column|page|INCHES",
-        type=_inches,
+        type=inches,
         help="the width of --out's LaTeX tables and figures",
     )
     parser.add_argument("--pivot", metavar=("ROWS", "COLUMNS"), nargs=2, help="also the mean error by two keys")
@@ -110,7 +110,7 @@ def main(options: argparse.Namespace) -> None:
         terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)
 
 
-def _inches(word: str) -> float:
+def inches(word: str) -> float:
     """A width of a paper in inches."""
     from ablate.report.paper import WIDTHS
 

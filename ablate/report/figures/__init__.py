@@ -13,6 +13,7 @@ from pandas import DataFrame
 
 from ablate.report.aggregate import ENDED
 from ablate.report.curves import band, probes
+from ablate.report.figures import bubbles
 from ablate.report.figures.against import against, swept
 from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
@@ -22,7 +23,7 @@ from ablate.report.keys import labels
 from ablate.report.records import rows_of
 from ablate.runs.record import ERRORS
 
-PATTERNS = ("shortcuts", "against-*", "probe-*", "curves-??-*")
+PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "curves-??-*")
 
 
 def draw(
@@ -42,6 +43,8 @@ def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | N
     cells = cells.assign(name=labels(cells, settings=True))
     if drawing := by_shortcut(cells, runs, width=width):
         yield "shortcuts", drawing
+    if cells.net.nunique() > 1 and (drawing := bubbles.measured(cells, width=width)):
+        yield "networks", drawing
     for key in swept(cells):
         if drawing := against(cells, key, width=width):
             yield f"against-{slug(key)}", drawing
