@@ -4,11 +4,15 @@ MODULES = {
     f"ablate/{module}.py": tuple(f"tests/{test}.py" for test in tests.split())
     for module, tests in {
         "models/build": "models/test_build models/test_resnet",
+        "models/classic": "models/test_classic",
         "models/cost": "models/test_cost",
         "models/generators": "training/test_checkpoint models/test_resnet training/test_loop",
+        "models/network": "models/test_network",
         "models/resnet": "models/test_resnet models/test_build models/test_cost models/test_family",
         "models/shortcuts": "models/test_shortcuts models/test_build",
         "models/units": "models/test_units models/test_resnet models/test_build models/test_family",
+        "models/weights": "models/test_weights",
+        "training/initial": "training/test_initial runs/test_init_from",
         "training/schedule": "training/test_schedule",
         "training/sgd": "training/test_sgd training/test_step",
         "training/step": "training/test_loop training/test_step",
@@ -27,6 +31,7 @@ MODULES = {
         "data/load": "data/test_dataset data/test_folder data/test_cifar",
         "data/cifar": "data/test_cifar",
         "data/folder": "data/test_folder",
+        "data/streamed": "data/test_streamed training/test_streamed",
         "report/stats": "report/test_stats",
         "report/published": "report/test_papers report/test_comparison",
         "report/papers": "report/test_papers",
