@@ -1,6 +1,7 @@
 """Error, loss and confusion matrix of a trained network: a run's, or a file's."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="the data; for a file, its network too")
     parser.add_argument("--mean", metavar="M,...", type=numbers, help="of each channel, in place of the mean image")
     parser.add_argument("--std", metavar="S,...", type=numbers, help="of each channel, by which images are divided")
+    parser.add_argument(
+        "--config-dir", metavar="FOLDER", type=path, action="append", help="of your configuration files"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
     parser.add_argument("--trust", action="store_true", help="run code that the record names outside this package")
 
@@ -42,9 +46,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def numbers(text: str) -> list[float]:
     """Numbers with commas between them."""
     try:
-        return [float(word) for word in text.split(",")]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas, as in 0.485,0.456,0.406") from error
+        found = [float(word) for word in text.split(",")]
+    except ValueError:
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas, as in 0.485,0.456,0.406")
+    return found
 
 
 def main(options: argparse.Namespace) -> None:
@@ -53,10 +60,11 @@ def main(options: argparse.Namespace) -> None:
     from ablate.runs.evaluation import answers
     from ablate.training.device import pick_device
 
+    words = [*options.words, *(word for folder in options.config_dir or [] for word in ("--config-dir", str(folder)))]
     if options.what.is_dir():
-        config, dataset, network, mean = _run(options.what, options.words, options.trust)
+        config, dataset, network, mean = _run(options.what, words, options.trust)
     else:
-        config, dataset, network = _file(options.what, options.words)
+        config, dataset, network = _file(options.what, words)
         mean = dataset.mean
     channels = dataset.shape[0]
     std = torch.ones(1, channels, 1, 1)
@@ -118,6 +126,10 @@ def _file(file: Path, words: list[str]) -> "tuple[Config, Dataset | Streamed, nn
     from ablate.training.initial import load_weights
 
     config = from_overrides(*words)
+    if config.init_from is not None:
+        raise ConfigError(
+            f"init_from={config.init_from} is for training; the weights are those in {file}: leave it out"
+        )
     dataset = load(config.data)
     network = build(config, shape=dataset.shape, classes=len(dataset.classes))
     load_weights(network, file, str(file))

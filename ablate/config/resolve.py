@@ -57,10 +57,7 @@ def resolve(composed: DictConfig) -> Config:
             check_types(group, node, file)
         kept = {key for key in file if f"{group}.{key}" in origin.overridden}
         _name_class(group, node, {key: value for key, value in file.items() if key not in kept or key == "_target_"})
-    file, net = files["net"], config.net
-    if net.get("name") == file.get("name") and net.get("stages") != file.get("stages"):
-        stages = as_typed(net.get("stages")).replace(" ", "")
-        raise ConfigError(f"net.stages={stages} is not {net['name']}: add a name of your own, as in net.name=mine")
+    _check_stages(config.net, files["net"])
     fixed = fixed_depth(config.net, config.unit)
     if fixed is not None and "depth" not in origin.overridden:
         config.depth = fixed
@@ -129,6 +126,16 @@ def _name_class(group: str, node: dict[str, Any], file: dict[str, Any]) -> None:
         node["name"] = known.get(target, [target.rpartition(".")[2]])[0]
     if node["name"] in taken:
         raise ConfigError(f"{group}.name={node['name']} is the name of another {group}, not of {target}: use another")
+
+
+def _check_stages(net: dict[str, Any], file: dict[str, Any]) -> None:
+    """Raise ConfigError for stages under the name of a network that has others: the chosen file's, or a shipped one."""
+    name, stages = net.get("name"), net.get("stages")
+    known = [declared("net", one) for one in options("net")]
+    wanted = [one.get("stages") for one in (file, *known) if one.get("name") == name]
+    if any(stages != one for one in wanted):
+        typed = as_typed(stages).replace(" ", "")
+        raise ConfigError(f"net.stages={typed} is not {name}: add a name of your own, as in net.name=mine")
 
 
 def _hash_custom(group: str, node: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ablate.base.errors import ConfigError
 from ablate.config.schema import Data
 from ablate.data.dataset import Dataset, hold_out
+from ablate.data.facts import FACTS
 
 if TYPE_CHECKING:
     from ablate.data.streamed import Streamed
@@ -24,6 +25,21 @@ def prepare(data: Data) -> None:
         from ablate.data.folder import load_folder
 
         load_folder(Path(data.root or ""))
+
+
+def shape(data: Data) -> tuple[int, int, int]:
+    """(C, H, W) of the images, of a folder those of the first, without reading all. Raises AblateError as `load`."""
+    if data.name in FACTS:
+        return FACTS[data.name].shape
+    if data.name == "imagenet":
+        from ablate.data.streamed import CROP
+
+        return 3, CROP, CROP
+    from ablate.base.image_folder import listing
+    from ablate.data.folder import decode_image
+
+    height, width, *channels = decode_image(listing(Path(data.root or ""))[0])[0].shape
+    return (*channels, 1)[0], height, width
 
 
 def load(data: Data) -> "Dataset | Streamed":

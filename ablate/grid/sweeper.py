@@ -15,8 +15,9 @@ from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import to_json, write_whole, writing
 from ablate.base.source import load
 from ablate.base.terminal import say
+from ablate.config.check import CIFAR
 from ablate.config.compose import as_job
-from ablate.config.schema import CUSTOM
+from ablate.config.schema import CUSTOM, Config
 from ablate.data import facts
 from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
@@ -121,18 +122,23 @@ def _packed(launcher: RecordLauncher, packs: set[str | None]) -> RecordLauncher:
     raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
 
-UNREAD = (3, 32, 32)
-"""The shape that is tried where images are not read yet."""
+REFUSABLE = ("depth", "width", "compile", "probes", "activation_checkpointing")
+"""Keys besides its own that a network may refuse."""
 
 
 def _check_buildable(records: Iterable[Record]) -> None:
     """Build each combination of network, unit and shortcut once: a mistake in the last cell costs no training."""
-    from ablate.models.build import check_buildable  # torch
+    from ablate.data.load import shape  # torch
+    from ablate.models.build import check_buildable
 
-    different = {to_json([record.tree[key] for key in (*CUSTOM, "data")]): record.config for record in records}
+    different: dict[str, Config] = {}
+    for record in records:
+        tree = record.tree
+        own = tree["net"]["_target_"] != CIFAR  # which takes all of them, and whose depths are checked already
+        keys = (*CUSTOM, "data", *(REFUSABLE if own else ()))
+        different.setdefault(to_json([tree[key] for key in keys]), record.config)
     for config in different.values():
-        known = facts.FACTS.get(config.data.name)
-        check_buildable(config, known.shape if known else UNREAD)
+        check_buildable(config, shape(config.data))
 
 
 def _prepare_data(records: Iterable[Record]) -> None:

@@ -1,7 +1,8 @@
 """From a configuration to its network."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +29,16 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     """
     shortcut = _constructor("shortcut", config.shortcut)
     shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
+    shortcuts: list[nn.Module] = []
+
+    def shortcut_of_unit(*built: int) -> nn.Module:
+        shortcuts.append(shortcut(*built))
+        return shortcuts[-1]
+
     seed_generators(derive(config.seed, "net"))
     construct = _constructor("unit", config.unit)
-    expansion = getattr(load(config.unit["_target_"]), "expansion", 1)
-    unit = Units(lambda *built: construct(*built, shortcut), layers(config.unit), expansion)
+    expansion = getattr(_class("unit", config.unit), "expansion", 1)
+    unit = Units(lambda *built: construct(*built, shortcut_of_unit), layers(config.unit), expansion)
     offered = {"depth": config.depth, "width": config.width, "unit": unit}
     network: Network = _constructor("net", config.net)(shape[0], classes, **_asked(config, offered))
     if not isinstance(network, Network):
@@ -42,13 +49,16 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
         resized = "; net.size=224 resizes them" if "size" in config.net else ""
         words = f"needs images of {size} or more, and these are {height}x{width}{resized}"
         raise ConfigError(f"net {config.net['name']} {words}")
+    if config.shortcut["name"] != "none" and not shortcuts:
+        names = f"net {config.net['name']} with unit {config.unit['name']}"
+        raise ConfigError(f"{names} has no shortcut in it: build one in each unit, or add shortcut=none")
     no_decay(network)
     return network
 
 
 def _asked(config: Config, offered: dict[str, Any]) -> dict[str, Any]:
     """What the network's constructor takes of `offered`. Raises ConfigError if a choice would have no effect."""
-    name, taken = config.net["name"], inspect.signature(load(config.net["_target_"])).parameters
+    name, taken = config.net["name"], inspect.signature(_class("net", config.net)).parameters
     given = {key: value for key, value in offered.items() if key in taken}
     if "unit" not in given:
         if config.shortcut["name"] != "none":
@@ -75,11 +85,24 @@ def check_buildable(config: Config, shape: Sequence[int]) -> None:
     """Raise ConfigError as `build` does, or if the network fails on images, at the cost of the shallowest network."""
     shallowest = 3 * layers(config.unit) + 2 if config.net["_target_"] == CIFAR else config.depth
     network = build(replace(config, depth=shallowest), shape=shape, classes=2)
-    try:
+    with checked_logits(network, config, shape, (2, 2)):
         network(torch.zeros(2, *shape))
-    except (Exception, SystemExit) as error:
-        names = f"net {config.net['name']} with shortcut {config.shortcut['name']} in unit {config.unit['name']}"
+
+
+@contextmanager
+def checked_logits(network: nn.Module, config: Config, shape: Sequence[int], wanted: tuple[int, int]) -> Iterator[None]:
+    """Raise ConfigError if the network fails on images of `shape`, or its logits have another shape than `wanted`."""
+    names = f"net {config.net['name']} with shortcut {config.shortcut['name']} in unit {config.unit['name']}"
+    found: list[tuple[int, ...]] = []
+    hook = network.register_forward_hook(lambda module, given, logits: found.append(tuple(logits.shape)))
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # of custom code
         raise ConfigError(f"{names} fails on images of {shape[1]}x{shape[2]}: {one_line(error)}") from error
+    finally:
+        hook.remove()
+    if {*found} != {wanted}:
+        raise ConfigError(f"{names} must return logits of shape {wanted}, images and classes, not {found[0]}")
 
 
 def no_decay(network: nn.Module) -> set[nn.Parameter]:
@@ -110,6 +133,18 @@ def _with_own_stream(construct: Callable[..., nn.Module], seed: int) -> Callable
             restore_generators(outer, cpu)
 
     return constructed
+
+
+def _class(group: str, node: dict[str, Any]) -> type:
+    """The class of a network or unit. Raises ConfigError if there is none."""
+    try:
+        found = load(node["_target_"])
+    except (Exception, SystemExit) as error:  # importing it runs its module
+        reason = str(error) if isinstance(error, (ImportError, AttributeError)) else one_line(error)
+        raise ConfigError(f"{group} {node['name']} cannot be built: {reason}") from error
+    if not callable(found):
+        raise ConfigError(f"{group}._target_={node['_target_']} is not a class")
+    return found
 
 
 def _constructor(group: str, node: dict[str, Any]) -> Callable[..., Any]:

@@ -164,10 +164,12 @@ def _reorder(state: Mapping[str, Any], *, back: bool = False) -> dict[str, Any]:
 
 
 def _shape(value: Any) -> str:
-    """'16x3x3x3'; with its type if that is not of floating point, in which all but counters are."""
+    """'16x3x3x3'; with its type if that is not of floating point, in which all but counters are, or its layout."""
     if not isinstance(value, Tensor):
         return type(value).__name__
     size = "x".join(map(str, value.shape)) or "a number"
+    if value.layout != torch.strided:
+        return f"{size} {value.layout}".replace("torch.", "")
     return size if value.is_floating_point() else f"{size} {value.dtype}".replace("torch.", "")
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ablate.config.schema import LABELS
+from ablate.config.schema import LABELS, as_typed
 from ablate.runs.identity import BASIC, EXCLUDED, RESNET, cell, signature
 
 LAST = ("device", "threads")
@@ -123,5 +123,5 @@ def _brief(keys: Sequence[str]) -> list[str]:
 
 
 def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:
-    words = (SHORT.get(key, f"{key}={{}}").format(flat[key]) for key in keys if key in flat)
+    words = (SHORT.get(key, f"{key}={{}}").format(as_typed(flat[key])) for key in keys if key in flat)
     return " ".join([title(tree), *words])

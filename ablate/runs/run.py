@@ -9,6 +9,7 @@ import torch
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole
 from ablate.base.machine import threads
+from ablate.models.build import checked_logits
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout, trained
 from ablate.runs.code import changes, check_imported, code, copy_source
@@ -70,10 +71,8 @@ def _skip(record: Record, progress: Progress, tracker: NullTracker) -> bool:
 def _cost(setup: Setup) -> dict[str, int]:
     """Parameters and multiply-adds. Raises AblateError if the network fails on an image or cannot be saved."""
     shape, name = setup.dataset.shape, setup.config.shortcut["name"]
-    try:
+    with checked_logits(setup.network, setup.config, shape, (1, len(setup.dataset.classes))):
         found = {"parameters": parameters(setup.network), "multiply_adds": multiply_adds(setup.network, shape)}
-    except (Exception, SystemExit) as error:  # a custom shortcut, on its first image
-        raise AblateError(f"shortcut {name} fails on an image of {shape}: {one_line(error)}") from error
     try:
         checkpoint.check(setup.network)
     except Exception as error:

@@ -41,6 +41,14 @@ def test_run_is_evaluated_as_its_record_says(run, ask):
     assert file | {"evaluated": facts["evaluated"]} == facts  # the run's mean image is that of the training images
 
 
+def test_network_of_a_file_may_be_named_in_a_folder_of_ones_own(run, ask, tmp_path):
+    (tmp_path / "my/shortcut").mkdir(parents=True)
+    (tmp_path / "my/shortcut/open.yaml").write_text("defaults: [gate, _self_]\nbias_init: -2.0\n")
+    file, words = run.folder / layout.WEIGHTS, ("depth=8", "device=cpu")
+    wanted = found(ask, file, "shortcut=gate", *words)
+    assert found(ask, file, "shortcut=open", *words, "--config-dir", tmp_path / "my") == wanted
+
+
 def test_table_has_the_numbers(run, ask):
     facts, shown = found(ask, run.folder, "device=cpu"), ask("evaluate", str(run.folder), "device=cpu")
     lines = shown.out.splitlines()
@@ -145,7 +153,13 @@ def test_channel_statistics_take_the_place_of_the_mean_image(run, ask):
         (("RUN", "--std", "0"), 2, "--std 0.0 is invalid: use numbers above 0"),
         (("RUN", "--std", "x"), 2, "'x' is not numbers with commas, as in 0.485,0.456,0.406"),
         (("RUN/weights.pt", "depth=8"), 2, "the network has no stages.0.0.shortcut.gate.weight"),
+        (("RUN", "--mean", "nan"), 2, "'nan' is not numbers with commas, as in 0.485,0.456,0.406"),
         (("RUN/weights.pt", "depth=9"), 2, "depth 9 is not 6n+2"),
+        (
+            ("RUN/weights.pt", "init_from=RUN"),
+            2,
+            "is for training; the weights are those in RUN/weights.pt: leave it out",
+        ),
         (("RUN/nothing.pt",), 2, "nothing.pt cannot be read: No such file or directory"),
         (("RUN/..",), 1, "holds no trained network"),
     ],
@@ -153,7 +167,7 @@ def test_channel_statistics_take_the_place_of_the_mean_image(run, ask):
 def test_wrong_request_is_one_sentence(words, status, sentence, run, ask):
     refused = ask("evaluate", *(word.replace("RUN", str(run.folder)) for word in words))
     assert refused.status == status, refused
-    assert sentence in refused.err
+    assert sentence.replace("RUN", str(run.folder)) in refused.err
     assert len([line for line in refused.err.splitlines() if not line.startswith(("usage", " "))]) == 1
 
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 
 import pytest
+from PIL import Image
 
 from ablate.base.errors import AblateError
 from ablate.grid.sweeper import GridError, _report
@@ -94,6 +95,25 @@ def test_grid_builds_each_shortcut_and_unit_once(ask, monkeypatch):
     monkeypatch.setattr("ablate.grid.launcher.SerialLauncher.carry_out", lambda self, records: None)
     assert ask("-m", "shortcut=gate,gate_b0,none", "depth=8,14,20", "seed=0,1").status == 0
     assert [config.shortcut.get("bias_init") for config in built] == [-6, 0, None]
+
+
+@pytest.mark.parametrize("words", [["width=1,2"], ["probes=false,true"]])
+def test_grid_with_a_key_that_its_network_refuses_trains_nothing(words, ask, tmp_path):
+    outcome = ask("-m", "net=lenet5", *words, "iterations=1")
+    assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)
+    assert outcome.err.startswith("ablate: net lenet5 ")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("side", "nets"), [(24, "resnet,resnet18"), (64, "alexnet,resnet18")])
+def test_networks_are_tried_on_images_of_the_folders_size(side, nets, ask, tmp_path, monkeypatch):
+    monkeypatch.setattr("ablate.grid.launcher.SerialLauncher.carry_out", lambda self, records: None)
+    for name in ("train/ant", "train/bee", "test/ant", "test/bee"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (side, side)).save(tmp_path / "set" / name / "0.png")
+    outcome = ask("-m", "data=folder", f"data.root={tmp_path / 'set'}", f"net={nets}", "iterations=1")
+    small = "ablate: net resnet18 needs images of 32x32 or more, and these are 24x24\n"
+    assert (outcome.status, outcome.err) == ((2, small) if side == 24 else (0, ""))
 
 
 @pytest.mark.parametrize("name", ["..", "a/b"])

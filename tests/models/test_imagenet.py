@@ -102,6 +102,8 @@ def test_option_a_has_no_parameters_and_option_c_a_projection_in_every_unit(netw
     [
         (["net=resnet18", "depth=20"], "depth=20 is invalid: net resnet18 has a depth of 18; leave depth out"),
         (["net=resnet18", "net.stages=[2,2]"], "net.stages=[2,2] is not resnet18: add a name of your own, as in"),
+        (["net=resnet18", "net.name=resnet34"], "net.stages=[2,2,2,2] is not resnet34: add a name of your own, as in"),
+        (["net._target_=ablate.models.resnet.imagenet", "+net.stages=[1]"], "net.stages=[1] is not resnet18: add a"),
         (["net=resnet18", "net.name=mine", "net.stages=[2,0]"], "net.stages=[2, 0] is invalid: use the units of"),
         (["net=resnet18", "net.name=mine", "net.stages=3"], "net.stages=3 is invalid: use "),
         (["net=resnet15"], "net 'resnet15' is unknown; did you mean 'resnet152'?"),

@@ -39,6 +39,20 @@ class Failing(Linear):
         raise ValueError("no")
 
 
+class Wide(Linear):
+    """With a class too many."""
+
+    def __init__(self, in_channels, classes):
+        super().__init__(in_channels, classes + 1)
+
+
+class Unused(Two):
+    """With units that it does not use."""
+
+    def __init__(self, in_channels, classes, *, depth, unit):
+        Network.__init__(self)
+
+
 class Foreign(nn.Module):
     def __init__(self, in_channels, classes):
         super().__init__()
@@ -76,6 +90,13 @@ def test_network_without_units_takes_no_shortcut(made):
         ([FOREIGN, "+net.depth=1", "shortcut=none"], "net Foreign must be a subclass of ablate.models.network.Network"),
         ([TWO, "+net.layers=3"], "net Two cannot be built: Two.__init__() got an unexpected keyword argument 'layers'"),
         (["net._target_=nowhere.Net"], "net._target_=nowhere.Net cannot be imported: there is no module 'nowhere'"),
+        ([TWO.replace("Two", "Twice")], f"net Twice cannot be built: module '{__name__}' has no attribute 'Twice'"),
+        (["unit._target_=json.Unit"], "unit Unit cannot be built: module 'json' has no attribute 'Unit'"),
+        ([TWO.replace("Two", "TWO")], f"net._target_={__name__}.TWO is not a class"),
+        (
+            [TWO.replace("Two", "Unused"), "shortcut=gate"],
+            "net Unused with unit basic has no shortcut in it: build one in each unit, or add shortcut=none",
+        ),
         (["net._target_=7"], "net._target_=7 names no class: write it as MODULE.CLASS"),
         ([TWO, "net.name=resnet18"], "net.name=resnet18 is the name of another net, not of"),
     ],
@@ -91,6 +112,16 @@ def test_network_that_fails_on_images_is_named(resolve):
     sentence = "^net Failing with shortcut none in unit basic fails on images of 8x8: ValueError: no$"
     with pytest.raises(ConfigError, match=sentence):
         check_buildable(config, (1, 8, 8))
+
+
+def test_logits_of_another_shape_are_refused(resolve, ask, tmp_path):
+    words = (f"net._target_={__name__}.Wide", "+net.depth=1", "shortcut=none")
+    sentence = "net Wide with shortcut none in unit basic must return logits of shape {}, images and classes, not {}"
+    with pytest.raises(ConfigError) as error:
+        check_buildable(resolve(*words), (1, 8, 8))
+    assert str(error.value) == sentence.format((2, 2), (2, 3))
+    refused = ask(*words, "iterations=1")
+    assert (refused.status, refused.err) == (2, f"ablate: {sentence.format((1, 10), (1, 11))}\n")
 
 
 MODULE = """

@@ -228,6 +228,7 @@ BIAS = {"layer2.0.downsample.0.bias": torch.zeros(32)}
         (B, {"conv1.weight": None}, "does not fit the network: it lacks conv1.weight; use"),
         (B, {"conv1.weight": torch.zeros(16, 1, 3, 3)}, "conv1.weight is 16x1x3x3 and not 16x3x3x3; use"),
         (B, {"bn1.bias": torch.zeros(16, dtype=torch.int8)}, "bn1.bias is 16 int8 and not 16; use"),
+        (B, {"bn1.bias": torch.zeros(16).to_sparse()}, "bn1.bias is 16 sparse_coo and not 16; use"),
         (B, {"bn1.bias": 5}, "bn1.bias is int and not 16; use"),
         ((*B, "shortcut=gate"), {}, "it lacks stages.0.0.shortcut.gate.weight, "),
         ((*B, "unit.order=full_preactivation"), {}, "it lacks stages.1.0.before.0.weight, "),

@@ -28,6 +28,7 @@ def named(resolve):
         ([("recipe.batch=32",), ("recipe.batch=64",)], ["identity recipe.batch=32", "identity recipe.batch=64"]),
         # cifar10 brings a recipe, crop and flip with it: the names of both are enough
         ([("data=digits",), ("data=cifar10",)], ["identity digits digits", "identity cifar10 he2016"]),
+        ([("deterministic=true",), ()], ["identity deterministic=true", "identity deterministic=false"]),
         # keys that are not part of the identity do not count, nor the number of threads if the seed differs
         ([("seed=0", "threads=1", "results=a"), ("seed=1", "threads=2", "results=b")], ["identity s0", "identity s1"]),
     ],
