@@ -191,7 +191,7 @@ def test_run_that_fails_before_it_has_a_folder_gives_its_reason(words, why, site
         (name,) = submission.runs[0]
         assert f"ablate: {name} failed: {why}" in log
         submission.log(0).write_text(log)
-        assert f"missing: {why}" in unwrapped(site("status", *options))
+        assert f"missing: {why}" in unwrapped(site("status", *options, COLUMNS="200"))
         assert f"{name}: missing: {why}" in site("status", *options, "--failed")
         found = json.loads(site("status", *options, "--json"))
         assert why in {run["folder"].rpartition("/")[2]: run["reason"] for run in found["runs"]}[name]
