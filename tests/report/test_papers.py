@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from scipy.stats import spearmanr
@@ -154,6 +155,17 @@ def test_setting_is_that_of_the_keys_that_the_paper_names():
     }
     assert published.same_setting(config, published.TABLE_1[0])
     assert not published.same_setting({**config, "depth": 56}, published.TABLE_1[0])
+
+
+def test_error_of_ten_crops_or_several_scales_is_not_of_the_setting_of_one_view():
+    row = published.IMAGENET_3[1]  # ResNet-34 A
+    config = {
+        **{"depth": 34, "shortcut": {"name": "identity", "option": "A"}, "unit": {"name": "basic"}},
+        **{"net": {"name": "resnet34"}, "data": {"name": "imagenet", "validation": 0, "shift": 4, "flip": True}},
+        "recipe": {**published.OPTIMISER, "batch": 256, "iterations": row.iterations, "warmup": 0},
+    }
+    assert published.same_setting(config, replace(row, views="one"))
+    assert not published.same_setting(config, row)
 
 
 def test_published_values_are_in_the_papers_order(write, table):
