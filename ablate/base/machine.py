@@ -6,16 +6,19 @@ from typing import NamedTuple
 
 import psutil
 
+from ablate.base.place import place
+
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """The processor cores that this process may use: in a group of processes its share."""
     # On a cluster without cgroups a task sees every core of its node.
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if given.isdigit():
         return int(given)
     import loky
 
-    return int(loky.cpu_count())  # affinity and a container's CPU limit included
+    here = place()
+    return max(1, int(loky.cpu_count()) // here.local_size)  # affinity and a container's CPU limit included
 
 
 class _Sample(NamedTuple):
@@ -49,7 +52,8 @@ def threads(workers: int = 1) -> tuple[int, str]:
     share = max(1, cores() // workers)
     if asked.isdigit() and int(asked) > 0:
         return int(asked), ""
-    if workers > 1 or share == 1 or "SLURM_CPUS_PER_TASK" in os.environ:  # SLURM gave these cores to this task alone
+    alone = workers == 1 and place().alone
+    if not alone or share == 1 or "SLURM_CPUS_PER_TASK" in os.environ:  # SLURM gave these cores to this task alone
         return share, ""
     time.sleep(max(0.0, WINDOW - (time.monotonic() - _before.clock)))
     now = _sample()

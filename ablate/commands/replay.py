@@ -74,7 +74,7 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     differences = compare(run.result, again, read_metrics(folder)[0], read_metrics(record.folder)[0])
     for line in differences:
         say(line)
-    for key in ("versions", "code", "git", "device", "cpu", "threads"):
+    for key in ("versions", "code", "git", "device", "cpu", "threads", "processes"):
         if differences and run.result.get(key) != again.get(key):
             say(f"possible cause: {key} was {run.result.get(key)}, is {again.get(key)}")
     say(f"{folder}: {'the replay differs' if differences else 'the replay is identical in every bit'}")

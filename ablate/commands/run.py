@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hydra._internal.hydra import Hydra
 
 from ablate.base.errors import AblateError, ConfigError, one_line
+from ablate.base.place import place
 from ablate.base.terminal import is_terminal
 from ablate.config.compose import Composer, as_job
 from ablate.config.explain import explained
@@ -25,7 +26,28 @@ from ablate.tracking.follower import tracker
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train what a command line asks for. Raises AblateError, or an error of custom code."""
+    """Train what a command line asks for. Raises AblateError, or an error of custom code.
+
+    In a group of processes the first does that, and the others follow it.
+    """
+    here = place()
+    if here.alone:
+        return _lead(arguments)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or torch doubts that unused parameters need be looked for
+    if here.rank:
+        from ablate.training.follow import follow
+
+        return follow()
+    from ablate.training.group import group
+
+    together = group()
+    try:
+        return _lead(arguments)
+    finally:
+        together.end()
+
+
+def _lead(arguments: Sequence[str]) -> None:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         os.environ["ABLATE_TRACEBACK"] = "1"
     words = sort(arguments)

@@ -43,6 +43,8 @@ def check(config: Config) -> None:
         raise ConfigError("probes=true cannot measure inside compiled units: add compile=false")
     if config.activation_checkpointing and config.compile:
         raise ConfigError("activation_checkpointing=true cannot recompute compiled units: add compile=false")
+    if config.sync_batch_norm and config.compile:
+        raise ConfigError("sync_batch_norm=true cannot be compiled: add compile=false")
     if config.activation_checkpointing and config.graph:
         raise ConfigError("activation_checkpointing=true cannot be captured as a CUDA graph: add graph=false")
     _check_recipe(config.recipe)

@@ -98,6 +98,9 @@ class Config:
     device: str = _key("auto", "auto, cpu, cuda, cuda:N or mps")
     precision: str = _key("float32", "float32 or bfloat16: of the stem and F in training; all else is float32")
     threads: int | None = _key(None, "CPU threads; null: the cores, divided by the runs that share them")
+    sync_batch_norm: bool = _key(
+        False, "with several processes, normalise over a whole batch; otherwise each over its own part"
+    )
     deterministic: bool = _key(False, "bit-identical results on a GPU too, at some cost in speed")
     graph: bool = _key(False, "capture a GPU's training step as a CUDA graph after checking it against eager steps")
     compile: bool = _key(False, "compile the residual units with torch.compile")

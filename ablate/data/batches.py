@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ablate.base.errors import ConfigError
+from ablate.base.place import ALONE, Place
 from ablate.config.schema import Config
 from ablate.data.augment import Augmentation, augmentation, crop_and_flip
 from ablate.data.dataset import Dataset, normalise
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Batches(Protocol):
-    """The augmented training batches of a run, epoch by epoch, all of `size` images.
+    """The augmented training batches of a run, epoch by epoch, all of `size` images; or this process's part of each.
 
     `index` is the next batch's position in its epoch, int64 (1,) on the device: as a tensor, so that reading a batch
     does not wait for the device. Who takes a batch advances it. `mean` is subtracted from every image: float32
@@ -41,11 +42,12 @@ class ResidentBatches:
     Raises ConfigError if the dataset is smaller than a batch.
     """
 
-    def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool) -> None:
+    def __init__(self, dataset: Dataset, size: int, *, seed: int, shift: int, flip: bool, here: Place = ALONE) -> None:
         self.x, self.y = dataset.train_x, dataset.train_y
         self.mean = dataset.mean
         self.seed, self.shift, self.flip = seed, shift, flip
         self.size, self.per_epoch = size, per_epoch(dataset, size)
+        self.part = here.part(size)
         self.index = torch.zeros(1, dtype=torch.int64, device=self.x.device)
         self.augmentation: Augmentation | None = None
 
@@ -67,20 +69,27 @@ class ResidentBatches:
         return crop_and_flip(x, offsets, flips, shift=self.shift), self.y.index_select(0, chosen)
 
     def _cut(self, part: Tensor) -> Tensor:
-        """(N, ...) to (per_epoch, size, ...) on the device."""
+        """(N, ...) to this process's part of (per_epoch, size, ...), on the device."""
         whole = self.per_epoch * self.size
-        return part[:whole].reshape(self.per_epoch, self.size, *part.shape[1:]).to(self.x.device)
+        return part[:whole].reshape(self.per_epoch, self.size, *part.shape[1:])[:, self.part].to(self.x.device)
 
 
-def training_batches(dataset: "Dataset | Streamed", config: Config, device: torch.device) -> Batches:
-    """The batches of a run, on the device. Raises ConfigError if the dataset is smaller than a batch."""
+def training_batches(
+    dataset: "Dataset | Streamed", config: Config, device: torch.device, here: Place = ALONE
+) -> Batches:
+    """The batches of a run, or a process's part of each, on the device.
+
+    Raises ConfigError if the dataset is smaller than a batch.
+    """
     how, size = config.data, config.recipe.batch
     per_epoch(dataset, size)
     if not isinstance(dataset, Dataset):
         from ablate.data.streamed import StreamedBatches  # torchvision's transforms take a second to import
 
-        return StreamedBatches(dataset, size, seed=config.seed, flip=how.flip, colour=how.colour, device=device)
-    return ResidentBatches(dataset, size, seed=config.seed, shift=how.shift, flip=how.flip)
+        return StreamedBatches(
+            *(dataset, size), seed=config.seed, flip=how.flip, colour=how.colour, device=device, here=here
+        )
+    return ResidentBatches(dataset, size, seed=config.seed, shift=how.shift, flip=how.flip, here=here)
 
 
 def per_epoch(dataset: "Dataset | Streamed", size: int) -> int:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ablate.base.errors import ConfigError
+from ablate.base.place import Place
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Dataset:
         size = 250 if self.test_x.device.type == "cpu" else 1000  # 1000 do not stay in a CPU's cache
         for images, labels in zip(self.test_x.split(size), self.test_y.split(size), strict=True):
             yield normalise(images, mean), labels
+
+    def part(self, here: Place) -> "Dataset":
+        """A process's part of the test images; those of all, in the order of the ranks, are all of them."""
+        part = here.part(len(self.test_y))
+        return replace(self, test_x=self.test_x[part], test_y=self.test_y[part])
 
     def to(self, device: torch.device) -> "Dataset":
         moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}

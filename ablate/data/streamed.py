@@ -21,6 +21,8 @@ from torchvision.transforms import v2
 
 from ablate.base.errors import AblateError
 from ablate.base.image_folder import class_of, evaluation_split, listing
+from ablate.base.machine import cores
+from ablate.base.place import ALONE, Place
 from ablate.base.seeds import derive
 from ablate.config.schema import Data
 from ablate.data.dataset import held_out, normalise
@@ -69,6 +71,11 @@ class Streamed:
         """The mean of each channel, (1, C, 1, 1)."""
         return torch.tensor(MEAN)[None, :, None, None]
 
+    def part(self, here: Place) -> "Streamed":
+        """See `Dataset.part`."""
+        part = here.part(len(self.test_y))
+        return replace(self, test=self.test[part], test_y=self.test_y[part])
+
     def to(self, device: torch.device) -> "Streamed":
         """Itself: images come to the device batch by batch."""
         return self
@@ -92,7 +99,7 @@ def load_streamed(how: Data) -> Streamed:
     labels = torch.tensor([places[name] for name in names])
     paths = numpy.array([os.fsencode(path.relative_to(root)) for path in files])  # workers share it; a list they copy
     train = sum(path.startswith(b"train") for path in paths.tolist())
-    workers = len(os.sched_getaffinity(0)) if how.workers is None else how.workers
+    workers = cores() if how.workers is None else how.workers
     found = Streamed(
         *(root, paths[:train], labels[:train], paths[train:], labels[train:]),
         *(tuple(classes), how.size or CROP, how.views, workers),
@@ -115,10 +122,19 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, files: Streamed, size: int, *, seed: int, flip: bool, colour: bool, device: torch.device
+        self,
+        files: Streamed,
+        size: int,
+        *,
+        seed: int,
+        flip: bool,
+        colour: bool,
+        device: torch.device,
+        here: Place = ALONE,
     ) -> None:
         self.files, self.seed, self.colour, self.device = files, seed, colour, device
         self.size, self.per_epoch = size, len(files.train_y) // size
+        self.part = here.part(size)
         self.mean = files.mean.to(device)
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
         shortest = [*range(scaled(SHORTEST, files.side), scaled(LONGEST, files.side) + 1)]
@@ -137,7 +153,8 @@ class StreamedBatches:
         seeds = torch.randint(2**62, (whole,), generator=generator).tolist()
         factors = COLOUR * torch.randn(whole, 3, generator=generator) if self.colour else torch.zeros(whole, 3)
         pairs = [*zip(order, seeds, strict=True)]
-        self.keys = [pairs[at : at + self.size] for at in range(index * self.size, whole, self.size)]
+        batches = (pairs[at : at + self.size] for at in range(index * self.size, whole, self.size))
+        self.keys = [batch[self.part] for batch in batches]
         shifts = (factors * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
         self.shifts = iter(shifts.split(self.size)[index:])
         self.coming = _sentences(self.loader)
@@ -145,7 +162,7 @@ class StreamedBatches:
 
     def next(self) -> tuple[Tensor, Tensor]:
         images, labels = next(self.coming)
-        shift = next(self.shifts)[:, :, None, None]
+        shift = next(self.shifts)[self.part, :, None, None]
         images, labels, shift = (one.to(self.device, non_blocking=True) for one in (images, labels, shift))
         return normalise(images, self.mean) + shift, labels
 

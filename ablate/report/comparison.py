@@ -34,6 +34,7 @@ class Computed(NamedTuple):
     device: str
     precision: str
     torch: str
+    parts: int  # of a batch, each normalised by itself
 
 
 class Seeds(NamedTuple):
@@ -50,7 +51,7 @@ def computed_by(run: Any) -> Computed:
     """What computed a row of `records.load`."""
     torch = ".".join(run.versions.get("torch", "unknown").split(".")[:2])
     names = (run.device_type or "an unknown device", run.precision or "an unknown precision")
-    return Computed(tuple(run.code.items()), *names, torch)
+    return Computed(tuple(run.code.items()), *names, torch, run.parts)
 
 
 def compare(frame: DataFrame, seeds: dict[str, Seeds], baseline: Baseline, *, mixed: bool = False) -> DataFrame:
@@ -109,10 +110,15 @@ def differs(rows: Sequence[set[Computed]], keys: Iterable[str] = (), groups: Ite
     names = sorted(_code(computed) - {*groups} | set().union(*map(_code, rows)))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     found = [f"code differs in {', '.join(names[:MOST_NAMES])}{more}"] if names else []
-    for key, prefix in (("device", ""), ("precision", ""), ("torch", "torch ")):
+    for key, prefix in (
+        ("device", ""),
+        ("precision", ""),
+        ("torch", "torch "),
+        ("parts", "parts of a batch for normalisation: "),
+    ):
         values = sorted({getattr(one, key) for one in computed})
         if len(values) > 1 and key not in keys:
-            found.append(prefix + ", ".join(values))
+            found.append(prefix + ", ".join(map(str, values)))
     return "; ".join(found)
 
 

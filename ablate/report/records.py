@@ -1,7 +1,7 @@
 """Records as a data frame, one row for each run. A record that cannot be read is named and left out."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -50,6 +50,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
     | evaluated_on | test, or validation: held out of the training images |
     | device, device_type, cpu, precision, threads, host, versions | what computed it; device_type is cpu, cuda or mps |
+    | parts | of a batch, each in a process and normalised by itself; 1 with synchronised batch normalisation |
     | code | the hashes of the sources that decide the numbers, a dict; see `ablate.runs.code` |
     | commit, changed | of the source; whether it had uncommitted changes |
     | predictions | whether the classes given to the test images are in the folder |
@@ -170,6 +171,7 @@ def _row(run: Run) -> dict[str, Any]:
         "evaluated_on": texts["evaluated_on"] or ("validation" if config["data"]["validation"] else "test"),
         "command": texts["command"] and _typed_command(texts["command"]),
         "threads": _number("threads", result.get("threads")),
+        "parts": _parts(config, result),
         "versions": {str(name): str(version) for name, version in (result.get("versions") or {}).items()},
         "code": {str(name): str(hashed) for name, hashed in result.get("code", {}).items()},
         "predictions": bool(result.get("predictions")),
@@ -178,6 +180,12 @@ def _row(run: Run) -> dict[str, Any]:
         "config": config,
         **{key: _number(key, result.get(key)) for key in NUMBERS},
     }
+
+
+def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> int:
+    """Into how many parts batch normalisation divides a batch; in early records 1."""
+    batch = config["recipe"]["batch"]
+    return max(1, round(batch / (_number("normalised_over", result.get("normalised_over", batch)) or 1)))
 
 
 def _typed_command(command: str) -> str:

@@ -33,6 +33,7 @@ EXCLUDED = {
 
 NEUTRAL: dict[str, Any] = {
     **{"probes": False, "compile": False, "width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
+    "sync_batch_norm": False,
     **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
     **{"init_fingerprint": None, "data.size": None, "data.colour": False, "data.views": 1},
 }

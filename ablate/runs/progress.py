@@ -27,9 +27,10 @@ class Progress:
     def started(self, record: Record, steps: int, facts: dict[str, Any], start: int, threads: str) -> str:
         """Print that the run begins or resumes, and return the line; `threads` says why there are so many."""
         threads = f"{facts['threads']} thread{'s' * (facts['threads'] > 1)}{threads and f' ({threads})'}"
+        several = f"{facts['processes']} × " if facts["processes"] > 1 else ""
         line = (
             f"{describe(record.tree)}: {facts['parameters']:,} parameters, {facts['train_images']:,} training images, "
-            f"{steps:,} steps, {facts['precision']} on {facts['device']}, {threads}"
+            f"{steps:,} steps, {facts['precision']} on {several}{facts['device']}, {threads}"
         )
         if start:
             line += f", resumed at step {start:,}"

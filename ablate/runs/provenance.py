@@ -27,7 +27,7 @@ ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS
 
 
 def session(
-    step: int, device: torch.device, precision: torch.dtype, threads: int, code: dict[str, str]
+    step: int, device: torch.device, precision: torch.dtype, *, threads: int, processes: int, code: dict[str, str]
 ) -> dict[str, Any]:
     """What computes a run from `step` on, as plain values that a checkpoint can hold: one session of the run."""
     return {
@@ -39,6 +39,7 @@ def session(
         "cpu": cpu(),
         "precision": str(precision).removeprefix("torch."),
         "threads": threads,
+        "processes": processes,
         "graph": False,
         "versions": versions(),
         "code": code,

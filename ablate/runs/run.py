@@ -9,6 +9,7 @@ import torch
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole
 from ablate.base.machine import threads
+from ablate.config.schema import Config
 from ablate.models.build import checked_logits
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout, trained
@@ -22,10 +23,12 @@ from ablate.runs.record import OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
+from ablate.training.follow import Order
+from ablate.training.group import group
 from ablate.training.loop import Ending, Evaluation
 from ablate.training.setup import Setup
 
-FACTS = ("device", "device_type", "cpu", "precision", "threads", "host", "versions", "code", "git")
+FACTS = ("device", "device_type", "cpu", "precision", "threads", "processes", "host", "versions", "code", "git")
 """The parts of the last session that the result repeats."""
 OUT_OF_MEMORY = (
     "the GPU ran out of memory: run fewer at once, or use activation_checkpointing=true, precision=bfloat16 or "
@@ -40,6 +43,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
     the network or the device is not available; a failure while training is recorded and raised. Raises Interrupted if
     a signal stopped the run, after its checkpoint was written.
     """
+    group().check()
     if record.action() == "skip":
         return _skip(record, progress, tracker)
     if other := active_lock(record.folder):
@@ -118,7 +122,9 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
         precision = getattr(torch, observer.sessions[0]["precision"])
         start = resume["step"]
     torch.set_num_threads(count)
-    observer.sessions = [*observer.sessions, session(start, setup.device, precision, count, code(record.tree))]
+    size, sources = setup.group.place.size, code(record.tree)
+    now = session(start, setup.device, precision, threads=count, processes=size, code=sources)
+    observer.sessions = [*observer.sessions, now]
     observer.begin(start, resume["seconds"] if resume else 0.0)
     facts = _facts(setup, observer, cost, workers)
 
@@ -139,7 +145,10 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     _save_source(observer)
     try:
         record.log(observer.progress.started(record, observer.steps, facts, start, why))
-        observer.training = setup.start(warn=observer.warn, precision=precision)
+        setup.group.send(Order(record.tree, precision, count, resume))
+        with setup.group.together():
+            observer.training = setup.start(warn=observer.warn, precision=precision)
+        observer.training.join()
         ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
             trained.save(record.folder, observer.training, ending, setup.dataset.test_y)  # if it fails, it can resume
@@ -197,9 +206,25 @@ def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
         return None
     if changed and not record.config.accept_code:
         raise OtherCode(f"{folder} began", changed)
+    if last["processes"] != setup.group.place.size:
+        observer.warn(_regrouped(record.config, last["processes"], setup.group.place.size))
     if last["cpu"] != cpu():
         observer.warn(f"resumed on another CPU ({last['cpu']} before, now {cpu()}): the result's last bits may differ")
     return state
+
+
+def _regrouped(config: Config, before: int, now: int) -> str:
+    """What another number of processes changes."""
+    batch = config.recipe.batch
+    norm = (
+        "sums are in another order"
+        if config.sync_batch_norm
+        else (f"batch normalisation sees {batch // now} images at a time, and {batch // before} before")
+    )
+    return (
+        f"resumed by {now} process{'es' * (now > 1)}, and begun by {before}: {norm}, and what units drop at random "
+        "differs; batches, schedule and augmentation are the same"
+    )
 
 
 def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int) -> dict[str, Any]:
@@ -215,6 +240,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "train_images": len(dataset.train_y),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
+        "normalised_over": record.config.recipe.batch // (1 if record.config.sync_batch_norm else now["processes"]),
         **({"custom": custom} if (custom := custom_git(record.tree)) else {}),
         **{key: now[key] for key in FACTS},
         "runs_at_once": workers,

@@ -16,7 +16,7 @@ import torch
 from ablate.base.files import write_whole
 
 MARK = b"\nablate-sha256:"
-SCHEMA = 7
+SCHEMA = 8
 """Version of the content. Checkpoints of other versions are not resumed from."""
 
 

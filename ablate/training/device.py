@@ -7,18 +7,27 @@ import os
 import torch
 
 from ablate.base.errors import ConfigError
+from ablate.base.place import ALONE, Place
 from ablate.models.network import Network
 
 
-def pick_device(name: str) -> torch.device:
-    """The device; `auto` is the first of cuda, mps and cpu that exists. Raises ConfigError if it is missing."""
+def pick_device(name: str, here: Place = ALONE) -> torch.device:
+    """The device; `auto` is the first of cuda, mps and cpu that exists. Raises ConfigError if it is missing.
+
+    Each process of a group has a GPU of its own.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and not here.alone:
+        name = f"cuda:{here.local_rank}"
     device = torch.device(name)
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
     if (device.index or 0) >= count:
-        here = f"{count} of that kind" if count else "none"
-        raise ConfigError(f"device={name} is not available (this machine has {here}): use device=auto or device=cpu")
+        has = f"{count} of that kind" if count else "none"
+        alone = "" if here.alone else f", and {here.local_size} processes need one each"
+        raise ConfigError(
+            f"device={name} is not available (this machine has {has}{alone}): use device=auto or device=cpu"
+        )
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # streams, graphs and memory are used without naming a device
     return device

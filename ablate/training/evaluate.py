@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ablate.training.group import Alone
 from ablate.training.step import loss_of
 
 
@@ -25,13 +26,17 @@ TOP = 5
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], pause: Callable[[], None] = lambda: None
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    pause: Callable[[], None] = lambda: None,
+    group: Alone | None = None,
 ) -> Test:
     """The network on all batches of normalised images (B, C, H, W), or of several views (B, V, C, H, W) of each, and
     labels (B,).
 
     In float32, without augmentation. Of several views the probabilities are averaged, as in Krizhevsky et al. 2012.
-    `pause` is called between batches and may raise, to stop.
+    `pause` is called between batches and may raise, to stop. In a group each process has a part of the batches, in the
+    order of the ranks, and the result is that of all.
     """
     network.eval()
     losses, predictions, wrong, missed = [], [], [], []
@@ -47,7 +52,9 @@ def evaluate(
         best = logits.topk(min(TOP, logits.shape[1]), 1).indices
         missed.append((best != labels[:, None]).all(1).sum())
         pause()
-    predicted = torch.cat(predictions)
-    loss = sum(losses, torch.zeros((), device=predicted.device)).item()
-    error, top5_error = (100 * int(torch.stack(one).sum()) / len(predicted) for one in (wrong, missed))
+    together = group or Alone()
+    predicted = together.joined(torch.cat(predictions))
+    loss = together.total(sum(losses, torch.zeros((), device=predicted.device))).item()
+    counts = (together.total(torch.stack(one).sum()) for one in (wrong, missed))
+    error, top5_error = (100 * int(count) / len(predicted) for count in counts)
     return Test(loss / len(predicted), error, predicted, top5_error)

@@ -87,14 +87,16 @@ def train(
     between batches, which may raise. A loss that is not finite ends the run at the end of its epoch: losses are read
     only then, because reading waits for the device.
     """
-    per_epoch, size = step.batches.per_epoch, step.batches.size
+    per_epoch, size, group = step.batches.per_epoch, step.batches.size, step.group
     total = total_steps(recipe, per_epoch)
     clock = _Clock()
     start = _restore(resume, step, clock, probes) if resume else 0
 
-    def pause(done: int, random: dict[str, Any] | None = None) -> None:
-        if observer.wants_checkpoint():
-            observer.checkpoint(_state(done, step, clock, probes) | ({"generators": random} if random else {}))
+    def pause(done: int, random: list[dict[str, Any]] | None = None) -> None:
+        if group.told(observer.wants_checkpoint()):
+            state = _state(done, step, clock, probes, random or group.gathered(generators(step.device)))
+            with group.led():
+                observer.checkpoint(state)
 
     def end_epoch(done: int, batches: int) -> Ending:
         losses = step.losses[:batches].cpu()  # waits for the device, once an epoch
@@ -107,21 +109,22 @@ def train(
         infinite = (~torch.isfinite(losses)).nonzero()
         if len(infinite):
             return Ending(done - batches + int(infinite[0]), None, **training)
-        random = generators(step.device)  # a resumed run repeats the whole evaluation
+        random = group.gathered(generators(step.device))  # a resumed run repeats the whole evaluation
         with probes.watch() if probes else nullcontext() as measured:
-            test = evaluate(lambda: pause(done, random))
-        observer.evaluation(
-            Evaluation(
-                step=done,
-                epoch=math.ceil(done / per_epoch),
-                lr=learning_rate(done - 1, total, recipe),
-                test_loss=test.loss,
-                test_error=test.error,
-                seconds=clock.seconds(),
-                probes=measured,
-                **training,
-            )
+            # The processes of a group have different numbers of batches, and do not pause between them.
+            test = evaluate(lambda: pause(done, random) if group.place.alone else None)
+        evaluation = Evaluation(
+            step=done,
+            epoch=math.ceil(done / per_epoch),
+            lr=learning_rate(done - 1, total, recipe),
+            test_loss=test.loss,
+            test_error=test.error,
+            seconds=clock.seconds(),
+            probes=measured,
+            **training,
         )
+        with group.led():
+            observer.evaluation(evaluation)
         if done < total:
             return Ending(None, None, **training)
         if not math.isfinite(test.loss):  # no training loss is of the last step's weights
@@ -166,13 +169,13 @@ class _Clock:
         self.mark = time.perf_counter()
 
 
-def _state(done: int, step: Step, clock: _Clock, probes: Probes | None) -> dict[str, Any]:
+def _state(done: int, step: Step, clock: _Clock, probes: Probes | None, random: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         **step.state_dict(),
         "step": done,
         "seconds": clock.seconds(),
         "training_seconds": clock.training(),
-        "generators": generators(step.device),
+        "generators": random,  # of each process
         **({"gradients": probes.norms} if probes else {}),
     }
 
@@ -180,7 +183,8 @@ def _state(done: int, step: Step, clock: _Clock, probes: Probes | None) -> dict[
 def _restore(state: dict[str, Any], step: Step, clock: _Clock, probes: Probes | None) -> int:
     step.load_state_dict(state)
     clock.before, clock.trained = state["seconds"], state["training_seconds"]
-    restore_generators(state["generators"], step.device)
+    if step.group.place.rank < len(state["generators"]):  # else more processes than before
+        restore_generators(state["generators"][step.group.place.rank], step.device)
     if probes:
         probes.norms = state["gradients"]
     return int(state["step"])

@@ -24,6 +24,7 @@ from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
+from ablate.training.group import check_group, group
 from ablate.training.initial import initialise
 from ablate.training.recompute import recompute_units
 from ablate.training.schedule import learning_rate, total_steps
@@ -41,8 +42,9 @@ class Setup:
     """
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self.device = pick_device(config.device)
+        self.config, self.group = config, group()
+        check_group(config, self.group.place)
+        self.device = pick_device(config.device, self.group.place)
         keep_memory()
         set_deterministic(self.device, config.deterministic)
         self.dataset = load(config.data)
@@ -59,11 +61,16 @@ class Setup:
             compile_units(network)
         if config.activation_checkpointing:
             recompute_units(network)
+        here = self.group.place
+        if config.sync_batch_norm and not here.alone:
+            from ablate.training.synchronise import synchronise
+
+            synchronise(network, self.device)
         dataset = self.dataset.to(self.device)
-        batches = training_batches(dataset, config, self.device)
-        step = Step(network, batches, config.recipe, precision)
+        batches = training_batches(dataset, config, self.device, here)
+        step = Step(network, batches, config.recipe, precision, self.group)
         step.rate.fill_(learning_rate(0, self.steps, config.recipe))
-        seed_generators(derive(config.seed, "training"))
+        seed_generators(derive(config.seed, "training", *([here.rank] if here.rank else [])))
         take: Callable[[], None] = step
         if config.graph and self.device.type == "cuda":
             take = checked_graph(step, warn)
@@ -88,13 +95,21 @@ class Training:
         """Whether a CUDA graph takes the steps."""
         return self.take is not self.step
 
+    def join(self) -> None:
+        """In a group of processes, which must all be ready: train together from now on."""
+        self.step.join()
+
     def evaluate(self, pause: Callable[[], None] = lambda: None) -> Test:
         """The network on the test images; `pause` is called between batches and may raise, to stop."""
-        return evaluate(self.network, self.dataset.test_batches(self.step.batches.mean), pause)
+        together = self.step.group
+        together.copy(self.network.buffers())  # of batch normalisation
+        part = self.dataset.part(together.place)
+        return evaluate(self.network, part.test_batches(self.step.batches.mean), pause, together)
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
         """Train to the end of the run; see `loop.train`."""
-        return loop.train(self.step, self.take, self.evaluate, self.config.recipe, self.probes, observer, resume)
+        with self.step.group.in_step():
+            return loop.train(self.step, self.take, self.evaluate, self.config.recipe, self.probes, observer, resume)
 
     def steps(self) -> Iterator[None]:
         """Endless steps at the first step's learning rate, without evaluation, to be timed."""

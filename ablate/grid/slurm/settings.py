@@ -22,7 +22,10 @@ TEXTS = ("partition", "account", "qos", "constraint", "memory", "python")
 LISTS = ("options", "setup")
 OWN = re.compile(r"--(array|comment|error|job-name|open-mode|output|parsable|signal|wrap)\b|-[aeJo]")
 """Options of sbatch that `sbatch_options` gives."""
-LEAST = {"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1, "at_once": 1}
+LEAST = {
+    **{"runs_per_task": 1, "side_by_side": 1, "max_timeouts": 0, "gpus": 0, "cpus": 1, "warning": 1, "at_once": 1},
+    **{"nodes": 1, "processes": 1},
+}
 LONGEST = 14 * 24 * 60
 """Minutes: YAML reads 12:00:00 without quotes as the whole number 43200, so a larger one is a likely mistake."""
 
@@ -33,7 +36,16 @@ trap '' USR1
 cd {here} || exit 1
 check() {{ [ "$1" = 0 ] || {{ echo "ablate: hydra.launcher.setup: status $1 of the command: $2"; exit 1; }}; }}
 {setup}
-exec {command} "$@"
+"""
+START = """exec {command} "$@"
+"""
+# A port of the job's own, and variables as torchrun sets them. srun passes SIGUSR1 on.
+PROCESSES = """export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+exec srun --nodes={nodes} --ntasks-per-node={processes} --cpus-per-task={cpus} --kill-on-bad-exit=1 bash -c '
+  trap "" USR1
+  export MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS
+  export LOCAL_RANK=$SLURM_LOCALID LOCAL_WORLD_SIZE={processes}
+  exec "$@"' bash {command} "$@"
 """
 
 
@@ -46,6 +58,8 @@ class Settings:
     qos: str | None
     time: str | int | None
     constraint: str | None
+    nodes: int
+    processes: int
     gpus: int
     cpus: int
     memory: str | None
@@ -72,6 +86,11 @@ class Settings:
                 )
         if type(self.wait) is not bool:
             raise ConfigError(f"hydra.launcher.wait must be true or false, not {as_typed(self.wait)}")
+        if self.group and self.side_by_side > 1:
+            raise ConfigError(
+                f"hydra.launcher.side_by_side={self.side_by_side} is for runs of one process each: leave it out with "
+                "nodes or processes above 1"
+            )
         for option in self.options:
             if not option.startswith("-"):
                 raise ConfigError(f"{option!r} in hydra.launcher.options is not an option: write it as --NAME=VALUE")
@@ -84,6 +103,11 @@ class Settings:
                 "or a longer hydra.launcher.time"
             )
 
+    @property
+    def group(self) -> bool:
+        """Whether several processes train a run together."""
+        return self.nodes * self.processes > 1
+
     def sbatch_options(self, submission: Submission) -> list[str]:
         limit = f"%{self.at_once}" if self.at_once else ""
         return [
@@ -95,6 +119,7 @@ class Settings:
             "--requeue",
             f"--signal=B:USR1@{self.warning}",
             f"--cpus-per-task={self.cpus}",
+            *([f"--nodes={self.nodes}", f"--ntasks-per-node={self.processes}"] if self.group else []),
             *(f"--{key}={value}" for key in PASSED_ON if (value := getattr(self, key)) is not None),
             *([f"--mem={self.memory}"] if self.memory else []),
             *([f"--gres=gpu:{self.gpus}"] if self.gpus else []),
@@ -110,7 +135,9 @@ class Settings:
             f"--warning={self.warning}",
         ]
         setup = "\n".join(f"{line}\ncheck $? {shlex.quote(line)}" for line in self.setup)
-        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup, command=" ".join(command))
+        last = PROCESSES if self.group else START
+        start = last.format(nodes=self.nodes, processes=self.processes, cpus=self.cpus, command=" ".join(command))
+        return SCRIPT.format(here=shlex.quote(str(Path.cwd())), setup=setup) + start
 
 
 def _typed(key: str, value: Any) -> Any:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.base.errors import AblateError
+from ablate.base.place import place
 from ablate.base.terminal import say
 from ablate.runs.stopping import Stopping
 
@@ -45,16 +46,31 @@ def main(arguments: list[str] | None = None) -> int:
         if "SLURM_ARRAY_TASK_ID" not in os.environ:
             parser.error("SLURM_ARRAY_TASK_ID is not set: give the task's number")
         options.task = int(os.environ["SLURM_ARRAY_TASK_ID"])
+    if place().rank:
+        from ablate.training.follow import follow
+
+        follow()
+        return 0
     with Stopping() as stopping:  # before the slow imports: an unhandled warning would end the task for good
         try:
             session = os.environ.get("SLURM_RESTART_COUNT", "0")
             say(f"task {options.task} of {options.submission}, session {session}, on {os.uname().nodename}")
-            return _carry_out(options, stopping)
+            return _lead(options, stopping)
         except AblateError as error:
             say(f"ablate: {error}", error=True)
             return error.exit_status
         finally:
             stopping.answered = True
+
+
+def _lead(options: argparse.Namespace, stopping: Stopping) -> int:
+    from ablate.training.group import group
+
+    together = group()
+    try:
+        return _carry_out(options, stopping)
+    finally:
+        together.end()
 
 
 def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:

@@ -1,0 +1,298 @@
+"""Several processes that train one run: the same training, and what happens when one of them dies."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ablate.base.place import Place
+from ablate.config.resolve import from_overrides
+from ablate.data.batches import training_batches
+from ablate.data.load import load
+from ablate.training.group import Alone, check_group
+from tests.conftest import ROOT
+from tests.waiting import LIMIT, held, until
+
+DROPOUT = ("shortcut=dropout", "depth=8", "iterations=30", "checkpoint.steps=4", "device=cpu", "results=runs")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """`begin(size, *words)`: the processes of `python WORDS` in tmp_path, by rank. Those left over are killed."""
+    every = []
+
+    def begun(size, *words):
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
+        for rank in range(size):
+            here = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
+            environment = {**os.environ, **where, **{key: str(value) for key, value in here.items()}}
+            every.append(
+                subprocess.Popen(
+                    [sys.executable, *words],
+                    cwd=tmp_path,
+                    env=environment | {"PYTHONPATH": ROOT},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        return every[-size:]
+
+    yield begun
+    for one in every:
+        with contextlib.suppress(ProcessLookupError):
+            one.kill()
+        one.communicate()
+
+
+@pytest.fixture
+def together(begin):
+    """`together(size, *words)`: exit status and both streams of each process."""
+
+    def ran(size, *words):
+        made = begin(size, *words)
+        return [(*one.communicate(timeout=LIMIT)[::-1], one.returncode) for one in made]
+
+    return ran
+
+
+def result(tmp_path):
+    """The only record in runs/."""
+    [path] = (tmp_path / "runs").glob("*/result.json")
+    return json.loads(path.read_text())
+
+
+STEPS = """
+import json, pathlib, sys, torch
+from ablate.config.resolve import from_overrides
+from ablate.training.group import group
+from ablate.training.loop import NullObserver
+from ablate.training.setup import Setup
+
+torch.set_num_threads(1)
+setup = Setup(from_overrides(*sys.argv[1:]))
+setup.network.double()
+training = setup.start(warn=print)
+step = training.step
+step.batches.mean, step.losses = step.batches.mean.double(), step.losses.double()
+
+class Kept(NullObserver):
+    losses, evaluations = [], []
+    def step(self, number):
+        self.losses.append(step.losses[(number - 1) % step.batches.per_epoch].item())
+    def evaluation(self, one):
+        self.evaluations.append([one.train_loss, one.train_error, one.test_loss, one.test_error])
+
+training.join()
+ending = training.train(Kept())
+found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "predictions": ending.predictions.tolist(),
+         "buffers": [value.tolist() for value in training.network.buffers()]}
+pathlib.Path(f"found-{group().place.rank}.json").write_text(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.long)])
+def test_processes_train_as_one_with_synchronised_batch_normalisation(size, together, tmp_path):
+    words = ["depth=8", "iterations=20", "recipe.batch=120", "recipe.learning_rate=0.05", "device=cpu"]
+    words += ["data.shift=1", "data.flip=true", "sync_batch_norm=true"]
+    (tmp_path / "steps.py").write_text(STEPS)
+    for count in (1, size):
+        assert [status for *_, status in together(count, "steps.py", *words)] == [0] * count
+        found = [json.loads((tmp_path / f"found-{rank}.json").read_text()) for rank in range(count)]
+        if count == 1:
+            [alone] = found
+    assert len(alone["losses"]) == 20
+    for one in found:
+        assert one["losses"] == pytest.approx(alone["losses"], rel=1e-9)
+        assert one["evaluations"] == [pytest.approx(two, rel=1e-6) for two in alone["evaluations"]]
+        assert one["predictions"] == alone["predictions"]
+        for ours, theirs in zip(one["buffers"], alone["buffers"], strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.long
+def test_batch_normalisation_is_per_process_by_default(together, tmp_path):
+    (tmp_path / "steps.py").write_text(STEPS)
+    found = []
+    for count in (1, 2):
+        together(count, "steps.py", "depth=8", "iterations=3", "recipe.batch=120", "device=cpu")
+        found.append(json.loads((tmp_path / "found-0.json").read_text())["losses"])
+    assert abs(found[0][0] - found[1][0]) > 1e-4
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The result of DROPOUT by two processes that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    environment = {**os.environ, "PYTHONPATH": ROOT, "GLOO_SOCKET_IFNAME": "lo"}
+    (folder / "own.py").write_text("from ablate.models.shortcuts import Dropout as Holds\n")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = [*DROPOUT, "shortcut._target_=own.Holds"]
+    subprocess.run([*torchrun, "-m", "ablate", *words], cwd=folder, env=environment, check=True, timeout=LIMIT)
+    return result(folder)
+
+
+def test_run_whose_process_died_is_resumed_to_the_same_bits(whole, begin, together, tmp_path):
+    words = ["-m", "ablate", *DROPOUT, held(tmp_path, "Dropout", step=14)]
+    leader, other = begin(2, *words)
+    until((tmp_path / "waits").exists, leader)
+    other.kill()
+    (tmp_path / "hold").unlink()
+    out, error = leader.communicate(timeout=LIMIT)
+    assert (leader.returncode, other.wait()) == (1, -signal.SIGKILL), (out, error)
+    found = result(tmp_path)
+    assert found["status"] == "failed"
+    assert "a process of this run died" in found["reason"]
+    assert "run the same command again to resume" in found["reason"]
+    assert "Traceback" not in error
+    [(error, out, _), _] = together(2, *words)
+    assert "resumed at step" in out, error
+    found = result(tmp_path)
+    assert (found["weights_sha256"], found["test_error"]) == (whole["weights_sha256"], whole["test_error"])
+    assert [one["processes"] for one in found["sessions"]] == [2, 2]
+    assert (whole["processes"], whole["normalised_over"]) == (2, 32)
+
+
+@pytest.mark.long
+def test_signal_stops_all_processes_at_one_step(whole, begin, together, tmp_path):
+    words = ["-m", "ablate", *DROPOUT, held(tmp_path, "Dropout", step=14)]
+    both = begin(2, *words)
+    until((tmp_path / "waits").exists, both[0])
+    for one in both:
+        one.send_signal(signal.SIGTERM)
+    (tmp_path / "hold").unlink()
+    streams = [one.communicate(timeout=LIMIT) for one in both]
+    assert [one.returncode for one in both] == [128 + signal.SIGTERM, 0], streams
+    assert streams[1] == ("", "")
+    assert result(tmp_path)["status"] == "interrupted"
+    together(2, *words)
+    assert result(tmp_path)["weights_sha256"] == whole["weights_sha256"]
+
+
+@pytest.mark.long
+def test_run_resumed_by_another_number_of_processes_says_what_differs(begin, together, tmp_path):
+    words = ["-m", "ablate", *DROPOUT, held(tmp_path, "Dropout", step=14)]
+    both = begin(2, *words)
+    until((tmp_path / "waits").exists, both[0])
+    both[0].send_signal(signal.SIGINT)
+    (tmp_path / "hold").unlink()
+    assert both[0].wait(LIMIT) == 130
+    [(error, _, status)] = together(1, *words)
+    assert status == 0
+    assert "batch normalisation sees 64 images at a time, and 32 before" in error
+    found = result(tmp_path)
+    assert [one["processes"] for one in found["sessions"]] == [2, 1]
+
+
+BROKEN = """
+import os
+from ablate.models.shortcuts import Identity
+
+class Broken(Identity):
+    def __init__(self, *built, option="A", when="built"):
+        super().__init__(*built, option=option)
+        self.when = when
+        self.at("built")
+
+    def at(self, moment):
+        if moment == self.when and os.environ["RANK"] == "1":
+            raise ValueError("no such luck")
+
+    def forward(self, x, residual):
+        if self.training:
+            self.at("trained")
+        return super().forward(x, residual)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("when", ["built", "trained"])
+def test_grid_goes_on_after_one_process_could_not_prepare_a_run(when, together, tmp_path):
+    (tmp_path / "own.py").write_text(BROKEN)
+    words = ["-m", "ablate", "-m", "shortcut._target_=own.Broken", f"+shortcut.when={when},never", "depth=8"]
+    words += ["iterations=10", "device=cpu", "results=runs"]
+    [(error, _, status), (others, _, other)] = together(2, *words)
+    assert status == 1
+    states = {
+        found["config"]["shortcut"]["when"]: found
+        for found in (json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/result.json"))
+    }
+    assert "no such luck" in states[when]["reason"]
+    if when == "built":
+        assert states["never"]["status"] == "finished"
+        assert (other, others) == (0, "")
+    else:  # in the middle of a step: nobody knows what the other process has left unsaid
+        assert "never" not in states
+        assert "out of step" in error
+        assert other == 1
+
+
+@pytest.mark.long
+def test_all_processes_end_when_there_is_nothing_to_train(together):
+    found = together(2, "-m", "ablate", "depth=8", "dry_run=true")
+    assert [status for *_, status in found] == [0, 0]
+    found = together(2, "-m", "ablate", "depth=9")
+    assert [status for *_, status in found] == [2, 0]
+    assert found[0][0].count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["recipe.batch=30"], "recipe.batch=30 cannot be divided among 4 processes"),
+        (["recipe.batch=4"], "recipe.batch=4 cannot be divided among 4 processes"),
+        (["graph=true"], "graph=true is for one process, and these are 4"),
+        (["probes=true"], "probes=true is for one process, and these are 4"),
+        (["device=cuda:1"], "device=cuda:1 is one GPU, and 4 processes need one each"),
+    ],
+)
+def test_run_that_processes_cannot_share_is_refused(words, sentence, resolve):
+    config = resolve("depth=8", *words)
+    check_group(config, Alone().place)
+    with pytest.raises(Exception, match=sentence):
+        check_group(config, Place(0, 4, 0, 4))
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT is not"),
+        ({"WORLD_SIZE": "2", "RANK": "2"}, "a rank must be below its size"),
+        ({"WORLD_SIZE": "2", "RANK": "x"}, "must be whole numbers"),
+    ],
+)
+def test_environment_that_names_no_place_is_refused(variables, sentence, process):
+    rest = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    found = process("ablate", "depth=8", **(rest | variables if "RANK" in variables else variables))
+    assert found.status == 1
+    assert sentence in found.err
+    assert found.err.count("\n") == 1
+
+
+def test_parts_of_processes_make_up_each_batch_and_the_test():
+    config = from_overrides("depth=8", "data.shift=1", "data.flip=true", "recipe.batch=100")
+    dataset = load(config.data)
+    places = [Place(rank, 3) for rank in range(3)]
+    whole, *parts = (training_batches(dataset, config, torch.device("cpu"), here) for here in (Place(), *places))
+    for one in (whole, *parts):
+        one.begin_epoch(1, 4)
+    images, labels = zip(*(one.next() for one in parts), strict=True)
+    assert [len(one) for one in labels] == [33, 33, 34]
+    assert torch.equal(torch.cat(images), whole.next()[0])
+    whole.begin_epoch(1, 4)
+    assert torch.equal(torch.cat(labels), whole.next()[1])
+    assert torch.equal(torch.cat([dataset.part(here).test_y for here in places]), dataset.test_y)
+    assert torch.equal(torch.cat([dataset.part(here).test_x for here in places]), dataset.test_x)
