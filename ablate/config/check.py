@@ -77,6 +77,23 @@ def check(config: Config) -> None:
     _check_data(config)
 
 
+def check_processes(config: Config, size: int) -> None:
+    """Raise ConfigError if a run cannot be trained by `size` processes together."""
+    if size == 1:
+        return
+    batch = config.recipe.batch
+    if batch % size or batch < 2 * size:
+        raise ConfigError(
+            f"recipe.batch={batch} cannot be divided among {size} processes, with 2 images or more for each: give a "
+            "multiple, or start another number of processes"
+        )
+    for key in ("graph", "probes"):
+        if getattr(config, key):
+            raise ConfigError(f"{key}=true is for one process, and these are {size}: leave it out")
+    if ":" in config.device:
+        raise ConfigError(f"device={config.device} is one GPU, and {size} processes need one each: use device=cuda")
+
+
 def _check_depth(config: Config) -> None:
     fixed = fixed_depth(config.net, config.unit)
     if fixed is not None and config.depth != fixed:

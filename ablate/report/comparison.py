@@ -110,12 +110,8 @@ def differs(rows: Sequence[set[Computed]], keys: Iterable[str] = (), groups: Ite
     names = sorted(_code(computed) - {*groups} | set().union(*map(_code, rows)))
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     found = [f"code differs in {', '.join(names[:MOST_NAMES])}{more}"] if names else []
-    for key, prefix in (
-        ("device", ""),
-        ("precision", ""),
-        ("torch", "torch "),
-        ("parts", "parts of a batch for normalisation: "),
-    ):
+    parts = "parts of a batch for normalisation: "
+    for key, prefix in (("device", ""), ("precision", ""), ("torch", "torch "), ("parts", parts)):
         values = sorted({getattr(one, key) for one in computed})
         if len(values) > 1 and key not in keys:
             found.append(prefix + ", ".join(map(str, values)))

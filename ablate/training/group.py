@@ -19,9 +19,8 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup
 from torch.distributed.rendezvous import rendezvous
 
-from ablate.base.errors import AblateError, ConfigError, one_line
+from ablate.base.errors import AblateError, one_line
 from ablate.base.place import ALONE, Place, place
-from ablate.config.schema import Config
 
 PATIENCE = timedelta(days=7)
 """How long followers wait for the leader, which may prepare a run for long; a process that died is noticed at once."""
@@ -189,23 +188,6 @@ class Group(Alone):
             if self.place.rank == 0:
                 self.send(None)
             dist.destroy_process_group()
-
-
-def check_group(config: Config, here: Place) -> None:
-    """Raise ConfigError if a run cannot be trained by so many processes."""
-    if here.alone:
-        return
-    batch, size = config.recipe.batch, here.size
-    if batch % size or batch < 2 * size:
-        raise ConfigError(
-            f"recipe.batch={batch} cannot be divided among {size} processes, with 2 images or more for each: give a "
-            "multiple, or start another number of processes"
-        )
-    for key in ("graph", "probes"):
-        if getattr(config, key):
-            raise ConfigError(f"{key}=true is for one process, and these are {size}: leave it out")
-    if ":" in config.device:
-        raise ConfigError(f"device={config.device} is one GPU, and {size} processes need one each: use device=cuda")
 
 
 def sentence(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ablate.base.seeds import derive
+from ablate.config.check import check_processes
 from ablate.config.schema import Config
 from ablate.data.batches import per_epoch, training_batches
 from ablate.data.dataset import Dataset
@@ -24,7 +25,7 @@ from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
-from ablate.training.group import check_group, group
+from ablate.training.group import group
 from ablate.training.initial import initialise
 from ablate.training.recompute import recompute_units
 from ablate.training.schedule import learning_rate, total_steps
@@ -43,7 +44,7 @@ class Setup:
 
     def __init__(self, config: Config) -> None:
         self.config, self.group = config, group()
-        check_group(config, self.group.place)
+        check_processes(config, self.group.place.size)
         self.device = pick_device(config.device, self.group.place)
         keep_memory()
         set_deterministic(self.device, config.deterministic)

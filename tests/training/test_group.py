@@ -11,11 +11,12 @@ import sys
 import pytest
 import torch
 
+from ablate.base.errors import ConfigError
 from ablate.base.place import Place
+from ablate.config.check import check_processes
 from ablate.config.resolve import from_overrides
 from ablate.data.batches import training_batches
 from ablate.data.load import load
-from ablate.training.group import Alone, check_group
 from tests.conftest import ROOT
 from tests.waiting import LIMIT, held, until
 
@@ -261,9 +262,9 @@ def test_all_processes_end_when_there_is_nothing_to_train(together):
 )
 def test_run_that_processes_cannot_share_is_refused(words, sentence, resolve):
     config = resolve("depth=8", *words)
-    check_group(config, Alone().place)
-    with pytest.raises(Exception, match=sentence):
-        check_group(config, Place(0, 4, 0, 4))
+    check_processes(config, 1)
+    with pytest.raises(ConfigError, match=sentence):
+        check_processes(config, 4)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import write_whole
 from ablate.base.terminal import say
+from ablate.config.check import check_processes
 from ablate.grid.launcher import RecordLauncher
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.settings import Settings
@@ -32,6 +33,8 @@ class SlurmLauncher(RecordLauncher):
 
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
         """Submit the runs that are not queued or running. None: they go on without this process."""
+        for record in records:
+            check_processes(record.config, self.settings.nodes * self.settings.processes)
         folder, experiment = records[0].config.results, records[0].config.experiment
         if any(record.config.results != folder for record in records):
             raise ConfigError("results has several values in this grid: submit a grid for each")

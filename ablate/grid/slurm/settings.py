@@ -91,6 +91,11 @@ class Settings:
                 f"hydra.launcher.side_by_side={self.side_by_side} is for runs of one process each: leave it out with "
                 "nodes or processes above 1"
             )
+        if self.gpus and self.processes > self.gpus:
+            raise ConfigError(
+                f"hydra.launcher.processes={self.processes} on a node need a GPU each, and hydra.launcher.gpus is "
+                f"{self.gpus}: give as many"
+            )
         for option in self.options:
             if not option.startswith("-"):
                 raise ConfigError(f"{option!r} in hydra.launcher.options is not an option: write it as --NAME=VALUE")

@@ -51,6 +51,16 @@ def test_sbatch_gets_the_settings(site, slurm):
     assert subprocess.run(["bash", "-n", folder / "job.sh"]).returncode == 0
 
 
+def test_nodes_and_processes_of_a_run_are_asked_for(site, slurm):
+    group = ["hydra.launcher.nodes=2", "hydra.launcher.processes=4", "hydra.launcher.gpus=4", "hydra.launcher.cpus=3"]
+    site(*site.experiment(), SLURM, *group)
+    (call,) = slurm.calls("sbatch")
+    assert set(call) >= {"--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4", "--cpus-per-task=3"}
+    script = site.submission().folder / "job.sh"
+    assert "srun --nodes=2 --ntasks-per-node=4 --cpus-per-task=3 --kill-on-bad-exit=1" in script.read_text()
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+
+
 def test_each_run_is_in_one_task(site):
     site(*site.experiment(seeds="0, 1, 2"), SLURM, "hydra.launcher.runs_per_task=4")
     submission = site.submission()
@@ -184,6 +194,10 @@ def test_array_accepted_after_a_timeout_is_not_submitted_twice(site, slurm):
     [
         (["hydra.launcher.runs_per_task=0"], "hydra.launcher.runs_per_task must be a whole number, 1 or more, not 0"),
         (["hydra.launcher.gpus=one"], "hydra.launcher.gpus must be a whole number, 0 or more, not one"),
+        (["hydra.launcher.nodes=0"], "hydra.launcher.nodes must be a whole number, 1 or more, not 0"),
+        (["hydra.launcher.nodes=2", "hydra.launcher.side_by_side=2"], "side_by_side=2 is for runs of one process each"),
+        (["hydra.launcher.gpus=2", "hydra.launcher.processes=4"], "processes=4 on a node need a GPU each, and"),
+        (["hydra.launcher.processes=3"], "recipe.batch=64 cannot be divided among 3 processes"),
         (["hydra.launcher.time=soon"], "time=soon is not a time limit"),
         (["hydra.launcher.time=0"], "time=0 is not a time limit"),
         (["hydra.launcher.time=1"], "warning=120 is not below the time limit of 60 s"),

@@ -148,6 +148,26 @@ def test_restart_of_a_nodes_daemon_does_not_affect_runs(site, cluster, undisturb
     assert site.outcomes() == undisturbed()
 
 
+def test_two_nodes_train_a_run_together_and_resume_it(site):
+    words = [*site.experiment(), *SLURM, "hydra.launcher.nodes=2", "sync_batch_norm=true"]
+    array = array_of(site(*words))
+    until(lambda: has_begun(site, 2), why="two runs that have begun")
+    site.run("scancel", "--batch", "--signal=USR1", f"{array}_1")
+    until(lambda: "requeueing" in logs(site), why="the last task to requeue itself")
+    site.go()
+    site.wait_for_end()
+    assert (job(site, f"{array}_0")["NodeList"], job(site, f"{array}_1")["Restarts"]) == ("n[1-2]", "1")
+    results = [json.loads(path.read_text()) for path in site.runs.glob("digits-*/result.json")]
+    assert [one["status"] for one in results] == ["finished"] * 2
+    assert {session["processes"] for one in results for session in one["sessions"]} == {2}
+    alone = Site(site.folder / "alone", {})
+    alone(*alone.experiment(), "sync_batch_norm=true", SLOW="0")
+    ours, theirs = site.outcomes(), alone.outcomes()
+    assert ours.keys() == theirs.keys()
+    for name, (state, error, *_) in ours.items():
+        assert (state, error) == ("finished", pytest.approx(theirs[name][1], abs=1)), theirs[name]
+
+
 def test_second_process_for_a_run_does_not_affect_it(site, cluster, undisturbed):
     """SLURM takes a node for dead and starts its task elsewhere, while the run on the node goes on."""
     array = submit_and_start(site)
