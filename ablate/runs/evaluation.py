@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from ablate.data.streamed import Streamed
 from ablate.training.evaluate import evaluate
 
-ENOUGH = 10
-"""Classes from which on the top-5 error is given."""
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -51,7 +48,7 @@ def answers(
     return Answers(
         images=len(y),
         error=test.error,
-        top5_error=test.top5_error if count >= ENOUGH else None,
+        top5_error=test.top5_error,
         loss=test.loss,
         confusion=torch.bincount(y * count + test.predictions, minlength=count**2).reshape(count, count).cpu(),
     )

@@ -11,17 +11,17 @@ from ablate.training.step import loss_of
 
 
 class Test(NamedTuple):
-    """Mean cross-entropy; error in percent; the class given to each image, int64 (N,), on the device; and the error, if
-    an image counts as right where its class is one of the TOP most probable.
+    """Mean cross-entropy; error in percent; the class given to each image, int64 (N,), on the device; and the error if
+    an image counts as right where its class is one of the TOP most probable, None with fewer than ENOUGH classes.
     """
 
     loss: float
     error: float
     predictions: Tensor
-    top5_error: float
+    top5_error: float | None
 
 
-TOP = 5
+TOP, ENOUGH = 5, 11
 
 
 @torch.no_grad()
@@ -57,4 +57,4 @@ def evaluate(
     loss = together.total(sum(losses, torch.zeros((), device=predicted.device))).item()
     counts = (together.total(torch.stack(one).sum()) for one in (wrong, missed))
     error, top5_error = (100 * int(count) / len(predicted) for count in counts)
-    return Test(loss / len(predicted), error, predicted, top5_error)
+    return Test(loss / len(predicted), error, predicted, top5_error if logits.shape[1] >= ENOUGH else None)

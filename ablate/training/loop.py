@@ -26,7 +26,8 @@ class Evaluation:
     """The metrics at the end of an epoch. Errors are in percent; train_* are means over the batches of the epoch.
 
     `lr` is the learning rate of the last step; `seconds` is wall-clock time since the beginning of the run;
-    `images_per_second` is over all training steps so far, without evaluations; `probes` are the probes' values.
+    `images_per_second` is over all training steps so far, without evaluations; `probes` are the probes' values,
+    `test_top5_error` is that of `evaluate.Test`.
     """
 
     step: int
@@ -39,6 +40,7 @@ class Evaluation:
     seconds: float
     images_per_second: float
     probes: dict[str, float] | None = None
+    test_top5_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def train(
             test_error=test.error,
             seconds=clock.seconds(),
             probes=measured,
+            test_top5_error=test.top5_error,
             **training,
         )
         with group.led():

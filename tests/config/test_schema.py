@@ -15,7 +15,7 @@ KEYS = """
     recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
     recipe.momentum recipe.weight_decay
     depth width seed init_from init_fingerprint iterations epochs
-    device precision threads deterministic graph compile activation_checkpointing
+    device precision threads sync_batch_norm deterministic graph compile activation_checkpointing
     probes
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run

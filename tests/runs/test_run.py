@@ -247,7 +247,7 @@ def test_checkpoint_of_another_schema_is_not_resumed(ask, tmp_path, strict_json,
 def test_run_does_not_resume_on_another_kind_of_device(ask, tmp_path, strict_json, monkeypatch):
     words = (*TINY[:-1], "device=auto")
     with monkeypatch.context() as patch:
-        patch.setattr("ablate.runs.run.session", lambda *_: {**session(*_), "device_type": "another"})
+        patch.setattr("ablate.runs.run.session", lambda *_, **how: {**session(*_, **how), "device_type": "another"})
         stopped(ask, monkeypatch, 2, *words)
     before = {path: path.read_bytes() for path in only(tmp_path / "runs").iterdir()}
     outcome = ask(*words)

@@ -35,15 +35,15 @@ def test_checkpoint_is_read_back_and_is_a_file_of_torch(paths):
 
 def test_checkpoint_of_this_version_by_hand_is_loaded_and_of_another_is_not(paths):
     """Whatever is changed in the format, interrupted runs of the previous version are not resumed: raise SCHEMA."""
-    for schema in (7, 6):
+    for schema in (8, 7):
         buffer = io.BytesIO()
         torch.save({"schema": schema, "step": 5}, buffer)
         content = buffer.getvalue()
         paths[0].write_bytes(content + b"\nablate-sha256:" + hashlib.sha256(content).hexdigest().encode())
         state, warnings = checkpoint.load(paths)
-        assert state == ({"schema": 7, "step": 5} if schema == 7 else None)
+        assert state == ({"schema": 8, "step": 5} if schema == 8 else None)
         assert [warning.partition(" is broken ")[2] for warning in warnings] == (
-            [] if schema == 7 else ["(schema 6, where this version reads 7): renamed to checkpoint.pt.broken"]
+            [] if schema == 8 else ["(schema 7, where this version reads 8): renamed to checkpoint.pt.broken"]
         )
 
 
