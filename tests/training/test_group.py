@@ -79,6 +79,7 @@ def result(tmp_path):
 STEPS = """
 import json, pathlib, sys, torch
 from ablate.config.resolve import from_overrides
+from ablate.training.evaluate import evaluate
 from ablate.training.group import group
 from ablate.training.loop import NullObserver
 from ablate.training.setup import Setup
@@ -97,9 +98,11 @@ class Kept(NullObserver):
     def evaluation(self, one):
         self.evaluations.append([one.train_loss, one.train_error, one.test_loss, one.test_error])
 
+random = torch.rand(1).item()
 training.join()
 ending = training.train(Kept())
-found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "predictions": ending.predictions.tolist(),
+found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "predictions": ending.predictions.tolist(), "random": random,
+         "alone": evaluate(training.network, training.dataset.test_batches(step.batches.mean)).loss,
          "buffers": [value.tolist() for value in training.network.buffers()]}
 pathlib.Path(f"found-{group().place.rank}.json").write_text(json.dumps(found))
 """
@@ -116,6 +119,8 @@ def test_processes_train_as_one_with_synchronised_batch_normalisation(size, toge
         if count == 1:
             [alone] = found
     assert len(alone["losses"]) == 20
+    assert found[0]["random"] == alone["random"]
+    assert len({one["random"] for one in found}) == size  # each drops units of its own images
     for one in found:
         assert one["losses"] == pytest.approx(alone["losses"], rel=1e-9)
         assert one["evaluations"] == [pytest.approx(two, rel=1e-6) for two in alone["evaluations"]]
@@ -130,8 +135,10 @@ def test_batch_normalisation_is_per_process_by_default(together, tmp_path):
     found = []
     for count in (1, 2):
         together(count, "steps.py", "depth=8", "iterations=3", "recipe.batch=120", "device=cpu")
-        found.append(json.loads((tmp_path / "found-0.json").read_text())["losses"])
-    assert abs(found[0][0] - found[1][0]) > 1e-4
+        found.append(json.loads((tmp_path / "found-0.json").read_text()))
+        # Process 0's running statistics are those of the evaluation, and of what it writes.
+        assert found[-1]["evaluations"][-1][2] == pytest.approx(found[-1]["alone"], rel=1e-9)
+    assert abs(found[0]["losses"][0] - found[1]["losses"][0]) > 1e-4
 
 
 @pytest.fixture(scope="module")
