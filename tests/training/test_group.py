@@ -101,7 +101,8 @@ class Kept(NullObserver):
 random = torch.rand(1).item()
 training.join()
 ending = training.train(Kept())
-found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "predictions": ending.predictions.tolist(), "random": random,
+found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "random": random,
+         "predictions": ending.predictions.tolist(),
          "alone": evaluate(training.network, training.dataset.test_batches(step.batches.mean)).loss,
          "buffers": [value.tolist() for value in training.network.buffers()]}
 pathlib.Path(f"found-{group().place.rank}.json").write_text(json.dumps(found))
