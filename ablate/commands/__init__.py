@@ -12,11 +12,15 @@ import pkgutil
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ablate.base.errors import AblateError, one_line
+from ablate.base.errors import AblateError, ConfigError, one_line
 from ablate.base.terminal import Quiet, say
+
+if TYPE_CHECKING:
+    from ablate.config.schema import Config
 
 RUNS = "results/runs"
 NOT_COMMANDS = ("run",)
@@ -98,6 +102,34 @@ def runs_arguments(parser: argparse.ArgumentParser, *, several: bool = False) ->
     how: dict[str, Any] = {"nargs": "*", "default": [Path(RUNS)]} if several else {"nargs": "?", "default": RUNS}
     parser.add_argument("runs", type=path, help=f"folder{'s' * several} of runs ({RUNS})", **how)
     parser.add_argument("--experiment", metavar="NAME", help="only the runs that this experiment asks for")
+
+
+def network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of a command that builds networks as runs do, for `configs`."""
+    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="the network, and the data")
+    parser.add_argument("-m", "--multirun", action="store_true", help="one line for each network of a grid")
+    parser.add_argument("--config-dir", type=path, metavar="FOLDER", help="configuration files of your own")
+
+
+def configs(name: str, options: argparse.Namespace, *, seeds: bool = False) -> "list[Config]":
+    """The configuration of each network that a command's `network_arguments` ask for; of one seed, unless `seeds`.
+
+    Raises ConfigError as a run or a grid does, and for a list without -m.
+    """
+    from ablate.config.resolve import from_overrides
+    from ablate.config.words import parse
+
+    if not options.multirun:
+        for word in (word for word in options.words if parse([word])[0].is_sweep_override()):
+            raise ConfigError(f"{word} is a list: add -m for one line for each, as in ablate {name} -m {word}")
+        folder = [f"--config-dir={options.config_dir}"] if options.config_dir else []
+        return [from_overrides(*folder, *options.words)]
+    from ablate.grid.cells import compose
+    from ablate.runs.identity import cell, signature
+
+    found, _ = compose(options.words, [options.config_dir] if options.config_dir else [])
+    identify = signature if seeds else cell
+    return [*{identify(asdict(config)): config for config in found}.values()]
 
 
 def warn(name: str, sentence: str) -> None:

@@ -9,10 +9,8 @@ from rich.table import Table
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json
 from ablate.base.terminal import console, say
-from ablate.commands import path
+from ablate.commands import configs, network_arguments
 from ablate.config.check import IMAGENET
-from ablate.config.resolve import from_overrides
-from ablate.config.words import parse
 
 if TYPE_CHECKING:
     from ablate.config.schema import Config
@@ -32,11 +30,9 @@ SIDE, CLASSES = 224, 1000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="KEY=VALUE", nargs="*", help="the network, and the data")
-    parser.add_argument("-m", "--multirun", action="store_true", help="one line for each network of a grid")
+    network_arguments(parser)
     parser.add_argument("--size", type=int, metavar="N", help="images of NxN and three channels, in place of data=")
     parser.add_argument("--classes", type=int, metavar="N", help=f"classes (the data's; with --size {CLASSES})")
-    parser.add_argument("--config-dir", type=path, metavar="FOLDER", help="configuration files of your own")
     parser.add_argument("--json", action="store_true", help="one JSON object, for scripts")
 
 
@@ -49,27 +45,13 @@ def main(options: argparse.Namespace) -> None:
         raise ConfigError("no images are read: write --size 224 --classes 10 in place of data=folder")
     if options.size and any(word.startswith("data=") for word in options.words):
         raise ConfigError("--size and data= are both given: give one of them")
-    found = [_measured(config, options) for config in _configs(options)]
+    found = [_measured(config, options) for config in configs("cost", options)]
     if options.json:
         say(to_json({"networks": found}))
     elif options.multirun:
         _show_several(found)
     else:
         _show(found[0])
-
-
-def _configs(options: argparse.Namespace) -> "list[Config]":
-    """One for each network: seeds do not count."""
-    if not options.multirun:
-        for word in (word for word in options.words if parse([word])[0].is_sweep_override()):
-            raise ConfigError(f"{word} is a list: add -m for one line for each, as in ablate cost -m {word}")
-        folder = [f"--config-dir={options.config_dir}"] if options.config_dir else []
-        return [from_overrides(*folder, *options.words)]
-    from ablate.grid.cells import compose
-    from ablate.runs.identity import cell
-
-    configs, _ = compose(options.words, [options.config_dir] if options.config_dir else [])
-    return [*{cell(asdict(config)): config for config in configs}.values()]
 
 
 def _measured(config: "Config", options: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,144 @@
+"""The gains of the shortcuts from each unit of a forward pass to the last."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ablate.base.seeds import derive
+from ablate.models.generators import seed_generators
+from ablate.models.shortcuts import Gate
+from ablate.probes.path import Gain, Link, Map, Scaled, average, gain, identity, pulled, pushed
+from ablate.probes.visits import Visit
+
+DRAWS = 8
+"""Over which a shortcut that draws random numbers is averaged."""
+PUSHES, FIXED = 3000, 100_000
+"""Vectors pushed through a unit in the forward gains of a network, so many that they take seconds; and the elements of
+a vector that take as long as the rest of a push."""
+
+
+@dataclass(frozen=True)
+class Along:
+    """The gains of the shortcuts from one unit to the last, and of the unit's `own`.
+
+    `backward`: of random signs at y_L, pulled back to x_l. `forward`: of x_l itself, pushed to y_L; None if h has no
+    second derivative, and of most units of a large network, because it takes a product for each later unit. `with_f`:
+    as `backward`, with what stands between two shortcuts in the path too: f, and pre-activations. `held`: as
+    `backward`, with the gates held constant; None without gates.
+    """
+
+    own: Gain
+    backward: Gain
+    forward: Gain | None
+    with_f: Gain
+    held: Gain | None
+
+
+def along(passed: Sequence[Visit], seed: int) -> tuple[list[Along], int]:
+    """The gains from each unit, averaged over so many draws of the shortcuts' random numbers: 1 if they draw none.
+
+    Raises AblateError as `identity`.
+    """
+    yardstick = _Yardstick(passed, seed)
+    draws = DRAWS if _draws(passed) else 1
+    measured = [_draw(yardstick, number) for number in range(draws)]
+    return [_average(gains) for gains in zip(*measured, strict=True)], draws
+
+
+class _Yardstick:
+    """The vectors that are sent along the path, and what becomes of them with the identity of option A for h."""
+
+    def __init__(self, passed: Sequence[Visit], seed: int) -> None:
+        self.passed, self.seed = passed, seed
+        generator = torch.Generator().manual_seed(derive(seed, "signs"))
+        # Random signs, because means over them are exact where the Jacobian is diagonal.
+        self.signs = [_signs(visit.total, generator) for visit in passed]
+        links = [identity(visit) for visit in passed]
+        pulls: list[Map] = [link.pull if link else _same for link in links]
+        pushes: list[list[Map]] = [[link.push for link in links[at:] if link] for at in range(len(links))]
+        self.own = [Scaled.of(pull(signs)) for pull, signs in zip(pulls, self.signs, strict=True)]
+        self.backward = pulled(self.signs[-1], pulls)
+        work = sum((at + 1) * (1 + visit.x.numel() / FIXED) for at, visit in enumerate(passed))
+        self.every = math.ceil(work / PUSHES)
+        self.forward = {at: pushed(passed[at].x, pushes[at]) for at in range(0, len(passed), self.every)}
+
+
+def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    return (2 * torch.randint(0, 2, like.shape, generator=generator) - 1).to(like.device, like.dtype)
+
+
+def _same(v: Tensor) -> Tensor:
+    return v
+
+
+def _draws(passed: Sequence[Visit]) -> bool:
+    """Whether a shortcut gives another sum with other random numbers."""
+    with torch.no_grad():
+        same = [visit.again(visit.x, visit.residual) for visit in passed]
+        return any(not torch.equal(y, v.shortcut(v.x, v.residual)) for y, v in zip(same, passed, strict=True))
+
+
+def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
+    """The gains with the random numbers of the pass, or in later draws with others."""
+    passed = yardstick.passed
+    if number:
+        seed_generators(derive(yardstick.seed, "draw", number))
+    links = [_link(visit, visit.shortcut if number else visit.again) for visit in passed]
+    pulls: list[Map] = [link.pull for link in links]
+    own = [gain(Scaled.of(link.pull(s)), w) for link, s, w in zip(links, yardstick.signs, yardstick.own, strict=True)]
+
+    def backward(maps: Sequence[Map]) -> list[Gain]:
+        vectors = pulled(yardstick.signs[-1], maps)
+        return [gain(v, w) for v, w in zip(vectors, yardstick.backward, strict=True)]
+
+    with_f = backward([_after(passed, at, pull) for at, pull in enumerate(pulls)])
+    held: list[Gain] | list[None] = [None] * len(passed)
+    if all(isinstance(visit.shortcut, Gate) for visit in passed):
+        held = backward([_held(visit).pull for visit in passed])
+    return [Along(*one) for one in zip(own, backward(pulls), _forward(yardstick, links), with_f, held, strict=True)]
+
+
+def _link(visit: Visit, shortcut: Callable[[Tensor, Tensor], Tensor]) -> Link:
+    return Link(lambda x: shortcut(x, visit.residual), visit.x)
+
+
+def _held(visit: Visit) -> Link:
+    """(1 − g) · x with g constant."""
+    shortcut = visit.shortcut
+    assert isinstance(shortcut, Gate)
+    return Link(lambda x: torch.sigmoid(-shortcut.gate(shortcut.match(x).detach())) * shortcut.match(x), visit.x)
+
+
+def _after(passed: Sequence[Visit], at: int, pull: Map) -> Map:
+    """`pull` of a unit's shortcut after that of what follows its sum: up to the next shortcut, or x_L."""
+    visit = passed[at]
+    end = passed[at + 1].given if at + 1 < len(passed) else visit.output
+
+    def both(v: Tensor) -> Tensor:
+        (at_sum,) = torch.autograd.grad(end, visit.total, v, retain_graph=True)
+        return pull(at_sum)
+
+    return both
+
+
+def _forward(yardstick: _Yardstick, links: Sequence[Link]) -> list[Gain | None]:
+    pushes: list[Map] = [link.push for link in links]
+    found: list[Gain | None] = [None] * len(links)
+    try:
+        for at, of_identity in yardstick.forward.items():
+            found[at] = gain(pushed(yardstick.passed[at].x, pushes[at:]), of_identity)
+    except RuntimeError:  # of a custom function without a second derivative
+        return [None] * len(links)
+    return found
+
+
+def _average(draws: Sequence[Along]) -> Along:
+    def over(name: str) -> Gain | None:
+        gains = [getattr(one, name) for one in draws]
+        return None if None in gains else average(gains)
+
+    own, backward, with_f = (average([getattr(one, name) for one in draws]) for name in ("own", "backward", "with_f"))
+    return Along(own, backward, over("forward"), with_f, over("held"))

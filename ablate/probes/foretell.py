@@ -1,0 +1,66 @@
+"""What the measures of ablate.probes.signal say about training, in one sentence, with the reasons for its limits."""
+
+import math
+from statistics import median
+
+from ablate.probes.signal import Signal
+
+TINY = -20
+"""log2 of the gain below which a network is taken to have no shortcut path. Rows of [B] Table 1, 54 units, below it:
+none, 0; constant 0.5, 2^-54; exclusive gates with b_g = 0 and −1, 2^-54 and 2^-24. They fail. Two with 2^-54 train
+badly: frozen gating, 12.35 %, and the shortcut-only gate with b_g = 0, 12.86 %, where the identity has 6.61 %."""
+PLAIN = 27
+"""Units of a network without shortcuts that still trains on CIFAR-10: plain-56 ([A] Fig. 6); plain-110 does not."""
+SMALL = -1
+"""log2 of the gain below which the error is expected above the identity's. Rows of [B] Table 1 between TINY and this,
+exclusive gates with b_g = −2 to −4, fail; the gate with b_g = −6 keeps 2^-0.2 and has 6.91 %."""
+CLOSED = -3
+"""log2 of the factor on F below which the sentence says so: a path that is kept does not help a unit that adds nothing.
+[B] gives exclusive gates with b_g = −6 and −7, 2^-8.7 and 2^-10, 8.70 and 9.81 %."""
+LARGE = 3
+"""log2 of the gain above which f counts too: a ReLU halves what a 1×1 convolution by He's initialisation doubles."""
+
+
+def foretell(signal: Signal) -> str:
+    """The sentence of a network before training. It is about the shortcut path, and no promise."""
+    count, first = len(signal.units), signal.units[0].path
+    kept = first.backward.log2
+    if math.isnan(kept) or kept == math.inf:
+        what, kept = "gives the gradient numbers that are not finite", -math.inf
+    elif signal.draws > 1:
+        kept = log2(first.backward.reached)
+        what = f"passes {written(kept)} of the gradient's elements, in {signal.draws} draws of its random numbers"
+    elif kept > LARGE:
+        kept = first.with_f.log2
+        what = f"multiplies the gradient by {written(first.backward.log2)}, and with f in it by {written(kept)}"
+    elif abs(kept) < 0.005:
+        what = "keeps the gradient as it is"
+    else:
+        what = f"{'keeps' if kept < 0 else 'multiplies by'} {written(kept)} {'of the' if kept < 0 else 'the'} gradient"
+    units = f"{count} unit{'s' * (count > 1)}"
+    return f"over {units} the shortcut path {what}: {_expectation(signal, kept)}"
+
+
+def _expectation(signal: Signal, kept: float) -> str:
+    if kept < TINY and len(signal.units) > PLAIN:
+        return "expect this network not to train"
+    if kept < TINY:
+        return "expect it to train as a plain network of its depth, worse than with the identity"
+    if kept < SMALL:
+        return "expect a higher error than with the identity"
+    closed = log2(median(unit.added / unit.residual if unit.residual else 1.0 for unit in signal.units)) / 2
+    if closed < CLOSED:
+        return f"it does not hinder training, but the units add only {written(closed)} of F(x)"
+    return "it does not keep this network from training"
+
+
+def log2(value: float) -> float:
+    """−inf for 0."""
+    return math.log2(value) if value else -math.inf
+
+
+def written(log2: float) -> str:
+    """2^-54, 2^-0.19 or nothing."""
+    if log2 == -math.inf:
+        return "nothing"
+    return f"2^{log2:.0f}" if abs(log2) >= 10 else f"2^{log2:.2g}"

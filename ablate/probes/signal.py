@@ -1,0 +1,168 @@
+"""The signal in a network before it trains, unit by unit: forward, backward, and along the shortcuts alone.
+
+A unit computes y_l = h(x_l) + F(x_l) and x_{l+1} = f(y_l). Everything is measured on one batch in training mode, with a
+copy of the network. docs/why.md says what each measure is, and what it cannot say.
+
+    ablate probe shortcut=constant depth=110
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ablate.base.errors import AblateError
+from ablate.models.generators import generators, restore_generators, seed_generators
+from ablate.models.network import Network
+from ablate.models.shortcuts import Gate
+from ablate.probes.along import Along, along
+from ablate.probes.jacobian import Spectrum, keep_statistics, spectra
+from ablate.probes.path import Gain, power
+from ablate.probes.theory import factor
+from ablate.probes.visits import Visit, visits
+
+
+@dataclass(frozen=True)
+class Gates:
+    """1 − g over images, positions and channels: its mean and standard deviation, and the share of it that is below
+    0.01 (`shut`) and above 0.99 (`open`).
+    """
+
+    mean: float
+    deviation: float
+    shut: float
+    open: float
+
+
+@dataclass(frozen=True)
+class UnitSignal:
+    """The measures of one unit; `unit` counts from 1.
+
+    Mean squares of `x`: x_l; `h`: h(x_l), the shortcut's sum for F = 0; `residual`: F(x_l); `added`: y_l − h(x_l).
+    `gradient`: the norm of dE/dx_l through everything. `path`: gains of the shortcuts from this unit to the last, and
+    `theory`: log2 of the product of the root mean squares of theory's factors, None if theory does not say one.
+    `dead`: the share of the channels of the unit's ReLUs that are 0 at every position of every image.
+    """
+
+    unit: int
+    stage: int
+    x: float
+    h: float
+    residual: float
+    added: float
+    gradient: float
+    path: Along
+    theory: float | None
+    gates: Gates | None
+    dead: float | None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What `measure` found. `loss`: cross-entropy of the batch; `draws`: over which gains are averaged."""
+
+    units: list[UnitSignal]
+    jacobians: list[Spectrum]
+    loss: float
+    draws: int
+
+
+def measure(network: Network, images: Tensor, labels: Tensor, *, seed: int = 0) -> Signal:
+    """Measure a network on one batch: `images` (N, C, H, W) as in training, `labels` (N,), on the network's device.
+
+    The network, its buffers and the random generators are as before. Raises AblateError if the network has no units, or
+    a unit no path that can be measured.
+    """
+    if not any(True for _ in network.units()):
+        raise AblateError(f"{type(network).__name__} has no residual units: there is no shortcut to measure")
+    before = generators(images.device)
+    try:
+        seed_generators(seed)
+        return _measure(copy.deepcopy(network).train(), images, labels, seed)
+    finally:
+        restore_generators(before, images.device)
+
+
+def facts(signal: Signal) -> dict[str, Any]:
+    """The measures as plain values, for JSON and figures. A gain has its log2 too: of 2^-2000, the gain is 0."""
+    return {
+        "loss": signal.loss,
+        "draws": signal.draws,
+        "units": [_unit(unit) for unit in signal.units],
+        "jacobians": [spectrum._asdict() for spectrum in signal.jacobians],
+    }
+
+
+def _unit(unit: UnitSignal) -> dict[str, Any]:
+    names = ("own", "backward", "forward", "with_f", "held")
+    return {
+        "unit": unit.unit,
+        "stage": unit.stage,
+        "mean_square": {"x": unit.x, "h": unit.h, "F": unit.residual, "added": unit.added},
+        "gradient": unit.gradient,
+        "shortcut": {name: _gain(getattr(unit.path, name)) for name in names},
+        "theory": None if unit.theory is None else {"gain": power(unit.theory), "log2": unit.theory},
+        "gates": None if unit.gates is None else asdict(unit.gates),
+        "dead": unit.dead,
+    }
+
+
+def _gain(gain: Gain | None) -> dict[str, float] | None:
+    return None if gain is None else {"gain": power(gain.log2), **asdict(gain)}
+
+
+def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Signal:
+    keep_statistics(network)
+    logits, passed = visits(network, images.detach().requires_grad_())
+    jacobians = spectra(passed)
+    loss = functional.cross_entropy(logits, labels)
+    gradients = torch.autograd.grad(loss, [visit.start for visit in passed], retain_graph=True)
+    paths, draws = along(passed, seed)
+    theory = _theory(passed)
+    units = [
+        UnitSignal(
+            unit=at + 1,
+            stage=visit.stage,
+            **_mean_squares(visit),
+            gradient=torch.linalg.vector_norm(gradients[at].cpu(), dtype=torch.float64).item(),
+            path=paths[at],
+            theory=theory[at],
+            gates=_gates(visit),
+            dead=visit.dead,
+        )
+        for at, visit in enumerate(passed)
+    ]
+    return Signal(units, jacobians, loss.item(), draws)
+
+
+@torch.no_grad()
+def _mean_squares(visit: Visit) -> dict[str, float]:
+    h = visit.again(visit.x, torch.zeros_like(visit.residual))
+    parts = {"x": visit.start, "h": h, "residual": visit.residual, "added": visit.total - h}
+    return {name: part.detach().cpu().double().square().mean().item() for name, part in parts.items()}
+
+
+@torch.no_grad()
+def _gates(visit: Visit) -> Gates | None:
+    if not isinstance(visit.shortcut, Gate):
+        return None
+    # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
+    open_ = torch.sigmoid(-visit.shortcut.gate(visit.shortcut.match(visit.x))).double()
+    shares = [(open_ < 0.01).double().mean(), (open_ > 0.99).double().mean()]
+    return Gates(*[value.item() for value in (open_.mean(), open_.std(correction=0), *shares)])
+
+
+def _theory(passed: Sequence[Visit]) -> list[float | None]:
+    """log2 of the product of theory's factors from each unit to the last."""
+    total: float | None = 0.0
+    found: list[float | None] = []
+    for visit in reversed(passed):
+        one = factor(visit.shortcut)
+        total = None if total is None or one is None else total + (math.log2(one.rms) if one.rms else -math.inf)
+        found.append(total)
+    return found[::-1]

@@ -1,0 +1,77 @@
+"""What theory says of the factor by which one unit's shortcut multiplies a vector, at initialisation.
+
+Relative to the identity of option A, as ablate.probes.path measures it. A shortcut of your own may say its factor in a
+method `gain()`, which returns a number. The shipped ones are here and not in ablate/models/shortcuts.py, whose source
+is part of a run's identity.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ablate.models import shortcuts
+
+
+class Factor(NamedTuple):
+    """The mean of the factor, and its root mean square. They differ if it is random, or differs over elements."""
+
+    mean: float
+    rms: float
+
+
+def factor(shortcut: nn.Module) -> Factor | None:
+    """The factor of a shortcut; None if theory does not say it.
+
+    It does not where a 1×1 convolution gives x the shape of F (options B and C), or gates differ over channels or
+    positions. Raises ValueError if a shortcut's own `gain()` is not a number.
+    """
+    own = getattr(shortcut, "gain", None)
+    if callable(own):
+        value = own()
+        try:
+            return Factor(float(value), abs(float(value)))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{type(shortcut).__name__}.gain() gives {value!r}, not a number") from error
+    # The exact class: a subclass has another equation.
+    rule = FACTORS.get(type(shortcut))
+    if rule is None or isinstance(getattr(shortcut, "match", None), shortcuts.Projection):
+        return None
+    return rule(shortcut)
+
+
+def _constant(shortcut: Any) -> Factor:
+    return Factor(shortcut.scale, abs(shortcut.scale))
+
+
+def _gate(shortcut: Any) -> Factor | None:
+    """1 − σ(b_g) = σ(−b_g), where W_g = 0 and b_g is the same in all channels."""
+    weight, bias = shortcut.gate.weight.detach(), shortcut.gate.bias.detach().double()
+    if weight.any() or (bias != bias[0]).any():
+        return None
+    return Factor(*[torch.sigmoid(-bias[0]).item()] * 2)
+
+
+def _projection(shortcut: Any) -> Factor | None:
+    """W has independent elements of mean 0 and variance 2 / channels of F, so E|W x|² = 2 |x|²; the same for Wᵀ."""
+    return Factor(0.0, math.sqrt(2)) if len(shortcut.projection) == 1 else None
+
+
+def _dropout(shortcut: Any) -> Factor:
+    """An element is kept with probability 1 − p, and multiplied by s: mean (1 − p) s, mean square (1 − p) s²."""
+    kept = 1 - shortcut.dropout.p
+    scale = shortcut.scale / kept
+    return Factor(kept * scale, math.sqrt(kept) * scale)
+
+
+FACTORS: dict[type, Callable[[Any], Factor | None]] = {
+    shortcuts.Identity: lambda _: Factor(1.0, 1.0),
+    shortcuts.NoShortcut: lambda _: Factor(0.0, 0.0),
+    shortcuts.Constant: _constant,
+    shortcuts.Gate: _gate,
+    shortcuts.ExclusiveGate: _gate,
+    shortcuts.Conv1x1: _projection,
+    shortcuts.Dropout: _dropout,
+}

@@ -1,0 +1,99 @@
+"""A forward pass that notes what each residual unit was given and made of it: what ablate.probes.signal measures."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ablate.base.errors import AblateError
+from ablate.models.generators import generators, restore_generators
+from ablate.models.network import Network
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What a forward pass noted of one unit.
+
+    `x` and `residual` are what the shortcut was given, without their graph; `random` are the generators at that time.
+    In the graph of the pass: `start`, x_l; `given`, the shortcut's x, which is x_l unless a pre-activated unit changes
+    the shape; `total`, y_l; `output`, x_{l+1}. `dead`: the share of the channels of the unit's `nn.ReLU` modules that
+    are 0 at every position of every image; None if it has none.
+    """
+
+    stage: int
+    unit: nn.Module
+    shortcut: nn.Module
+    start: Tensor
+    given: Tensor
+    total: Tensor
+    output: Tensor
+    x: Tensor
+    residual: Tensor
+    random: dict[str, Any]
+    dead: float | None
+
+    def again(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The shortcut's sum for another x and F(x), with the random numbers that it drew in the pass."""
+        restore_generators(self.random, x.device)
+        y: Tensor = self.shortcut(x, residual)
+        return y
+
+
+def visits(network: Network, images: Tensor) -> tuple[Tensor, list[Visit]]:
+    """The logits, and a Visit of every unit in the order of the pass. `images` should require a gradient.
+
+    Raises AblateError if a unit calls no shortcut.
+    """
+    found: list[Visit] = []
+    with ExitStack() as hooks:
+        for stage, unit in network.units():
+            _watch(stage, unit, found, hooks)
+        logits: Tensor = network(images)
+    missing = {type(unit).__name__ for _, unit in network.units()} if not found else set()
+    missing |= {type(unit).__name__ for _, unit in network.units() if unit not in [one.unit for one in found]}
+    if missing:
+        raise AblateError(f"{missing.pop()} calls no shortcut as shortcut(x, residual): there is no path to measure")
+    return logits, found
+
+
+def _watch(stage: int, unit: nn.Module, found: list[Visit], hooks: ExitStack) -> None:
+    """Add the unit's Visit to `found` in each pass."""
+    now: dict[str, Any] = {}
+    relus: list[Tensor] = []
+
+    def enter(_unit: nn.Module, args: tuple[Any, ...]) -> None:
+        now.clear()
+        relus.clear()
+        now["start"] = args[0]
+
+    def give(shortcut: nn.Module, args: tuple[Any, ...]) -> None:
+        if "shortcut" in now or len(args) != 2 or not all(isinstance(one, Tensor) for one in args):
+            return
+        given, residual = args
+        # Copies, because a unit or a shortcut may change them in place.
+        now.update(shortcut=shortcut, given=given, x=given.detach().clone(), residual=residual.detach().clone())
+        now["random"] = generators(given.device)
+
+    def take(shortcut: nn.Module, _args: object, total: Tensor) -> None:
+        if shortcut is now.get("shortcut"):
+            now.setdefault("total", total)
+
+    def relu(_relu: nn.Module, _args: object, out: Tensor) -> None:
+        relus.append(out.detach().transpose(0, 1).flatten(1).amax(1) <= 0)
+
+    def leave(_unit: nn.Module, _args: object, output: Tensor) -> None:
+        if "total" in now:
+            dead = torch.cat(relus).double().mean().item() if relus else None
+            found.append(Visit(stage=stage, unit=unit, output=output, dead=dead, **now))
+
+    own = getattr(unit, "shortcut", None)  # of another name it is the first part that is called with two tensors
+    candidates = [own] if isinstance(own, nn.Module) else list(unit.modules())[1:]
+    hooks.enter_context(unit.register_forward_pre_hook(enter))
+    for module in candidates:
+        hooks.enter_context(module.register_forward_pre_hook(give))
+        hooks.enter_context(module.register_forward_hook(take))
+    for module in (one for one in unit.modules() if isinstance(one, nn.ReLU)):
+        hooks.enter_context(module.register_forward_hook(relu))
+    hooks.enter_context(unit.register_forward_hook(leave))
