@@ -2,14 +2,16 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from ablate.base.errors import ConfigError
-from ablate.base.files import to_json
+from ablate.base.files import to_json, write_whole, writing
 from ablate.base.terminal import console, say
 from ablate.commands import configs, network_arguments, path
+from ablate.runs.naming import describe, names
 
 if TYPE_CHECKING:
     from ablate.config.schema import Config
@@ -27,20 +29,30 @@ ROWS = 12
 """Units in a table, at most."""
 BATCH = 64
 """Images of the batch that are used, at most."""
+FIGURES = ("shortcut-gain", "mean-squares", "gradient")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     network_arguments(parser)
     parser.add_argument("--images", type=int, default=BATCH, metavar="N", help=f"images of the batch ({BATCH})")
     parser.add_argument("--out", type=path, metavar="FOLDER", help="write pictures there, as SVG")
+    parser.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
     parser.add_argument("--json", action="store_true", help="one JSON object with every unit, for scripts")
 
 
 def main(options: argparse.Namespace) -> None:
     if options.images < 2:  # batch normalisation needs two
         raise ConfigError(f"--images {options.images} is invalid: use 2 or more")
+    files = [options.out / f"{name}.svg" for name in FIGURES] if options.out else []
+    for file in (file for file in files if file.exists() and not options.overwrite):
+        raise ConfigError(f"{file} is there already: add --overwrite, or name another folder with --out")
     asked = configs("probe", options, seeds=True)
     found = [_measured(config, options.images) for config in asked]
+    trees = [asdict(config) for config in asked]
+    for one, name in zip(found, names(trees) if len(trees) > 1 else map(describe, trees), strict=True):
+        one["name"] = name
+    if options.out:
+        _write(options.out, found)
     if options.json:
         say(to_json({"networks": found}))
     elif options.multirun:
@@ -58,7 +70,6 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     from ablate.models.build import build
     from ablate.probes.foretell import foretell
     from ablate.probes.signal import facts, measure
-    from ablate.runs.naming import describe, title
     from ablate.training.device import pick_device, pick_precision
     from ablate.training.initial import initialise
 
@@ -74,10 +85,7 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     batches.begin_epoch(0)
     x, y = (part[:images] for part in batches.next())
     signal = measure(network.to(device), x, y, seed=config.seed)
-    tree = asdict(config)
     return {
-        "network": title(tree),
-        "name": describe(tree),
         "depth": config.depth,
         "seed": config.seed,
         "data": config.data.name,
@@ -87,11 +95,18 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     }
 
 
+def _write(folder: Path, found: list[dict[str, Any]]) -> None:
+    from ablate.report.figures.signal import draw
+
+    with writing(folder, "use another --out"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, drawing in draw(found):
+            write_whole(folder / f"{name}.svg", drawing.save("svg"))
+
+
 def _show(found: dict[str, Any]) -> None:
     units = found["units"]
-    say(
-        f"{found['name']}: {len(units)} units, the first {found['images']} images of training, loss {found['loss']:.3g}"
-    )
+    say(f"{found['name']}: {len(units)} units, {found['images']} training images, loss {found['loss']:.3g}")
     gated, forward = any(unit["gates"] for unit in units), [unit for unit in units if unit["shortcut"]["forward"]]
     table = _table("unit", "stage", "x", "h(x)", "F(x)", "dE/dx", *GAINS, *(GATES if gated else ()), "dead")
     for unit in _chosen(forward or units):
@@ -114,7 +129,7 @@ GATES = ("1 - g", "shut")
 MEANING = """x, h(x), F(x): mean squares. dE/dx: norm.
 backward, forward, theory, with f: what the shortcuts alone keep from the unit to the last, relative to the identity."""
 MEANING_OF_FIRST = """dE/dx: norm at the first unit.
-backward, forward, theory, with f: what the shortcuts alone keep from the first unit to the last, relative to the identity."""
+backward, forward, theory, with f: what the shortcuts alone keep over all units, relative to the identity."""
 
 
 def _show_several(found: list[dict[str, Any]]) -> None:

@@ -29,7 +29,8 @@ def foretell(signal: Signal) -> str:
         what, kept = "gives the gradient numbers that are not finite", -math.inf
     elif signal.draws > 1:
         kept = log2(first.backward.reached)
-        what = f"passes {written(kept)} of the gradient's elements, in {signal.draws} draws of its random numbers"
+        elements = "no element" if kept == -math.inf else f"{written(kept)} of the elements"
+        what = f"passes the gradient at {elements}, over {signal.draws} draws of its random numbers"
     elif kept > LARGE:
         kept = first.with_f.log2
         what = f"multiplies the gradient by {written(first.backward.log2)}, and with f in it by {written(kept)}"
@@ -43,15 +44,16 @@ def foretell(signal: Signal) -> str:
 
 def _expectation(signal: Signal, kept: float) -> str:
     if kept < TINY and len(signal.units) > PLAIN:
-        return "expect this network not to train"
+        opening = " unless its gates open" if any(unit.gates for unit in signal.units) else ""
+        return f"expect this network not to train{opening}"
     if kept < TINY:
         return "expect it to train as a plain network of its depth, worse than with the identity"
     if kept < SMALL:
         return "expect a higher error than with the identity"
     closed = log2(median(unit.added / unit.residual if unit.residual else 1.0 for unit in signal.units)) / 2
     if closed < CLOSED:
-        return f"it does not hinder training, but the units add only {written(closed)} of F(x)"
-    return "it does not keep this network from training"
+        return f"but the units add only {written(closed)} of F(x), so expect a higher error than with the identity"
+    return "nothing in it keeps this network from training"
 
 
 def log2(value: float) -> float:
@@ -63,4 +65,6 @@ def written(log2: float) -> str:
     """2^-54, 2^-0.19 or nothing."""
     if log2 == -math.inf:
         return "nothing"
+    if abs(log2) < 0.005:
+        return "2^0"
     return f"2^{log2:.0f}" if abs(log2) >= 10 else f"2^{log2:.2g}"

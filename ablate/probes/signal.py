@@ -7,8 +7,6 @@ copy of the network. docs/why.md says what each measure is, and what it cannot s
 """
 
 import copy
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +21,7 @@ from ablate.models.shortcuts import Gate
 from ablate.probes.along import Along, along
 from ablate.probes.jacobian import Spectrum, keep_statistics, spectra
 from ablate.probes.path import Gain, power
-from ablate.probes.theory import factor
+from ablate.probes.theory import Product, products
 from ablate.probes.visits import Visit, visits
 
 
@@ -45,7 +43,7 @@ class UnitSignal:
 
     Mean squares of `x`: x_l; `h`: h(x_l), the shortcut's sum for F = 0; `residual`: F(x_l); `added`: y_l − h(x_l).
     `gradient`: the norm of dE/dx_l through everything. `path`: gains of the shortcuts from this unit to the last, and
-    `theory`: log2 of the product of the root mean squares of theory's factors, None if theory does not say one.
+    `theory` what theory says of them, if it does.
     `dead`: the share of the channels of the unit's ReLUs that are 0 at every position of every image.
     """
 
@@ -57,7 +55,7 @@ class UnitSignal:
     added: float
     gradient: float
     path: Along
-    theory: float | None
+    theory: Product | None
     gates: Gates | None
     dead: float | None
 
@@ -106,7 +104,7 @@ def _unit(unit: UnitSignal) -> dict[str, Any]:
         "mean_square": {"x": unit.x, "h": unit.h, "F": unit.residual, "added": unit.added},
         "gradient": unit.gradient,
         "shortcut": {name: _gain(getattr(unit.path, name)) for name in names},
-        "theory": None if unit.theory is None else {"gain": power(unit.theory), "log2": unit.theory},
+        "theory": None if unit.theory is None else {"gain": power(unit.theory.log2), **unit.theory._asdict()},
         "gates": None if unit.gates is None else asdict(unit.gates),
         "dead": unit.dead,
     }
@@ -123,7 +121,7 @@ def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Sig
     loss = functional.cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, [visit.start for visit in passed], retain_graph=True)
     paths, draws = along(passed, seed)
-    theory = _theory(passed)
+    theory = products([visit.shortcut for visit in passed])
     units = [
         UnitSignal(
             unit=at + 1,
@@ -155,14 +153,3 @@ def _gates(visit: Visit) -> Gates | None:
     open_ = torch.sigmoid(-visit.shortcut.gate(visit.shortcut.match(visit.x))).double()
     shares = [(open_ < 0.01).double().mean(), (open_ > 0.99).double().mean()]
     return Gates(*[value.item() for value in (open_.mean(), open_.std(correction=0), *shares)])
-
-
-def _theory(passed: Sequence[Visit]) -> list[float | None]:
-    """log2 of the product of theory's factors from each unit to the last."""
-    total: float | None = 0.0
-    found: list[float | None] = []
-    for visit in reversed(passed):
-        one = factor(visit.shortcut)
-        total = None if total is None or one is None else total + (math.log2(one.rms) if one.rms else -math.inf)
-        found.append(total)
-    return found[::-1]

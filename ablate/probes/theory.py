@@ -6,7 +6,7 @@ is part of a run's identity.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +20,28 @@ class Factor(NamedTuple):
 
     mean: float
     rms: float
+
+
+class Product(NamedTuple):
+    """Of the factors of several units: of their means, and log2 of that of their root mean squares."""
+
+    log2: float
+    mean: float
+
+
+def products(chain: Sequence[nn.Module]) -> list[Product | None]:
+    """From each shortcut to the last; None from where theory does not say a factor. Raises ValueError as `factor`."""
+    total: Product | None = Product(0.0, 1.0)
+    found: list[Product | None] = []
+    for shortcut in reversed(chain):
+        one = factor(shortcut)
+        if total is None or one is None:
+            total = None
+        else:
+            log2 = math.log2(one.rms) if one.rms else -math.inf
+            total = Product(total.log2 + log2, total.mean * one.mean)
+        found.append(total)
+    return found[::-1]
 
 
 def factor(shortcut: nn.Module) -> Factor | None:
