@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.config.schema import Config
     from ablate.data.dataset import Dataset
     from ablate.data.streamed import Streamed
+    from ablate.models.network import Network
     from ablate.runs.evaluation import Answers
 
 EXAMPLES = """examples:
@@ -61,8 +62,9 @@ def main(options: argparse.Namespace) -> None:
     from ablate.training.device import pick_device
 
     words = [*options.words, *(word for folder in options.config_dir or [] for word in ("--config-dir", str(folder)))]
+    network: nn.Module
     if options.what.is_dir():
-        config, dataset, network, mean = _run(options.what, words, options.trust)
+        config, dataset, network, mean = run_and_data(options.what, words, options.trust)
     else:
         config, dataset, network = _file(options.what, words)
         mean = dataset.mean
@@ -82,7 +84,7 @@ def main(options: argparse.Namespace) -> None:
         _show(options.what, config, dataset, found)
 
 
-def _run(folder: Path, words: list[str], trust: bool) -> "tuple[Config, Dataset | Streamed, nn.Module, Tensor]":
+def run_and_data(folder: Path, words: list[str], trust: bool) -> "tuple[Config, Dataset | Streamed, Network, Tensor]":
     """A run's network and mean image, and its own dataset or another. Raises AblateError if they do not fit."""
     import torch
 
