@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS, evaluation_split
-from ablate.config.schema import CUSTOM, Config, Recipe, Tracker, as_typed
+from ablate.config.schema import CUSTOM, SIGNAL, Config, Recipe, Tracker, as_typed
 
 LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
 """Convolutions in a shipped unit."""
@@ -39,8 +39,18 @@ def check(config: Config) -> None:
     _require(config.precision in ("float32", "bfloat16"), "precision", config.precision, "float32 or bfloat16")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", config.device):
         raise ConfigError(f"device={config.device} is invalid: use auto, cpu, mps, cuda or cuda:N")
-    if config.compile and config.probes:
-        raise ConfigError("probes=true cannot measure inside compiled units: add compile=false")
+    _require(config.probes in ("none", SIGNAL), "probes", config.probes, "none or signal")
+    _require(config.probe_every >= 1, "probe_every", config.probe_every, "1 or more steps")
+    if config.probes != SIGNAL and config.probe_every != Config.probe_every:
+        raise ConfigError(f"probe_every={config.probe_every} is for probes=signal: add that, or leave it out")
+    if config.probes == SIGNAL:
+        for key, why in (
+            ("compile", "inside compiled units"),
+            ("graph", "inside a CUDA graph"),
+            ("activation_checkpointing", "units that are computed twice"),
+        ):
+            if getattr(config, key):
+                raise ConfigError(f"probes=signal cannot measure {why}: add {key}=false")
     if config.activation_checkpointing and config.compile:
         raise ConfigError("activation_checkpointing=true cannot recompute compiled units: add compile=false")
     if config.sync_batch_norm and config.compile:
@@ -87,9 +97,9 @@ def check_processes(config: Config, size: int) -> None:
             f"recipe.batch={batch} cannot be divided among {size} processes, with 2 images or more for each: give a "
             "multiple, or start another number of processes"
         )
-    for key in ("graph", "probes"):
-        if getattr(config, key):
-            raise ConfigError(f"{key}=true is for one process, and these are {size}: leave it out")
+    for key, word, used in (("graph", "true", config.graph), ("probes", SIGNAL, config.probes == SIGNAL)):
+        if used:
+            raise ConfigError(f"{key}={word} is for one process, and these are {size}: leave it out")
     if ":" in config.device:
         raise ConfigError(f"device={config.device} is one GPU, and {size} processes need one each: use device=cuda")
 

@@ -13,6 +13,8 @@ from typing import Any, get_args
 
 from omegaconf import MISSING
 
+SIGNAL = "signal"
+"""The value of `probes` that measures."""
 CUSTOM = ("shortcut", "unit", "net")
 """Groups whose `_target_` may be a class outside this package."""
 LABELS = ("name", "source", "layers", "_target_")
@@ -107,7 +109,8 @@ class Config:
     activation_checkpointing: bool = _key(
         False, "recompute each unit's activations in the backward pass: less memory, more time, the same bits"
     )
-    probes: bool = _key(False, "measure gate openness and gradient norms at every evaluation")
+    probes: str = _key("none", "none, or signal: measure signal, gradient, shortcut path and gates of each unit")
+    probe_every: int = _key(100, "steps between measurements of probes=signal")
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     tracker: Tracker = field(default_factory=Tracker)
     pack: str | None = _key(None, "runs of a grid that share one device: a number, or auto to measure it")

@@ -77,7 +77,8 @@ def _of_units(config: Config) -> str:
     usual, unit = declared("unit", "basic"), config.unit
     keys = [key for key in unit if unit[key] != usual.get(key)]
     words = [f"unit={unit['name']}" if key == "name" else f"unit.{key}={unit[key]}" for key in keys]
-    words += [f"{key}=true" for key in ("compile", "probes", "activation_checkpointing") if getattr(config, key)]
+    words += [f"{key}=true" for key in ("compile", "activation_checkpointing") if getattr(config, key)]
+    words += [f"probes={config.probes}"] if config.probes != "none" else []
     return next(iter(words), "")
 
 

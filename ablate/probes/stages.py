@@ -7,7 +7,7 @@ epoch.
 A module of a shortcut or unit may offer numbers of its own: a method `scalars()` that returns them by name, as
 `{"alpha": self.alpha}`. `alpha/stageK` is their mean over the units of stage K.
 
-    ablate shortcut=gate probes=true
+    ablate shortcut=gate probes=signal
 """
 
 from collections.abc import Iterator

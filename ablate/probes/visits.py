@@ -46,16 +46,22 @@ def visits(network: Network, images: Tensor) -> tuple[Tensor, list[Visit]]:
 
     Raises AblateError if a unit calls no shortcut.
     """
-    found: list[Visit] = []
     with ExitStack() as hooks:
-        for stage, unit in network.units():
-            _watch(stage, unit, found, hooks)
+        found = watching(network, hooks)
         logits: Tensor = network(images)
     missing = {type(unit).__name__ for _, unit in network.units()} if not found else set()
     missing |= {type(unit).__name__ for _, unit in network.units() if unit not in [one.unit for one in found]}
     if missing:
         raise AblateError(f"{missing.pop()} calls no shortcut as shortcut(x, residual): there is no path to measure")
     return logits, found
+
+
+def watching(network: Network, hooks: ExitStack) -> list[Visit]:
+    """A list that gets a Visit of every unit in each pass, until `hooks` are left."""
+    found: list[Visit] = []
+    for stage, unit in network.units():
+        _watch(stage, unit, found, hooks)
+    return found
 
 
 def _watch(stage: int, unit: nn.Module, found: list[Visit], hooks: ExitStack) -> None:

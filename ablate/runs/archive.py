@@ -17,7 +17,7 @@ from ablate.base.files import write_whole, writing
 from ablate.runs import layout
 from ablate.runs.reading import ENDED, NOT_A_RECORD, read_run, read_runs
 
-FILES = (layout.CONFIG, layout.METRICS, layout.RESULT, layout.PREDICTIONS, layout.MEAN, layout.LOG)
+FILES = (layout.CONFIG, layout.METRICS, layout.SIGNAL, layout.RESULT, layout.PREDICTIONS, layout.MEAN, layout.LOG)
 MEMBER = re.compile(r"(?!\.)[^/]+/([^/]+|source(/\w+)*/\w+\.py)|_grids/(?!\.)[^/]+/[0-9a-f]+\.json")
 """Names that an archive may hold, none of them above its own folder."""
 

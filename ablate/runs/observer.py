@@ -21,6 +21,7 @@ class Observer(NullObserver):
         self.record, self.progress, self.stopping, self.steps = record, progress, stopping, steps
         self.lock = Lock(record.folder, self.status)
         self.evaluations: list[Evaluation] = []
+        self.signals: list[dict[str, Any]] = []  # lines of signal.jsonl
         self.sessions: list[dict[str, Any]] = []  # see ablate.runs.provenance.session
         self.training: Training | None = None
         self.begin(0, 0.0)
@@ -54,7 +55,12 @@ class Observer(NullObserver):
         self.lock.check()
         self.evaluations.append(evaluation)
         self.record.write_metrics(map(as_line, self.evaluations))
+        if self.signals:
+            self.record.write_signal(self.signals)
         self.record.log(self.progress.evaluation(evaluation))
+
+    def signal(self, line: dict[str, Any]) -> None:
+        self.signals.append(line)
 
     def wants_checkpoint(self) -> bool:
         if self.stopping.signum is not None:
@@ -68,7 +74,11 @@ class Observer(NullObserver):
         self.lock.check()
         self.saved, self.saved_step = time.monotonic(), self.now
         kept = True
-        more = {"sessions": self.all_sessions(), "evaluations": [asdict(e) for e in self.evaluations]}
+        more = {
+            "sessions": self.all_sessions(),
+            "evaluations": [asdict(e) for e in self.evaluations],
+            "signals": self.signals,
+        }
         try:
             folder = self.record.folder
             checkpoint.save(folder / layout.CHECKPOINT, folder / layout.OLD_CHECKPOINT, {**state, **more})

@@ -108,6 +108,9 @@ class Record:
     def write_metrics(self, evaluations: Iterable[dict[str, Any]]) -> None:
         self._write(layout.METRICS, "".join(to_json(line) + "\n" for line in evaluations))
 
+    def write_signal(self, lines: Iterable[dict[str, Any]]) -> None:
+        self._write(layout.SIGNAL, "".join(to_json(line) + "\n" for line in lines))
+
     def write_result(self, result: dict[str, Any]) -> None:
         self._write(layout.RESULT, to_json(result, indent=1) + "\n")
 

@@ -118,6 +118,7 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     if resume:  # another precision or number of threads would change the bits of the result
         observer.sessions = resume["sessions"]
         observer.evaluations = [Evaluation(**line) for line in resume["evaluations"]]
+        observer.signals = resume["signals"]
         count, why = observer.sessions[0]["threads"], ""
         precision = getattr(torch, observer.sessions[0]["precision"])
         start = resume["step"]

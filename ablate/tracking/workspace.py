@@ -51,7 +51,7 @@ def workspace(project: str, entity: str) -> workspaces.Workspace:
                 log_x=True,
             ),
         ],
-        "Inside the network (probes=true)": [
+        "Inside the network (probes=signal)": [
             *(_curve(f"Gate openness, stage {k}", f"gate_openness/stage{k}", "mean of 1 - g(x)") for k in STAGES),
             *(_curve(f"Gradient, stage {k}", f"gradient/stage{k}", "L2 norm", log=True) for k in STAGES),
         ],

@@ -16,6 +16,7 @@ from torch import Tensor
 from ablate.config.schema import Recipe
 from ablate.models.generators import generators, restore_generators
 from ablate.probes.stages import Probes
+from ablate.probes.training import SignalProbe
 from ablate.training.evaluate import Test
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
@@ -66,6 +67,9 @@ class NullObserver:
     def evaluation(self, evaluation: Evaluation) -> None:
         """Called after each epoch."""
 
+    def signal(self, line: dict[str, Any]) -> None:
+        """Called after a step that was measured; see `ablate.probes.training`."""
+
     def wants_checkpoint(self) -> bool:
         """Called after each step, and between the batches of an evaluation."""
         return False
@@ -80,14 +84,15 @@ def train(
     evaluate: Callable[[Callable[[], None]], Test],
     recipe: Recipe,
     probes: Probes | None,
+    signal: SignalProbe | None,
     observer: NullObserver,
     resume: dict[str, Any] | None,
 ) -> Ending:
     """Train the step's network in place, from its initial weights or from a checkpoint's state.
 
-    `take` takes a step: `step` itself, or a CUDA graph of it. `evaluate(pause)` tests the network; it calls `pause`
-    between batches, which may raise. A loss that is not finite ends the run at the end of its epoch: losses are read
-    only then, because reading waits for the device.
+    `take` takes a step: `step` itself, or a CUDA graph of it, which a `signal` cannot measure. `evaluate(pause)` tests
+    the network; it calls `pause` between batches, which may raise. A loss that is not finite ends the run at the end of
+    its epoch: losses are read only then, because reading waits for the device.
     """
     per_epoch, size, group = step.batches.per_epoch, step.batches.size, step.group
     total = total_steps(recipe, per_epoch)
@@ -144,7 +149,14 @@ def train(
         if index == 0 or number == start:
             step.begin_epoch(epoch, index)
         step.rate.fill_(learning_rate(number, total, recipe))
-        take()
+        if signal and signal.wants(number + 1):
+            line: dict[str, Any] = {"step": number + 1}
+            with signal.watch(line) as step.measure:
+                take()
+            step.measure = None
+            observer.signal(line)
+        else:
+            take()
         if probes and (index == per_epoch - 1 or number == total - 1):
             probes.gradients()
         observer.step(number + 1)

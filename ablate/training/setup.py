@@ -13,7 +13,7 @@ import torch
 
 from ablate.base.seeds import derive
 from ablate.config.check import check_processes
-from ablate.config.schema import Config
+from ablate.config.schema import SIGNAL, Config
 from ablate.data.batches import per_epoch, training_batches
 from ablate.data.dataset import Dataset
 from ablate.data.load import load
@@ -21,6 +21,7 @@ from ablate.models.build import build
 from ablate.models.generators import seed_generators
 from ablate.models.network import Network
 from ablate.probes.stages import Probes
+from ablate.probes.training import SignalProbe
 from ablate.training import loop
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
@@ -77,7 +78,9 @@ class Setup:
             take = checked_graph(step, warn)
         elif config.graph:
             warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
-        return Training(config, network, step, take, dataset, Probes(network) if config.probes else None)
+        probed = config.probes == SIGNAL
+        probes, signal = (Probes(network), SignalProbe(network, config.probe_every)) if probed else (None, None)
+        return Training(config, network, step, take, dataset, probes, signal)
 
 
 @dataclass
@@ -90,6 +93,7 @@ class Training:
     take: Callable[[], None]
     dataset: "Dataset | Streamed"
     probes: Probes | None
+    signal: SignalProbe | None
 
     @property
     def graphed(self) -> bool:
@@ -109,8 +113,9 @@ class Training:
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
         """Train to the end of the run; see `loop.train`."""
+        measured = self.probes, self.signal
         with self.step.group.in_step():
-            return loop.train(self.step, self.take, self.evaluate, self.config.recipe, self.probes, observer, resume)
+            return loop.train(self.step, self.take, self.evaluate, self.config.recipe, *measured, observer, resume)
 
     def steps(self) -> Iterator[None]:
         """Endless steps at the first step's learning rate, without evaluation, to be timed."""

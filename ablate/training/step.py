@@ -4,6 +4,7 @@ It reads and writes tensors in place and never waits for the device, so that the
 graph (ablate.training.graph).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Step:
         device = batches.index.device
         self.network, self.batches, self.device, self.precision = network, batches, device, precision
         self.group, self.forward = group or Alone(), network
+        self.measure: Callable[[], None] | None = None  # called once there are gradients, before the weights change
         self.rate = torch.tensor(recipe.learning_rate, device=device)
         self.optimizer = SGD(network, self.rate, recipe)
         self.losses = torch.zeros(batches.per_epoch, device=device)
@@ -55,6 +57,8 @@ class Step:
         loss = loss_of(logits, y)
         self.network.zero_grad()
         loss.backward()
+        if self.measure is not None:
+            self.measure()
         self.optimizer.step()
         mean = self.group.total(loss.detach() / self.group.place.size)
         self.losses.index_copy_(0, self.batches.index, mean[None].to(self.losses.dtype))

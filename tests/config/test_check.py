@@ -63,8 +63,8 @@ def test_value_out_of_range_is_refused_by_its_key(override, resolve):
 
 
 def test_probes_in_compiled_units_are_refused(resolve):
-    with pytest.raises(ConfigError, match=r"^probes=true cannot measure inside compiled units: add compile=false$"):
-        resolve("probes=true", "compile=true")
+    with pytest.raises(ConfigError, match=r"^probes=signal cannot measure inside compiled units: add compile=false$"):
+        resolve("probes=signal", "compile=true")
 
 
 @pytest.mark.parametrize(

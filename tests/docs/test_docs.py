@@ -213,7 +213,7 @@ def test_record_page_has_every_file_and_key(ask, tmp_path):
     page = (ROOT / "docs/records.md").read_text()
     for name in (value for key, value in vars(layout).items() if key.isupper()):
         assert name.replace("{}", "N") in page, name
-    assert ask("depth=8", "iterations=2", "probes=true").status == 0
+    assert ask("depth=8", "iterations=2", "probes=signal").status == 0
     (folder,) = (path for path in (tmp_path / "runs").iterdir() if layout.is_run(path.name))
     result = yaml.safe_load((folder / layout.RESULT).read_text())
     line = yaml.safe_load((folder / layout.METRICS).read_text().splitlines()[0])

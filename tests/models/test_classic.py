@@ -147,7 +147,7 @@ def test_head_computes_in_float32(name, resolve):
     [
         ("unit=bottleneck", "net lenet5 has no residual units, so unit=bottleneck has no effect: leave it out"),
         ("unit.order=bn_after_addition", "net lenet5 has no residual units, so unit.order=bn_after_addition has no "),
-        ("probes=true", "net lenet5 has no residual units, so probes=true has no effect: leave it out"),
+        ("probes=signal", "net lenet5 has no residual units, so probes=signal has no effect: leave it out"),
         ("compile=true", "net lenet5 has no residual units, so compile=true has no effect: leave it out"),
         ("activation_checkpointing=true", "net lenet5 has no residual units, so activation_checkpointing=true has "),
         ("shortcut=gate", "net lenet5 has no residual units, and so no shortcut: add shortcut=none"),

@@ -105,7 +105,7 @@ def test_thinning_keeps_the_last_row():
 
 
 def test_every_evaluation_is_a_row_with_its_run_and_its_probes(ask, tmp_path):
-    grid = ("-m", "depth=8", "shortcut=gate,none", "epochs=2", "device=cpu", "probes=true", "hydra/launcher=basic")
+    grid = ("-m", "depth=8", "shortcut=gate,none", "epochs=2", "device=cpu", "probes=signal", "hydra/launcher=basic")
     assert ask(*grid).status == 0
     curves = ablate.load_curves(tmp_path / "runs")
     assert curves.groupby("shortcut").step.apply(list).to_dict() == {"gate": [20, 40], "none": [20, 40]}

@@ -59,7 +59,7 @@ def test_study_with_everything_has_every_figure(seeds, draw):
 def test_probes_whose_names_make_the_same_file_have_figures_of_their_own(write, draw):
     for name in ("identity", "gate"):
         probes = [{"α/stage1": 1.0, "β/stage1": 2.0}] * 2
-        learn(write("probes=true", f"shortcut={name}", test_error=5.0), 9.0, 5.0, probes=probes)
+        learn(write("probes=signal", f"shortcut={name}", test_error=5.0), 9.0, 5.0, probes=probes)
     drawings, _ = draw()
     assert [drawing.title for name, drawing in drawings.items() if name.startswith("probe-stage1")] == [
         "α in stage 1",
@@ -86,7 +86,7 @@ def test_row_without_a_baseline_has_its_curve_alone(write, draw):
 
 def test_probes_have_a_figure_each_with_a_line_for_each_row(seeds, draw):
     for at, shortcut in enumerate(("identity", "gate")):
-        for seed, folder in enumerate(seeds(f"probes=true shortcut={shortcut}", [5.0, 6.0])):
+        for seed, folder in enumerate(seeds(f"probes=signal shortcut={shortcut}", [5.0, 6.0])):
             probes = [
                 {"gradient/stage1": 10.0**step + seed} | ({"gate_openness/stage1": 0.5} if at else {})
                 for step in range(3)

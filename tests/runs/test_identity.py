@@ -131,7 +131,7 @@ def test_signature_of_a_kept_configuration_does_not_change(kept, wanted):
 
 
 def test_requests_have_the_signatures_of_kept_configurations(resolve):
-    table1 = ("shortcut=gate", "data=cifar10", "depth=110", "seed=3", "device=cuda:1", "probes=true")
+    table1 = ("shortcut=gate", "data=cifar10", "depth=110", "seed=3", "device=cuda:1", "probes=signal")
     assert signature(asdict(resolve())) == signature(DEFAULT)
     asked = resolve(*table1, "precision=float32", "deterministic=true", "data.root=elsewhere")
     assert signature(asdict(asked)) == signature(TABLE1)

@@ -29,7 +29,7 @@ def specification():
 @pytest.fixture
 def logged(ask, tmp_path):
     """What a small run with probes logs: keys of its history, summary and configuration."""
-    assert ask("shortcut=gate", "depth=8", "iterations=2", "probes=true").status == 0
+    assert ask("shortcut=gate", "depth=8", "iterations=2", "probes=signal").status == 0
     (folder,) = (tmp_path / "runs").glob("digits-*")
     history = set(rows(folder)[-1])
     ended = summary(read(folder, layout.RESULT))

@@ -27,7 +27,7 @@ COST = 30.0
 
 
 def test_online_run_shows_its_record(tracked, server, folder, messages):
-    words = ("+experiment=depth", "hydra/launcher=basic", "shortcut=gate", "probes=true")
+    words = ("+experiment=depth", "hydra/launcher=basic", "shortcut=gate", "probes=signal")
     assert tracked(*TINY, *words, server=server) == 0
     assert server.unknown == []
     (run,) = server.runs.values()

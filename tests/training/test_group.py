@@ -264,7 +264,7 @@ def test_all_processes_end_when_there_is_nothing_to_train(together):
         (["recipe.batch=30"], "recipe.batch=30 cannot be divided among 4 processes"),
         (["recipe.batch=4"], "recipe.batch=4 cannot be divided among 4 processes"),
         (["graph=true"], "graph=true is for one process, and these are 4"),
-        (["probes=true"], "probes=true is for one process, and these are 4"),
+        (["probes=signal"], "probes=signal is for one process, and these are 4"),
         (["device=cuda:1"], "device=cuda:1 is one GPU, and 4 processes need one each"),
     ],
 )

@@ -161,7 +161,7 @@ def numbers(recorder):
 
 @pytest.fixture(scope="module")
 def probed(resolve, train):
-    return train(resolve(*PROBED, "probes=true"))
+    return train(resolve(*PROBED, "probes=signal"))
 
 
 def test_probes_change_no_weight_and_no_other_number(probed, resolve, train):
@@ -180,7 +180,7 @@ def test_probed_gradients_are_those_of_the_last_step_of_each_epoch(probed, resol
             stages = self.training.network.stages
             norms.append([sum(p.grad.double().square().sum() for p in stage.parameters()) ** 0.5 for stage in stages])
 
-    config = resolve("depth=8", "probes=true", "iterations=5", "recipe.batch=400", "device=cpu")  # the second has two
+    config = resolve("depth=8", "probes=signal", "iterations=5", "recipe.batch=400", "device=cpu")  # the second has two
     found = train(config, recorder=Gradients).evaluations
     assert [one.step for one in found] == [3, 5]
     for one in found:
@@ -191,9 +191,9 @@ def test_probed_gradients_are_those_of_the_last_step_of_each_epoch(probed, resol
 # In the middle of an epoch, and at the end of one: after its gradients were measured, before its evaluation.
 @pytest.mark.parametrize(("stop", "evaluated"), [(30, 1), (20, 0)])
 def test_probed_run_that_is_stopped_and_resumed_measures_the_same(stop, evaluated, probed, resolve, train):
-    stopped = train(resolve(*PROBED, "probes=true"), stop=stop)
+    stopped = train(resolve(*PROBED, "probes=signal"), stop=stop)
     assert numbers(stopped) == numbers(probed)[:evaluated]
-    resumed = train(resolve(*PROBED, "probes=true"), resume=stopped.state)
+    resumed = train(resolve(*PROBED, "probes=signal"), resume=stopped.state)
     assert numbers(resumed) == numbers(probed)[evaluated:]
     assert all(resumed.weights[name].equal(value) for name, value in probed.weights.items())
 

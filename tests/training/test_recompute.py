@@ -46,7 +46,7 @@ def bits(recorder):
     "words",
     [
         *[("shortcut=dropout", f"unit.order={order}") for order in ORDERS],
-        ("shortcut=gate", "shortcut.weight_init=he", "shortcut.option=B", "probes=true"),
+        ("shortcut=gate", "shortcut.weight_init=he", "shortcut.option=B", "probes=signal"),
         ("shortcut=conv1x1", "shortcut.norm=true", "unit=bottleneck", "depth=11"),
     ],
     ids=" ".join,
@@ -65,7 +65,7 @@ def test_bfloat16_is_recomputed_in_bfloat16(run):
 
 @pytest.mark.parametrize("first", ["true", "false"])
 def test_run_may_be_resumed_with_the_other_value(first, run):
-    words = "shortcut=dropout", "probes=true"
+    words = "shortcut=dropout", "probes=signal"
     whole = run(first, *words)
     stopped = run(first, *words, stop=2)
     resumed = run("false" if first == "true" else "true", *words, resume=stopped.state)

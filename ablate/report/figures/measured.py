@@ -1,4 +1,4 @@
-"""What `probes=true` measures inside the networks, against iterations."""
+"""What `probes=signal` measures inside the networks, against iterations."""
 
 from typing import Any
 

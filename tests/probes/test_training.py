@@ -1,0 +1,85 @@
+"""What is measured while a network trains: the numbers, and that they change nothing."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ablate.probes.training import SignalProbe
+from tests.training.conftest import Recorder, start, train  # noqa: F401
+
+KEYS = ("x", "gradient", "weights", "weights_gradient", "path", "gate")
+
+
+class Kept(Recorder):
+    """Keeps the lines too."""
+
+    def __init__(self, *of):
+        super().__init__(*of)
+        self.lines = []
+
+    def signal(self, line):
+        self.lines.append(line)
+
+
+def test_first_steps_and_every_so_many_are_measured():
+    probe = SignalProbe(None, 25)
+    assert [step for step in range(1, 101) if probe.wants(step)] == [1, 2, 4, 8, 16, 25, 50, 75, 100]
+    assert [step for step in range(1, 5) if SignalProbe(None, 1).wants(step)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("shortcut=identity", "unit=bottleneck", "depth=11"),
+        ("shortcut=gate", "shortcut.weight_init=he", "unit=single", "depth=8", "unit.order=full_preactivation"),
+        ("shortcut=dropout", "depth=8", "data.flip=true", "data.shift=1"),
+        ("shortcut=conv1x1", "shortcut.norm=true", "depth=8", "recipe=he2016"),
+        ("shortcut=none", "depth=8", "unit.order=bn_after_addition", "recipe.momentum=0"),
+        ("shortcut=exclusive_gate", "shortcut.option=B", "depth=8", "precision=bfloat16"),
+    ],
+    ids=" ".join,
+)
+def test_measured_run_has_the_same_bits(words, resolve, train):  # noqa: F811
+    every = ("iterations=12", "device=cpu", "recipe.batch=100")
+    how = {"precision": torch.bfloat16} if "precision=bfloat16" in words else {}
+    plain = train(resolve(*words, *every), **how)
+    probed = train(resolve(*words, *every, "probes=signal", "probe_every=3"), recorder=Kept, **how)
+    assert [line["step"] for line in probed.lines] == [1, 2, 3, 6, 9, 12]
+    assert plain.weights.keys() == probed.weights.keys()
+    assert all(value.equal(probed.weights[name]) for name, value in plain.weights.items())
+    assert plain.losses == probed.losses
+
+
+def test_numbers_of_the_first_step_by_hand(resolve, start):  # noqa: F811
+    words = ("shortcut=gate", "shortcut.bias_init=-1", "depth=8", "device=cpu", "recipe.batch=50", "seed=2")
+    training = start(resolve(*words, "probes=signal", "iterations=5"), dtype=torch.float64)
+    network, step = training.network, training.step
+    step.begin_epoch(0)
+    images, labels = step.batches.next()
+    units = [unit for _, unit in network.units()]
+    xs = [network.stem(images)]
+    for unit in units:
+        xs.append(unit(xs[-1]))
+    loss = functional.cross_entropy(network.head(network.last(xs[-1]).mean((2, 3))), labels)
+    gradients = torch.autograd.grad(loss, xs[:-1])
+    line = {}
+    with training.signal.watch(line) as step.measure:
+        training.take()
+    assert tuple(line) == KEYS
+    assert line["x"] == pytest.approx([x.square().mean().item() for x in xs[:-1]], rel=1e-6)
+    assert line["gradient"] == pytest.approx([gradient.norm().item() for gradient in gradients], rel=1e-6)
+    openness = 1 / (1 + math.exp(-1))  # W_g = 0 and b_g = -1 in each of three units
+    assert line["gate"] == pytest.approx([openness] * 3, rel=1e-6)
+    assert line["path"] == pytest.approx([count * math.log2(openness) for count in (3, 2, 1)], rel=1e-6)
+    for unit, gradient in zip(units, line["weights_gradient"], strict=True):
+        squares = sum(p.grad.square().sum() for p in unit.parameters())
+        assert gradient == pytest.approx(squares.sqrt().item(), rel=1e-6)
+
+
+def test_plain_network_has_no_path_and_no_gates(resolve, train):  # noqa: F811
+    words = ("shortcut=none", "depth=8", "device=cpu", "recipe.batch=100", "iterations=2", "probes=signal")
+    for line in train(resolve(*words), recorder=Kept).lines:
+        assert line["path"] == line["gate"] == [None] * 3
+        assert min(line["gradient"]) > 0
