@@ -44,11 +44,7 @@ def check(config: Config) -> None:
     if config.probes != SIGNAL and config.probe_every != Config.probe_every:
         raise ConfigError(f"probe_every={config.probe_every} is for probes=signal: add that, or leave it out")
     if config.probes == SIGNAL:
-        for key, why in (
-            ("compile", "inside compiled units"),
-            ("graph", "inside a CUDA graph"),
-            ("activation_checkpointing", "units that are computed twice"),
-        ):
+        for key, why in (("compile", "inside compiled units"), ("graph", "inside a CUDA graph")):
             if getattr(config, key):
                 raise ConfigError(f"probes=signal cannot measure {why}: add {key}=false")
     if config.activation_checkpointing and config.compile:

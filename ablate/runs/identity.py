@@ -5,6 +5,8 @@ import json
 import re
 from typing import Any
 
+from ablate.config.schema import SIGNAL
+
 SCHEMA = 3
 """Raised when a record gets another layout, or a configuration another meaning that hashes of code do not show."""
 
@@ -32,7 +34,7 @@ EXCLUDED = {
 """Keys that are not part of the identity, and why."""
 
 NEUTRAL: dict[str, Any] = {
-    **{"probes": False, "probe_every": 100, "compile": False, "sync_batch_norm": False},
+    **{"probes": "none", "probe_every": 100, "compile": False, "sync_batch_norm": False},
     **{"width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
     **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
     **{"init_fingerprint": None, "data.size": None, "data.colour": False, "data.views": 1},
@@ -43,18 +45,14 @@ At that value a key is left out of the identity, so old signatures stay valid. A
 """
 
 
-WORDS = {"none": False, "signal": True}
-"""Values of `probes`, as they were in the first records."""
-
-
 def identity(tree: dict[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides the result, in canonical form: 1 for 1.0, GPUs without their index.
 
     `tree` is a resolved configuration as plain values: `asdict(config)`, or a record's config.yaml.
     """
     tree = _canonical(tree)
-    if isinstance(probes := tree.get("probes"), str):
-        tree["probes"] = WORDS.get(probes, probes)
+    if isinstance(tree.get("probes"), bool):  # of early records
+        tree["probes"] = SIGNAL if tree["probes"] else "none"
     for path in EXCLUDED:
         _remove(tree, path)
     for path, neutral in NEUTRAL.items():
@@ -111,6 +109,8 @@ def _json(value: Any) -> str:
 
 
 def _digest(tree: dict[str, Any]) -> str:
+    if tree.get("probes") == SIGNAL:
+        tree = {**tree, "probes": True}  # as in early records
     return hashlib.sha256(_json(tree).encode()).hexdigest()[:16]
 
 

@@ -16,7 +16,7 @@ KEYS = """
     recipe.momentum recipe.weight_decay
     depth width seed init_from init_fingerprint iterations epochs
     device precision threads sync_batch_norm deterministic graph compile activation_checkpointing
-    probes
+    probes probe_every
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run
     pack rerun accept_code dry_run results name experiment

@@ -97,7 +97,7 @@ def test_grid_builds_each_shortcut_and_unit_once(ask, monkeypatch):
     assert [config.shortcut.get("bias_init") for config in built] == [-6, 0, None]
 
 
-@pytest.mark.parametrize("words", [["width=1,2"], ["probes=false,true"]])
+@pytest.mark.parametrize("words", [["width=1,2"], ["probes=none,signal"]])
 def test_grid_with_a_key_that_its_network_refuses_trains_nothing(words, ask, tmp_path):
     outcome = ask("-m", "net=lenet5", *words, "iterations=1")
     assert (outcome.status, len(outcome.err.splitlines())) == (2, 1)

@@ -32,7 +32,7 @@ def test_rows_that_differ_in_more_than_their_shortcut_name_the_keys(write, table
 def test_neutral_values_are_named_where_other_rows_have_another(write, table):
     write(test_error=5.0)
     write("probes=signal", "threads=1", test_error=6.0)
-    assert names(table) == ["identity probes=false threads=null", "identity probes=signal threads=1"]
+    assert names(table) == ["identity probes=none threads=null", "identity probes=signal threads=1"]
 
 
 def test_keys_of_a_dataset_or_recipe_with_another_name_are_not_repeated(write, table):

@@ -184,9 +184,9 @@ def test_folder_holds_exactly_the_files_of_the_layout(ask, tmp_path, monkeypatch
     assert ask(*words, "rerun=all").status == 0
     beside = {path.name for path in (tmp_path / "runs").iterdir()} - {only(tmp_path / "runs").name}
     assert beside == {layout.PLANS, layout.ARCHIVED}
-    # What is left is written only with a tracker, on SLURM or for custom code, and tested there.
+    # What is left is written only with a tracker or probes, on SLURM or for custom code, and tested there.
     names = {value for key, value in vars(layout).items() if key.isupper()}
-    elsewhere = {layout.WANDB, layout.WANDB_LEDGER, layout.JOBS, layout.LOCK, layout.SOURCE}
+    elsewhere = {layout.SIGNAL, layout.WANDB, layout.WANDB_LEDGER, layout.JOBS, layout.LOCK, layout.SOURCE}
     assert names - begun - unfinished - finished - beside == elsewhere
 
 
