@@ -78,10 +78,13 @@ def _measured(passed: list[Visit]) -> dict[str, list[float | None]]:
         "weights": [_norm([p.detach() for p in own]) for own in parameters],
         "weights_gradient": [_norm(own) for own in gradients],
     }
-    numbers: dict[str, list[float | None]] = {
-        key: torch.stack([one.to(device).float() for one in values]).tolist() for key, values in columns.items()
-    }
-    return {**numbers, "path": path, "gate": gates}
+    numbers = {key: torch.stack([one.to(device).float() for one in values]).tolist() for key, values in columns.items()}
+    return {key: [_short(one) for one in values] for key, values in (numbers | {"path": path, "gate": gates}).items()}
+
+
+def _short(value: float | None) -> float | None:
+    """Six digits: a run has thousands of these numbers."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:

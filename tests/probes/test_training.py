@@ -68,14 +68,14 @@ def test_numbers_of_the_first_step_by_hand(resolve, start):  # noqa: F811
     with training.signal.watch(line) as step.measure:
         training.take()
     assert tuple(line) == KEYS
-    assert line["x"] == pytest.approx([x.square().mean().item() for x in xs[:-1]], rel=1e-6)
-    assert line["gradient"] == pytest.approx([gradient.norm().item() for gradient in gradients], rel=1e-6)
+    assert line["x"] == pytest.approx([x.square().mean().item() for x in xs[:-1]], rel=1e-5)
+    assert line["gradient"] == pytest.approx([gradient.norm().item() for gradient in gradients], rel=1e-5)
     openness = 1 / (1 + math.exp(-1))  # W_g = 0 and b_g = -1 in each of three units
-    assert line["gate"] == pytest.approx([openness] * 3, rel=1e-6)
-    assert line["path"] == pytest.approx([count * math.log2(openness) for count in (3, 2, 1)], rel=1e-6)
+    assert line["gate"] == pytest.approx([openness] * 3, rel=1e-5)
+    assert line["path"] == pytest.approx([count * math.log2(openness) for count in (3, 2, 1)], rel=1e-5)
     for unit, gradient in zip(units, line["weights_gradient"], strict=True):
         squares = sum(p.grad.square().sum() for p in unit.parameters())
-        assert gradient == pytest.approx(squares.sqrt().item(), rel=1e-6)
+        assert gradient == pytest.approx(squares.sqrt().item(), rel=1e-5)
 
 
 def test_plain_network_has_no_path_and_no_gates(resolve, train):  # noqa: F811

@@ -11,6 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
+from ablate.report import signals
 from ablate.report.aggregate import ENDED
 from ablate.report.curves import band, probes
 from ablate.report.figures import bubbles
@@ -19,11 +20,12 @@ from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
 from ablate.report.figures.measured import probe
 from ablate.report.figures.shortcuts import by_shortcut
+from ablate.report.figures.units import units
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
 from ablate.runs.record import ERRORS
 
-PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "curves-??-*")
+PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "units-*", "curves-??-*")
 
 
 def draw(
@@ -54,6 +56,11 @@ def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | N
         measured = [(cell, band_of(cell.cell, (name,)).dropna()) for cell in rows_of(cells)]
         if rows := [(cell, frame) for cell, frame in measured if len(frame) > 1]:
             yield f"probe-{slug(name)}", probe(name, rows, width=width)
+    paths = runs[runs.state.isin(ENDED)].groupby("cell").path.apply(list).to_dict()
+    for key in signals.KEYS:
+        found = [(cell, signals.mean(paths.get(cell.cell, []), key)) for cell in rows_of(cells)]
+        if maps := [(cell, one) for cell, one in found if one]:
+            yield f"units-{key}", units(key, maps, width=width)
     number = 0
     for pair in comparisons(cells):
         rows = [(cell, frame) for cell in pair for frame in [band_of(cell.cell)] if len(frame) > 1]

@@ -1,0 +1,61 @@
+"""What `probes=signal` measured of each unit while runs trained, from their signal.jsonl."""
+
+import json
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+from numpy.typing import NDArray
+
+from ablate.runs import layout
+
+KEYS = ("gradient", "weights_gradient", "path", "gate")
+"""Numbers of a unit that are drawn."""
+
+
+class Measured(NamedTuple):
+    """One number of every unit at every measured step: `steps` (S,), `values` (units, S), NaN where there is none.
+
+    The mean over runs; of norms, which are above 0, of their base-10 logarithms.
+    """
+
+    steps: NDArray[numpy.int64]
+    values: NDArray[numpy.float64]
+
+
+def mean(paths: Iterable[Path], key: str) -> Measured | None:
+    """What runs that differ in the seed measured at the steps that all of them have; None if there is nothing."""
+    runs = [found for path in paths if (found := _read(path, key))]
+    steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+    units = {len(values) for run in runs for values in run.values()}
+    if not steps or len(units) != 1:
+        return None
+    values = numpy.array([[run[step] for step in steps] for run in runs])
+    if numpy.isnan(values).all():
+        return None
+    return Measured(numpy.array(steps), values.mean(0).T)
+
+
+def _read(path: Path, key: str) -> dict[int, list[float]]:
+    """The values of the units by step. Lines that are none are left out, as a run that is being written may have."""
+    found: dict[int, list[float]] = {}
+    try:
+        lines = (path / layout.SIGNAL).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    for text in lines:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            line: dict[str, Any] = json.loads(text)
+            found[int(line["step"])] = [_number(key, value) for value in line[key]]
+    return found
+
+
+def _number(key: str, value: float | None) -> float:
+    if value is None:
+        return math.nan
+    if key in ("path", "gate"):
+        return float(value)
+    return math.log10(value) if value > 0 else math.nan

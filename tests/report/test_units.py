@@ -1,0 +1,54 @@
+"""Maps of what `probes=signal` measured, from files that may be damaged."""
+
+import json
+import math
+
+import pytest
+
+from ablate.report import signals
+from ablate.report.figures.units import units
+
+
+def write(folder, *lines):
+    folder.mkdir()
+    (folder / "signal.jsonl").write_text(
+        "".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in lines)
+    )
+    return folder
+
+
+def line(step, *gradient, path=(None, None)):
+    return {"step": step, "gradient": list(gradient), "path": list(path), "gate": [None, None]}
+
+
+def test_runs_are_averaged_at_their_common_steps(tmp_path):
+    one = write(tmp_path / "a", line(1, 1.0, 100.0), line(2, 10.0, 0.0), line(4, 1.0, 1.0, path=(-3.0, -1.0)))
+    two = write(tmp_path / "b", "torn {", line(1, 10.0, 100.0), "[]", line(4, 100.0, 1e-2, path=(-5.0, None)))
+    found = signals.mean([one, two, tmp_path / "none"], "gradient")
+    assert found.steps.tolist() == [1, 4]
+    assert found.values.tolist() == pytest.approx([[0.5, 1.0], [2.0, -1.0]])  # means of logarithms
+    path = signals.mean([one, two], "path")
+    assert path.values[0].tolist() == [pytest.approx(math.nan, nan_ok=True), -4.0]
+    assert math.isnan(path.values[1, 1])
+    assert signals.mean([one, two], "gate") is None
+    assert signals.mean([tmp_path / "none"], "gradient") is None
+    other = write(tmp_path / "c", line(1, 1.0))
+    assert signals.mean([one, other], "gradient") is None  # of another depth
+
+
+class Row:
+    name = "gate"
+
+
+def test_each_row_has_a_panel_in_the_colours_of_all(tmp_path):
+    small, large = (
+        write(tmp_path / name, line(1, *of), line(2, *of)) for name, of in (("a", (1, 10)), ("b", (1e4, 1e6)))
+    )
+    rows = [(Row, signals.mean([folder], "gradient")) for folder in (small, large)]
+    drawing = units("gradient", rows)
+    *panels, bar = drawing.figure.axes
+    assert [panel.get_title() for panel in panels] == ["gate", "gate"]
+    assert {panel.collections[0].get_clim() for panel in panels} == {(0.0, 6.0)}
+    assert panels[0].collections[0].get_array().shape == (2, 2)
+    assert bar.get_ylabel() == "log10 of |dE/dx|"
+    assert drawing.save("svg").startswith(b"<?xml")
