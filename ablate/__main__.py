@@ -3,7 +3,6 @@
 Imports nothing that takes time before it knows what is asked for.
 """
 
-import contextlib
 import difflib
 import os
 import signal
@@ -69,11 +68,11 @@ def script() -> None:
     """The console script: exit with the status of `main`."""
     sys.path.insert(0, "")  # custom modules in the working directory, as `python -m ablate` finds them
     status = main()
+    from ablate.base.process import leave, leave_group
+
     if "wandb" in sys.modules:  # its exit handlers may wait for a server
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, OSError, ValueError):  # closed
-                stream.flush()
-        os._exit(status)
+        leave(status)
+    leave_group(status)
     sys.exit(status)
 
 

@@ -11,13 +11,12 @@ from ablate.base.place import place
 
 def cores() -> int:
     """The processor cores that this process may use: in a group of processes its share."""
-    # On a cluster without cgroups a task sees every core of its node.
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    # On a cluster without cgroups a task sees every core of its node. The processes of a torchrun are one task.
+    given, here = os.environ.get("SLURM_CPUS_PER_TASK", ""), place()
     if given.isdigit():
-        return int(given)
+        return max(1, int(given) // (here.local_size if "TORCHELASTIC_RUN_ID" in os.environ else 1))
     import loky
 
-    here = place()
     return max(1, int(loky.cpu_count()) // here.local_size)  # affinity and a container's CPU limit included
 
 

@@ -1,13 +1,15 @@
 """A function in a process of its own, because some settings hold for a whole process: memory, threads, the GPU."""
 
+import atexit
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 from ablate.base.errors import AblateError, one_line
 from ablate.base.signals import signals_blocked, unblock_signals
@@ -89,6 +91,21 @@ class Worker:
             self.close()
         else:
             self.kill()
+
+
+def leave(status: int) -> NoReturn:
+    """End this process, whatever libraries would still do or wait for."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed
+            stream.flush()
+    os._exit(status)
+
+
+def leave_group(status: int) -> None:
+    """End a process that trains runs with others, after its exit handlers; nothing in another process."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        atexit._run_exitfuncs()
+        leave(status)  # torch would wait for NCCL, which waits for a process that may have died
 
 
 def _serve(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.base.errors import AblateError, ConfigError, one_line
+from ablate.base.place import place
 from ablate.base.terminal import Quiet, say
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def parser(name: str) -> argparse.ArgumentParser:
 
 def carry_out(name: str, words: list[str]) -> int:
     """Carry out a command and return its exit status."""
+    if not (here := place()).alone and name != "help":
+        if here.rank == 0:
+            say(f"ablate {name}: is for one process, and these are {here.size}: start it without torchrun", error=True)
+        return 2
     module, options = importlib.import_module(f"{__name__}.{name}"), parser(name).parse_intermixed_args(words)
     Quiet.lost = ""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
         return _lead(arguments)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or torch doubts that unused parameters need be looked for
     if here.rank:
-        from ablate.training.follow import follow
+        from ablate.runs.follow import follow
 
         return follow()
     from ablate.training.group import group

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import to_json, write_whole, writing
+from ablate.base.place import place
 from ablate.base.source import load
 from ablate.base.terminal import say
 from ablate.config.check import CIFAR
@@ -86,6 +87,11 @@ def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) ->
         raise OtherCode(f"{len(refused)} of {len(records)} runs were trained", changed)
     if waiting:
         launcher = _packed(launcher, {record.config.pack for record in records})
+        if not (here := place()).alone and not isinstance(launcher, SerialLauncher):
+            raise ConfigError(
+                f"{here.size} processes train one run after another together: leave out pack and hydra/launcher, or "
+                "start one process"
+            )
         _check_buildable(waiting)
         _prepare_data(waiting)
         _check_initial(waiting)

@@ -34,7 +34,7 @@ class Computed(NamedTuple):
     device: str
     precision: str
     torch: str
-    parts: int  # of a batch, each normalised by itself
+    parts: str  # of a batch, each normalised by itself
 
 
 class Seeds(NamedTuple):
@@ -114,7 +114,7 @@ def differs(rows: Sequence[set[Computed]], keys: Iterable[str] = (), groups: Ite
     for key, prefix in (("device", ""), ("precision", ""), ("torch", "torch "), ("parts", parts)):
         values = sorted({getattr(one, key) for one in computed})
         if len(values) > 1 and key not in keys:
-            found.append(prefix + ", ".join(map(str, values)))
+            found.append(prefix + ", ".join(values))
     return "; ".join(found)
 
 

@@ -50,7 +50,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
     | evaluated_on | test, or validation: held out of the training images |
     | device, device_type, cpu, precision, threads, host, versions | what computed it; device_type is cpu, cuda or mps |
-    | parts | of a batch, each in a process and normalised by itself; 1 with synchronised batch normalisation |
+    | parts | of a batch, each in a process and normalised by itself: '1', '2', or '1 and 2' if sessions differ |
     | code | the hashes of the sources that decide the numbers, a dict; see `ablate.runs.code` |
     | commit, changed | of the source; whether it had uncommitted changes |
     | predictions | whether the classes given to the test images are in the folder |
@@ -182,10 +182,13 @@ def _row(run: Run) -> dict[str, Any]:
     }
 
 
-def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> int:
-    """Into how many parts batch normalisation divides a batch; in early records 1."""
-    batch = config["recipe"]["batch"]
-    return max(1, round(batch / (_number("normalised_over", result.get("normalised_over", batch)) or 1)))
+def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Into how many parts batch normalisation divides a batch: '1', '2', or '1 and 2' if the sessions differ."""
+    if config.get("sync_batch_norm") or result.get("normalised_over", 0) is None:
+        return "1"
+    sessions = result.get("sessions") or []
+    counts = sorted({int(_number("processes", session.get("processes", 1))) for session in sessions})
+    return " and ".join(map(str, counts)) or "1"
 
 
 def _typed_command(command: str) -> str:

@@ -28,8 +28,11 @@ SHARED = (
     ),
 )
 """Files that every run's numbers depend on. Not training/graph.py: a graph is checked against eager steps."""
-INITIAL = ("models/weights.py", "training/initial.py")
-"""Files that the numbers of runs with init_from depend on."""
+SOME = {
+    "init_fingerprint": ("models/weights.py", "training/initial.py"),
+    "sync_batch_norm": ("training/synchronise.py",),
+}
+"""Files that the numbers of runs with such a key depend on."""
 LOADERS = {
     **{"digits": ["digits"], "cifar10": ["cifar"], "cifar100": ["cifar"]},
     **{"folder": ["folder"], "imagenet": ["streamed", "folder"]},
@@ -46,7 +49,8 @@ def code(tree: Mapping[str, Any]) -> dict[str, str]:
     """
     own = {group: _class(tree[group]) for group in _parts(tree)}
     loaders = LOADERS.get(tree["data"]["name"], [])  # a record may be of a dataset that this version has not
-    more = [*(f"data/{loader}.py" for loader in loaders), *(INITIAL if tree.get("init_fingerprint") else ())]
+    some = [name for key, names in SOME.items() if tree.get(key) for name in names]
+    more = [*(f"data/{loader}.py" for loader in loaders), *some]
     return {name: _file(name) for name in (*SHARED, *more)} | own
 
 
@@ -59,10 +63,11 @@ def _parts(tree: Mapping[str, Any]) -> list[str]:
 def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool = False) -> list[str]:
     """The names of what differs between two runs' code; `own` includes OWN.
 
-    What reads initial weights is code of a run that has some; it does not differ from a run that has none.
+    What reads initial weights is code of a run that has some; it does not differ from a run that has none. Likewise
+    what synchronises batch normalisation.
     """
-    initial = {name for name in INITIAL if name not in one or name not in other}
-    names = (*SHARED, *sorted({*one, *other} - {*SHARED, *initial}))
+    some = {name for names in SOME.values() for name in names if name not in one or name not in other}
+    names = (*SHARED, *sorted({*one, *other} - {*SHARED, *some}))
     return [name for name in names if (own or name not in OWN) and one.get(name) != other.get(name)]
 
 

@@ -9,11 +9,11 @@ import torch
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole
 from ablate.base.machine import threads
-from ablate.config.schema import Config
 from ablate.models.build import checked_logits
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout, trained
 from ablate.runs.code import changes, check_imported, code, copy_source
+from ablate.runs.follow import Order
 from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
@@ -23,10 +23,10 @@ from ablate.runs.record import OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
-from ablate.training.follow import Order
 from ablate.training.group import group
 from ablate.training.loop import Ending, Evaluation
 from ablate.training.setup import Setup
+from ablate.training.synchronise import normalised_over
 
 FACTS = ("device", "device_type", "cpu", "precision", "threads", "processes", "host", "versions", "code", "git")
 """The parts of the last session that the result repeats."""
@@ -146,11 +146,11 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     _save_source(observer)
     try:
         record.log(observer.progress.started(record, observer.steps, facts, start, why))
-        setup.group.send(Order(record.tree, precision, count, resume))
-        with setup.group.together():
-            observer.training = setup.start(warn=observer.warn, precision=precision)
-        observer.training.join()
-        ending = observer.training.train(observer, resume)
+        with setup.group.in_step():
+            setup.group.send(Order(record.tree, sources, precision, count, resume))
+            with setup.group.together():
+                observer.training = setup.start(warn=observer.warn, precision=precision)
+            ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
             trained.save(record.folder, observer.training, ending, setup.dataset.test_y)  # if it fails, it can resume
             end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
@@ -208,20 +208,19 @@ def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
     if changed and not record.config.accept_code:
         raise OtherCode(f"{folder} began", changed)
     if last["processes"] != setup.group.place.size:
-        observer.warn(_regrouped(record.config, last["processes"], setup.group.place.size))
+        observer.warn(_regrouped(setup, last["processes"]))
     if last["cpu"] != cpu():
         observer.warn(f"resumed on another CPU ({last['cpu']} before, now {cpu()}): the result's last bits may differ")
     return state
 
 
-def _regrouped(config: Config, before: int, now: int) -> str:
+def _regrouped(setup: Setup, before: int) -> str:
     """What another number of processes changes."""
-    batch = config.recipe.batch
-    norm = (
-        "sums are in another order"
-        if config.sync_batch_norm
-        else (f"batch normalisation sees {batch // now} images at a time, and {batch // before} before")
-    )
+    now = setup.group.place.size
+    ours, theirs = (normalised_over(setup.network, setup.config, size) for size in (now, before))
+    norm = "sums are in another order"
+    if ours != theirs:
+        norm = f"batch normalisation sees {ours} images at a time, and {theirs} before"
     return (
         f"resumed by {now} process{'es' * (now > 1)}, and begun by {before}: {norm}, and what units drop at random "
         "differs; batches, schedule and augmentation are the same"
@@ -241,7 +240,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "train_images": len(dataset.train_y),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
-        "normalised_over": record.config.recipe.batch // (1 if record.config.sync_batch_norm else now["processes"]),
+        "normalised_over": normalised_over(setup.network, record.config, now["processes"]),
         **({"custom": custom} if (custom := custom_git(record.tree)) else {}),
         **{key: now[key] for key in FACTS},
         "runs_at_once": workers,

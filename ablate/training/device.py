@@ -21,6 +21,8 @@ def pick_device(name: str, here: Place = ALONE) -> torch.device:
     if name == "cuda" and not here.alone:
         name = f"cuda:{here.local_rank}"
     device = torch.device(name)
+    if device.type == "mps" and not here.alone:
+        raise ConfigError(f"device=mps is for one process, and these are {here.size}: use device=cpu")
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
     if (device.index or 0) >= count:
         has = f"{count} of that kind" if count else "none"

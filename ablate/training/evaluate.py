@@ -1,5 +1,6 @@
 """Evaluation of a network on a dataset's test images."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -30,16 +31,17 @@ def evaluate(
     batches: Iterable[tuple[Tensor, Tensor]],
     pause: Callable[[], None] = lambda: None,
     group: Alone | None = None,
+    least: float = math.inf,
 ) -> Test:
     """The network on all batches of normalised images (B, C, H, W), or of several views (B, V, C, H, W) of each, and
     labels (B,).
 
     In float32, without augmentation. Of several views the probabilities are averaged, as in Krizhevsky et al. 2012.
     `pause` is called between batches and may raise, to stop. In a group each process has a part of the batches, in the
-    order of the ranks, and the result is that of all.
+    order of the ranks, and the result is that of all; `least` is the number of images that every process has.
     """
     network.eval()
-    losses, predictions, wrong, missed = [], [], [], []
+    losses, predictions, wrong, missed, seen = [], [], [], [], 0
     for images, labels in batches:
         if images.ndim == 5:
             logits = network(images.flatten(0, 1))
@@ -51,7 +53,9 @@ def evaluate(
         wrong.append((predictions[-1] != labels).sum())
         best = logits.topk(min(TOP, logits.shape[1]), 1).indices
         missed.append((best != labels[:, None]).all(1).sum())
-        pause()
+        if seen < least:  # every process has this batch, and pauses with the others
+            pause()
+        seen += len(labels)
     together = group or Alone()
     predicted = together.joined(torch.cat(predictions))
     loss = together.total(sum(losses, torch.zeros((), device=predicted.device))).item()

@@ -3,10 +3,11 @@
 torchrun --standalone --nproc-per-node 4 -m ablate net=resnet50 data=imagenet data.root=images
 
 Process 0 leads: it alone composes configurations, holds locks and writes records. The others follow it
-(`ablate.training.follow`). All take the same steps, each on its part of every batch.
+(`ablate.runs.follow`). All take the same steps, each on its part of every batch.
 """
 
 import functools
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,8 +21,10 @@ from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup
 from torch.distributed.rendezvous import rendezvous
 
 from ablate.base.errors import AblateError, one_line
-from ablate.base.place import ALONE, Place, place
+from ablate.base.place import ADDRESS, ALONE, Place, place
 
+JOINING = timedelta(minutes=10)
+"""How long processes wait for all to have started."""
 PATIENCE = timedelta(days=7)
 """How long followers wait for the leader, which may prepare a run for long; a process that died is noticed at once."""
 FAILURE = "failure"
@@ -68,7 +71,10 @@ class Alone:
 
     @contextmanager
     def in_step(self) -> Iterator[None]:
-        """What ends in all processes alike, or leaves them out of step, so that they cannot train again."""
+        """In the leader: what ends in all processes alike, or leaves them out of step, so that they cannot train again.
+
+        Raises AblateError with the reason if it ends because another process died or failed.
+        """
         yield
 
     def send(self, message: Any) -> None:
@@ -86,12 +92,18 @@ class Group(Alone):
 
     def __init__(self, here: Place) -> None:
         self.place = here
-        self.lost = False
-        store, _, _ = next(rendezvous("env://", here.rank, here.size, timeout=PATIENCE))
-        self.store = PrefixStore("ablate", store)
+        self.lost = False  # whether the processes are out of step, or may be
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, store=self.store, rank=here.rank, world_size=here.size)
-        self.messages = cast(ProcessGroup, dist.new_group(backend="gloo", timeout=PATIENCE))
+        try:
+            store, _, _ = next(rendezvous("env://", here.rank, here.size, timeout=JOINING))
+            self.store = PrefixStore("ablate", store)
+            dist.init_process_group(backend, store=self.store, rank=here.rank, world_size=here.size)
+            self.messages = cast(ProcessGroup, dist.new_group(backend="gloo", timeout=PATIENCE))
+        except (RuntimeError, ValueError) as error:
+            where = ":".join(os.environ[name] for name in ADDRESS)
+            raise AblateError(
+                f"process {here.rank} of {here.size} cannot join the others at {where}: {one_line(error)}"
+            ) from error
 
     def total(self, tensor: Tensor) -> Tensor:
         tensor = tensor.clone()
@@ -137,6 +149,7 @@ class Group(Alone):
         except (Exception, SystemExit) as error:  # custom code may end the process
             failed = error
         reasons = self.gathered(None if failed is None else sentence(failed))
+        self.lost = self.lost and reasons.count(None) == len(reasons)  # otherwise all end the run here
         if failed is not None:
             raise failed
         for rank, reason in enumerate(reasons):
@@ -158,17 +171,18 @@ class Group(Alone):
         """Why another process is gone, if it is; None if `error` is this process's own."""
         if isinstance(error, (AblateError, torch.OutOfMemoryError)):
             return None
-        lost = isinstance(error, dist.DistError) or any(word in str(error).lower() for word in ("gloo", "nccl"))
+        lost = disconnected(error)
         try:
             self.store.wait([FAILURE], timedelta(seconds=2 if lost else 0.1))
             return self.store.get(FAILURE).decode()
-        except (RuntimeError, dist.DistError):
-            return "a process of this run died, or cannot be reached any more" if lost else None
+        except RuntimeError:
+            return lost
 
     def failed(self, error: BaseException) -> None:
         """In a follower: leave the leader a sentence."""
         words = f"process {self.place.rank} of {self.place.size} on {socket.gethostname()} failed: {sentence(error)}"
-        self.store.set(FAILURE, words)
+        with suppress(RuntimeError):  # the leader is gone, and the store with it
+            self.store.set(FAILURE, words)
 
     def send(self, message: Any) -> None:
         dist.broadcast_object_list([message], 0, group=self.messages)
@@ -184,10 +198,20 @@ class Group(Alone):
             raise AblateError("not begun: the processes are out of step after a failure; run the same command again")
 
     def end(self) -> None:
-        if not self.lost:  # otherwise they end when this process does
+        if self.lost:  # the others end when this process does; to destroy the group would wait for them
+            return
+        with suppress(RuntimeError):  # another process died, when all was done
             if self.place.rank == 0:
                 self.send(None)
             dist.destroy_process_group()
+
+
+def disconnected(error: BaseException) -> str | None:
+    """In words, that another process is gone, if an error says so: errors of gloo have no class of their own."""
+    if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+        return None
+    why = f" ({one_line(error)})" if isinstance(error, dist.DistBackendError) else ""  # or NCCL does not work here
+    return f"a process of this run died, or cannot be reached any more{why}"
 
 
 def sentence(error: BaseException) -> str:

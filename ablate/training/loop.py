@@ -118,8 +118,7 @@ def train(
             return Ending(done - batches + int(infinite[0]), None, **training)
         random = group.gathered(generators(step.device))  # a resumed run repeats the whole evaluation
         with probes.watch() if probes else nullcontext() as measured:
-            # The processes of a group have different numbers of batches, and do not pause between them.
-            test = evaluate(lambda: pause(done, random) if group.place.alone else None)
+            test = evaluate(lambda: pause(done, random))
         evaluation = Evaluation(
             step=done,
             epoch=math.ceil(done / per_epoch),

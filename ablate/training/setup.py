@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ablate.base.errors import ConfigError
 from ablate.base.seeds import derive
 from ablate.config.check import check_processes
 from ablate.config.schema import SIGNAL, Config
@@ -50,6 +51,8 @@ class Setup:
         keep_memory()
         set_deterministic(self.device, config.deterministic)
         self.dataset = load(config.data)
+        if (count := len(self.dataset.test_y)) < self.group.place.size:
+            raise ConfigError(f"{self.group.place.size} processes cannot share {count} test images: start fewer")
         self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
         self.network = build(config, shape=self.dataset.shape, classes=len(self.dataset.classes))
         initialise(self.network, config)
@@ -100,22 +103,18 @@ class Training:
         """Whether a CUDA graph takes the steps."""
         return self.take is not self.step
 
-    def join(self) -> None:
-        """In a group of processes, which must all be ready: train together from now on."""
-        self.step.join()
-
     def evaluate(self, pause: Callable[[], None] = lambda: None) -> Test:
         """The network on the test images; `pause` is called between batches and may raise, to stop."""
         together = self.step.group
         together.copy(self.network.buffers())  # of batch normalisation
-        part = self.dataset.part(together.place)
-        return evaluate(self.network, part.test_batches(self.step.batches.mean), pause, together)
+        part, least = self.dataset.part(together.place), len(self.dataset.test_y) // together.place.size
+        return evaluate(self.network, part.test_batches(self.step.batches.mean), pause, together, least)
 
     def train(self, observer: loop.NullObserver, resume: dict[str, Any] | None = None) -> loop.Ending:
-        """Train to the end of the run; see `loop.train`."""
+        """Train to the end of the run; see `loop.train`. The processes of a group must all be ready."""
+        self.step.join()
         measured = self.probes, self.signal
-        with self.step.group.in_step():
-            return loop.train(self.step, self.take, self.evaluate, self.config.recipe, *measured, observer, resume)
+        return loop.train(self.step, self.take, self.evaluate, self.config.recipe, *measured, observer, resume)
 
     def steps(self) -> Iterator[None]:
         """Endless steps at the first step's learning rate, without evaluation, to be timed."""

@@ -7,18 +7,33 @@ from torch import Tensor, nn
 from torch.distributed import all_reduce, get_world_size
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ablate.base.errors import AblateError
+from ablate.config.schema import Config
+
 
 def synchronise(network: nn.Module, device: torch.device) -> None:
     """Make every batch normalisation of `network` take mean and variance over the images of all processes.
 
-    In place, with the same parameters, buffers and names.
+    In place, with the same parameters, buffers and names. Raises AblateError for a class that computes otherwise.
     """
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and type(module).forward is not _BatchNorm.forward:
+            raise AblateError(
+                f"{type(module).__name__} has a forward of its own, which sync_batch_norm=true would replace: leave it out"
+            )
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.__class__ = _Synchronised  # torch's own is for GPUs only
+
+
+def normalised_over(network: nn.Module, config: Config, processes: int) -> int | None:
+    """Images over which batch normalisation takes mean and variance in training; None without batch normalisation."""
+    if not any(isinstance(module, _BatchNorm) for module in network.modules()):
+        return None
+    return config.recipe.batch // (1 if config.sync_batch_norm else processes)
 
 
 class _Total(torch.autograd.Function):

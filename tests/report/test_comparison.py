@@ -156,7 +156,8 @@ def mixed_study(write, facts, seeds=3):
     [
         ({"device_type": "cuda"}, "cpu, cuda"),
         ({"precision": "bfloat16"}, "bfloat16, float32"),
-        ({"processes": 2, "normalised_over": 32}, "parts of a batch for normalisation: 1, 2"),
+        ({"sessions": [{"processes": 2}], "normalised_over": 32}, "parts of a batch for normalisation: 1, 2"),
+        ({"sessions": [{"processes": 2}, {"processes": 1}]}, "parts of a batch for normalisation: 1, 1 and 2"),
         ({"versions": {"torch": "2.10.1+cu128"}}, "torch 2.10, 2.9"),
         ({"device_type": "cuda", "precision": "bfloat16"}, "cpu, cuda; bfloat16, float32"),
         ({"code": {"training/loop.py": "0"}}, "code differs in"),

@@ -119,7 +119,7 @@ def test_run_does_not_resume_by_other_code_or_another_torch(ask, tmp_path, edit,
 
 def test_resuming_on_another_cpu_is_a_warning(ask, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("ablate.runs.run.session", lambda *_: {**session(*_), "cpu": "An older CPU, AVX2"})
+        patch.setattr("ablate.runs.run.session", lambda *one, **more: {**session(*one, **more), "cpu": "An older CPU, AVX2"})
         stopped(ask, monkeypatch, 2, *TINY)
     outcome = ask(*TINY)
     assert outcome.status == 0
@@ -177,10 +177,14 @@ def test_code_names_what_differs(resolve):
 def test_every_module_that_a_step_uses_is_in_the_code(resolve):
     """Whatever the training, data and model packages import from themselves, unless it decides no number."""
     harmless = {"training/checkpoint.py", "training/graph.py", "models/cost.py", "data/facts.py", "models/units.py"}
-    harmless |= {"models/shortcuts.py", "models/classic.py"} | {
+    harmless |= {"training/group.py", "models/shortcuts.py", "models/classic.py"} | {
         f"{name}/__init__.py" for name in ("training", "models", "data")
     }
-    known = {*code.SHARED, *code.INITIAL, *(f"data/{one}.py" for files in code.LOADERS.values() for one in files)}
+    known = {
+        *code.SHARED,
+        *(name for names in code.SOME.values() for name in names),
+        *(f"data/{one}.py" for files in code.LOADERS.values() for one in files),
+    }
     found = {
         str(path.relative_to(code.PACKAGE))
         for name in ("training", "models", "data")

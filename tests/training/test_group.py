@@ -99,7 +99,6 @@ class Kept(NullObserver):
         self.evaluations.append([one.train_loss, one.train_error, one.test_loss, one.test_error])
 
 random = torch.rand(1).item()
-training.join()
 ending = training.train(Kept())
 found = {"losses": Kept.losses, "evaluations": Kept.evaluations, "random": random,
          "predictions": ending.predictions.tolist(),

@@ -44,7 +44,7 @@ PROCESSES = """export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 exec srun --nodes={nodes} --ntasks-per-node={processes} --cpus-per-task={cpus} --kill-on-bad-exit=1 bash -c '
   trap "" USR1
   export MASTER_ADDR=$SLURM_LAUNCH_NODE_IPADDR RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS
-  export LOCAL_RANK=$SLURM_LOCALID LOCAL_WORLD_SIZE={processes}
+  export LOCAL_RANK=$SLURM_LOCALID LOCAL_WORLD_SIZE={processes} TORCH_CPP_LOG_LEVEL=${{TORCH_CPP_LOG_LEVEL:-ERROR}}
   exec "$@"' bash {command} "$@"
 """
 

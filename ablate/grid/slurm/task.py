@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ablate.base.errors import AblateError
 from ablate.base.place import place
+from ablate.base.process import leave_group
 from ablate.base.terminal import say
 from ablate.runs.stopping import Stopping
 
@@ -47,9 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error("SLURM_ARRAY_TASK_ID is not set: give the task's number")
         options.task = int(os.environ["SLURM_ARRAY_TASK_ID"])
     if place().rank:
-        from ablate.training.follow import follow
+        from ablate.runs.follow import follow
 
-        follow()
+        try:
+            follow()
+        except AblateError as error:
+            say(f"ablate: {error}", error=True)
+            return error.exit_status
         return 0
     with Stopping() as stopping:  # before the slow imports: an unhandled warning would end the task for good
         try:
@@ -229,4 +234,6 @@ def _retry(ask: Callable[[], T], end: float) -> T:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    done = main()
+    leave_group(done)
+    sys.exit(done)
