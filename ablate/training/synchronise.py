@@ -18,8 +18,9 @@ def synchronise(network: nn.Module, device: torch.device) -> None:
     """
     for module in network.modules():
         if isinstance(module, _BatchNorm) and type(module).forward is not _BatchNorm.forward:
+            name = type(module).__name__
             raise AblateError(
-                f"{type(module).__name__} has a forward of its own, which sync_batch_norm=true would replace: leave it out"
+                f"{name} has a forward of its own, which sync_batch_norm=true would replace: leave it out"
             )
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)

@@ -119,7 +119,8 @@ def test_run_does_not_resume_by_other_code_or_another_torch(ask, tmp_path, edit,
 
 def test_resuming_on_another_cpu_is_a_warning(ask, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("ablate.runs.run.session", lambda *one, **more: {**session(*one, **more), "cpu": "An older CPU, AVX2"})
+        older = {"cpu": "An older CPU, AVX2"}
+        patch.setattr("ablate.runs.run.session", lambda *facts, **more: session(*facts, **more) | older)
         stopped(ask, monkeypatch, 2, *TINY)
     outcome = ask(*TINY)
     assert outcome.status == 0
