@@ -72,7 +72,7 @@ simulate: $(READY)
 
 # Speed and overhead, into results/bench; half an hour, with nothing else on the machine.
 bench: $(READY)
-	for what in speed grid tracker records threads memory; do $(BIN)/ablate bench $$what --out results/bench || exit 1; done
+	for what in speed grid tracker records threads memory probes; do $(BIN)/ablate bench $$what --out results/bench || exit 1; done
 
 # What ten thousand runs on a thousand nodes do to a file system and to SLURM.
 crowd: $(READY)

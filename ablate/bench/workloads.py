@@ -16,6 +16,9 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
     if benchmark == "threads":
         yield [["depth=56", "iterations=40", "device=cpu"]]
         return
+    if benchmark == "probes":
+        yield [["depth=56", f"shortcut={name}", "threads=1", "device=cpu"] for name in ("identity", "gate", "conv1x1")]
+        return
     gpu = torch.cuda.is_available()
     if benchmark in ("records", "tracker"):
         yield [["depth=56", "threads=1", "device=cpu"]]

@@ -19,6 +19,7 @@ EXAMPLES = """benchmarks:
   threads  images a second by threads, on an idle machine and beside busy processes
   memory   memory and images a second with activation_checkpointing=true, against false
   loader   images a second that data=imagenet reads, against torchvision's ImageFolder in a DataLoader
+  probes   images a second with probes=signal, against none
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
 
 examples:
@@ -30,7 +31,7 @@ examples:
 
 Leave the machine idle while it measures."""
 
-ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "loader": 5, "tracker": 5}
+ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "loader": 5, "probes": 5, "tracker": 5}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +52,15 @@ def main(options: argparse.Namespace) -> None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    from ablate.bench import busy, compare, loader, memory, speed, wall_time, workloads
+    from ablate.bench import busy, compare, loader, memory, probes, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
     timed = {"speed": speed.speed, "memory": memory.memory, "loader": loader.loader}
     if name in timed:
         measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
     else:
-        measure = partial(getattr(busy if name == "threads" else wall_time, name), rounds=rounds)
+        module = {"threads": busy, "probes": probes}.get(name, wall_time)
+        measure = partial(getattr(module, name), rounds=rounds)
     found: dict[str, Any] = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)

@@ -109,6 +109,7 @@ def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, A
         return evaluate(network, batches).error
 
     record = read_run(run)
+    say(f"{which}: {describe(record.config)}", error=True)
     facts: dict[str, Any] = {
         "run": run.name,
         "name": describe(record.config),

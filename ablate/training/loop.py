@@ -117,7 +117,7 @@ def train(
         if len(infinite):
             return Ending(done - batches + int(infinite[0]), None, **training)
         random = group.gathered(generators(step.device))  # a resumed run repeats the whole evaluation
-        with probes.watch() if probes else nullcontext() as measured:
+        with probes.watch() if probes else nullcontext() as values:
             test = evaluate(lambda: pause(done, random))
         evaluation = Evaluation(
             step=done,
@@ -126,7 +126,7 @@ def train(
             test_loss=test.loss,
             test_error=test.error,
             seconds=clock.seconds(),
-            probes=measured,
+            probes=values,
             test_top5_error=test.top5_error,
             **training,
         )
@@ -149,11 +149,7 @@ def train(
             step.begin_epoch(epoch, index)
         step.rate.fill_(learning_rate(number, total, recipe))
         if signal and signal.wants(number + 1):
-            line: dict[str, Any] = {"step": number + 1}
-            with signal.watch(line) as step.measure:
-                take()
-            step.measure = None
-            observer.signal(line)
+            observer.signal({"step": number + 1} | measured(step, take, signal))
         else:
             take()
         if probes and (index == per_epoch - 1 or number == total - 1):
@@ -161,6 +157,15 @@ def train(
         observer.step(number + 1)
         pause(number + 1)
     raise AssertionError("a run has one step or more")
+
+
+def measured(step: Step, take: Callable[[], None], signal: SignalProbe) -> dict[str, Any]:
+    """Take a step; what `signal` measures of it."""
+    line: dict[str, Any] = {}
+    with signal.watch(line) as step.measure:
+        take()
+    step.measure = None
+    return line
 
 
 class _Clock:

@@ -198,3 +198,13 @@ def test_threads_are_measured_on_an_idle_machine_and_beside_busy_processes(monke
 
 def busy_children():
     return [child for child in psutil.Process().children() if "while True: pass" in child.cmdline()]
+
+
+def test_cost_of_probes_is_that_of_measured_steps(ask, tmp_path):
+    words = ("depth=8", "threads=1", "device=cpu", "probe_every=2")
+    said = ask("bench", "probes", *words, "--rounds", "1", "--out", str(tmp_path))
+    assert said.status == 0, said.err
+    (workload,) = json.loads((tmp_path / "probes.json").read_text())["workloads"].values()
+    assert workload["settings"] == {"batch": 64, "probe_every": 2, "steps": 4}
+    assert list(workload["training"]) == ["probes=none", "probes=signal"]
+    assert all(figures["images/s"]["min"] > 0 for figures in workload["training"].values())
