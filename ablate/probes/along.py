@@ -1,8 +1,9 @@
 """The gains of the shortcuts from each unit of a forward pass to the last."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -77,8 +78,8 @@ def _same(v: Tensor) -> Tensor:
 def _draws(passed: Sequence[Visit]) -> bool:
     """Whether a shortcut gives another sum with other random numbers."""
     with torch.no_grad():
-        same = [visit.again(visit.x, visit.residual) for visit in passed]
-        return any(not torch.equal(y, v.shortcut(v.x, v.residual)) for y, v in zip(same, passed, strict=True))
+        same = [visit.again() for visit in passed]
+        return any(not torch.equal(y, visit.again(same=False)) for y, visit in zip(same, passed, strict=True))
 
 
 def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
@@ -86,7 +87,7 @@ def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
     passed = yardstick.passed
     if number:
         seed_generators(derive(yardstick.seed, "draw", number))
-    links = [_link(visit, visit.shortcut if number else visit.again) for visit in passed]
+    links = [Link(partial(visit.again, same=number == 0), visit.x) for visit in passed]
     pulls: list[Map] = [link.pull for link in links]
     own = [gain(Scaled.of(link.pull(s)), w) for link, s, w in zip(links, yardstick.signs, yardstick.own, strict=True)]
 
@@ -94,15 +95,11 @@ def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
         vectors = pulled(yardstick.signs[-1], maps)
         return [gain(v, w) for v, w in zip(vectors, yardstick.backward, strict=True)]
 
-    with_f = backward([_after(passed, at, pull) for at, pull in enumerate(pulls)])
+    with_f = backward([_whole(passed, at, pull) for at, pull in enumerate(pulls)])
     held: list[Gain] | list[None] = [None] * len(passed)
     if all(isinstance(visit.shortcut, Gate) for visit in passed):
         held = backward([_held(visit).pull for visit in passed])
     return [Along(*one) for one in zip(own, backward(pulls), _forward(yardstick, links), with_f, held, strict=True)]
-
-
-def _link(visit: Visit, shortcut: Callable[[Tensor, Tensor], Tensor]) -> Link:
-    return Link(lambda x: shortcut(x, visit.residual), visit.x)
 
 
 def _held(visit: Visit) -> Link:
@@ -112,16 +109,21 @@ def _held(visit: Visit) -> Link:
     return Link(lambda x: torch.sigmoid(-shortcut.gate(shortcut.match(x).detach())) * shortcut.match(x), visit.x)
 
 
-def _after(passed: Sequence[Visit], at: int, pull: Map) -> Map:
-    """`pull` of a unit's shortcut after that of what follows its sum: up to the next shortcut, or x_L."""
+def _whole(passed: Sequence[Visit], at: int, pull: Map) -> Map:
+    """`pull` of a unit's shortcut with what follows its sum, up to the next unit, and what precedes it in its own."""
     visit = passed[at]
-    end = passed[at + 1].given if at + 1 < len(passed) else visit.output
+    end = passed[at + 1].start if at + 1 < len(passed) else visit.output
 
-    def both(v: Tensor) -> Tensor:
-        (at_sum,) = torch.autograd.grad(end, visit.total, v, retain_graph=True)
-        return pull(at_sum)
+    def pulled_through(v: Tensor) -> Tensor:
+        v = pull(_back(end, visit.total, v))
+        return v if visit.given is visit.start else _back(visit.given, visit.start, v)
 
-    return both
+    return pulled_through
+
+
+def _back(y: Tensor, x: Tensor, v: Tensor) -> Tensor:
+    (found,) = torch.autograd.grad(y, x, v, retain_graph=True)
+    return found
 
 
 def _forward(yardstick: _Yardstick, links: Sequence[Link]) -> list[Gain | None]:

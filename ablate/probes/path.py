@@ -61,8 +61,12 @@ class Link:
         """J u, as the derivative of Jᵀ v in v. Raises RuntimeError if a function of h has no second derivative."""
         if self.dual is None:
             with torch.enable_grad():
-                v = torch.zeros_like(self.y, requires_grad=True)
+                v = torch.ones_like(self.y, requires_grad=True)
                 self.dual = _gradient(self.y, self.x, v, create_graph=True), v
+            at_ones = self.dual[0].detach()
+            # A function that detaches its derivative would give zeros without an error.
+            if not torch.allclose(self.push(at_ones).sum(), at_ones.square().sum(), rtol=1e-3):
+                raise RuntimeError("a function has no second derivative")
         return _gradient(*self.dual, u)
 
 

@@ -140,7 +140,7 @@ def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Sig
 
 @torch.no_grad()
 def _mean_squares(visit: Visit) -> dict[str, float]:
-    h = visit.again(visit.x, torch.zeros_like(visit.residual))
+    h = visit.again(residual=torch.zeros_like(visit.residual))
     parts = {"x": visit.start, "h": h, "residual": visit.residual, "added": visit.total - h}
     return {name: part.detach().cpu().double().square().mean().item() for name, part in parts.items()}
 

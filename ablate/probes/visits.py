@@ -34,10 +34,12 @@ class Visit:
     random: dict[str, Any]
     dead: float | None
 
-    def again(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The shortcut's sum for another x and F(x), with the random numbers that it drew in the pass."""
-        restore_generators(self.random, x.device)
-        y: Tensor = self.shortcut(x, residual)
+    def again(self, x: Tensor | None = None, residual: Tensor | None = None, *, same: bool = True) -> Tensor:
+        """The shortcut's sum for the same or another x and F(x), and if `same` with the random numbers of the pass."""
+        x, residual = self.x if x is None else x, self.residual if residual is None else residual
+        if same:
+            restore_generators(self.random, x.device)
+        y: Tensor = self.shortcut(x.clone(), residual.clone())  # it may change them in place
         return y
 
 

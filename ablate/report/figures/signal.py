@@ -81,9 +81,7 @@ def _of(unit: dict[str, Any], kind: str) -> dict[str, float] | None:
 @styled
 def mean_squares(networks: list[Network], *, width: float | None = None) -> Drawing:
     """The mean squares of x_l, h(x_l) and F(x_l)."""
-    caption = (
-        "Mean squares over the batch: of x before each unit, of its shortcut h(x), and of F(x) before it is scaled."
-    )
+    caption = "Over the batch: of x before each unit, of its shortcut h(x), and of F(x) before a shortcut scales it."
     drawing = Drawing("The signal forward", caption, SIZE, width)
     looks: dict[str, dict[str, Any]] = {"x": {"lw": 1.6}, "h": {"lw": 1, "ls": "--"}, "F": {"lw": 1, "ls": ":"}}
     for at, network in enumerate(networks):
@@ -99,8 +97,8 @@ def gradients(networks: list[Network], *, width: float | None = None) -> Drawing
     """The norm of dE/dx_l through the whole network."""
     caption = (
         "Norm of the gradient of the loss in x before each unit, through shortcuts and F. It grows towards the first "
-        "unit where shortcuts are weak, because F's batch normalisation divides by the deviation of a small signal: "
-        "a large gradient is no sign of a network that trains."
+        "unit where shortcuts are weak, because batch normalisation with ReLU in F amplifies gradients backward (Yang "
+        "et al. 2019, arXiv:1902.08129): a large gradient is no sign of a network that trains."
     )
     drawing = Drawing("The gradient backward, through everything", caption, SIZE, width)
     for at, network in enumerate(networks):

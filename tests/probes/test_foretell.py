@@ -1,0 +1,38 @@
+"""The sentence of a network before training."""
+
+import pytest
+
+from ablate.probes.foretell import foretell
+from tests.probes.small import digits
+
+PLAIN = "expect it to train as a plain network of its depth, worse than with the identity"
+KEPT = "nothing in it keeps this network from training"
+HIGHER = "expect a higher error than with the identity"
+CLOSED = f"but the units add only 2^-8.7 of F(x), so {HIGHER}"
+NOT = "expect this network not to train"
+NONE = "passes the gradient at no element, over 8 draws of its random numbers"
+
+
+@pytest.mark.parametrize(
+    ("words", "units", "what", "expected"),
+    [
+        ("constant depth=110", 54, "keeps 2^-54 of the gradient", NOT),
+        ("none depth=110", 54, "keeps nothing of the gradient", NOT),
+        ("gate_b0 depth=110", 54, "keeps 2^-54 of the gradient", f"{NOT} unless its gates open"),
+        ("none depth=8", 3, "keeps nothing of the gradient", PLAIN),
+        ("constant depth=20", 9, "keeps 2^-9 of the gradient", HIGHER),
+        ("identity depth=20", 9, "keeps the gradient as it is", KEPT),
+        ("gate depth=20", 9, "keeps 2^-0.032 of the gradient", KEPT),
+        ("exclusive_gate depth=20", 9, "keeps 2^-0.032 of the gradient", CLOSED),
+        ("dropout depth=110", 54, NONE, NOT),
+    ],
+)
+def test_sentences(words, units, what, expected, resolve):
+    shortcut, depth = words.split()
+    sentence = foretell(digits(resolve(f"shortcut={shortcut}", depth), count=4))
+    assert sentence == f"over {units} units the shortcut path {what}: {expected}"
+
+
+def test_sentence_of_a_path_that_amplifies_says_what_f_does(resolve):
+    sentence = foretell(digits(resolve("shortcut=constant", "shortcut.scale=2", "depth=20"), count=4))
+    assert sentence.startswith("over 9 units the shortcut path multiplies the gradient by 2^9, and with f in it by 2^")
