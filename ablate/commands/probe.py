@@ -53,6 +53,8 @@ def main(options: argparse.Namespace) -> None:
         one["name"] = name
     if options.out:
         _write(options.out, found)
+        if not options.json:
+            say(f"written: {', '.join(map(str, files))}")
     if options.json:
         say(to_json({"networks": found}))
     elif options.multirun:
@@ -67,7 +69,7 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
 
     from ablate.data.batches import training_batches
     from ablate.data.load import load
-    from ablate.models.build import build
+    from ablate.models.build import build, check_buildable
     from ablate.probes.foretell import foretell
     from ablate.probes.signal import facts, measure
     from ablate.training.device import pick_device, pick_precision
@@ -77,9 +79,10 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     torch.set_num_threads(config.threads or 1)
     pick_precision("float32")
     device, dataset = pick_device(config.device), load(config.data)
+    check_buildable(config, dataset.shape)  # its sentences are those of a grid
     network = build(config, shape=dataset.shape, classes=len(dataset.classes))
     if not any(True for _ in network.units()):
-        raise ConfigError(f"net {config.net['name']} has no residual units: it has no shortcut to measure")
+        raise ConfigError(f"net {config.net['name']} has no residual units: there is no shortcut to measure")
     initialise(network, config)
     batches = training_batches(dataset.to(device), config, device)
     batches.begin_epoch(0)

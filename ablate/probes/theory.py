@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ablate.base.errors import AblateError
 from ablate.models import shortcuts
 
 
@@ -30,7 +31,7 @@ class Product(NamedTuple):
 
 
 def products(chain: Sequence[nn.Module]) -> list[Product | None]:
-    """From each shortcut to the last; None from where theory does not say a factor. Raises ValueError as `factor`."""
+    """From each shortcut to the last; None from where theory does not say a factor. Raises AblateError as `factor`."""
     total: Product | None = Product(0.0, 1.0)
     found: list[Product | None] = []
     for shortcut in reversed(chain):
@@ -48,7 +49,7 @@ def factor(shortcut: nn.Module) -> Factor | None:
     """The factor of a shortcut; None if theory does not say it.
 
     It does not where a 1×1 convolution gives x the shape of F (options B and C), or gates differ over channels or
-    positions. Raises ValueError if a shortcut's own `gain()` is not a number.
+    positions. Raises AblateError if a shortcut's own `gain()` is not a number.
     """
     own = getattr(shortcut, "gain", None)
     if callable(own):
@@ -56,7 +57,7 @@ def factor(shortcut: nn.Module) -> Factor | None:
         try:
             return Factor(float(value), abs(float(value)))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{type(shortcut).__name__}.gain() gives {value!r}, not a number") from error
+            raise AblateError(f"{type(shortcut).__name__}.gain() gives {value!r}, not a number") from error
     # The exact class: a subclass has another equation.
     rule = FACTORS.get(type(shortcut))
     if rule is None or isinstance(getattr(shortcut, "match", None), shortcuts.Projection):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.base.errors import AblateError
 from ablate.models import shortcuts
 from ablate.probes.theory import factor
 from tests.models.networks import resnet
@@ -28,7 +29,7 @@ class Other(shortcuts.Constant):
 
 
 def test_own_gain_that_is_no_number_is_refused():
-    with pytest.raises(ValueError, match=r"^Own.gain\(\) gives 'half', not a number$"):
+    with pytest.raises(AblateError, match=r"^Own.gain\(\) gives 'half', not a number$"):
         factor(Own("half"))
 
 
