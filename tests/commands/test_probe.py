@@ -11,7 +11,20 @@ def test_table_and_sentence_of_a_network(ask):
     first, head, *rows = outcome.out.splitlines()
     name = "constant scale=0.5 residual_scale=1, depth 20, digits, seed 0"
     assert first.startswith(f"{name}: 9 units, 64 training images, loss ")
-    assert head.split() == "unit stage x h(x) F(x) dE/dx backward forward theory with f dead".split()
+    assert head.split() == [
+        "unit",
+        "stage",
+        "x",
+        "h(x)",
+        "F(x)",
+        "dE/dx",
+        "backward",
+        "forward",
+        "theory",
+        "with",
+        "f",
+        "dead",
+    ]
     assert [row.split()[:2] for row in rows[:9]] == [[str(unit), str((unit + 2) // 3)] for unit in range(1, 10)]
     assert [row.split()[6:9] for row in rows[:9]] == [[f"2^{unit - 10}"] * 3 for unit in range(1, 10)]
     assert rows[-1] == CONSTANT

@@ -105,6 +105,21 @@ def test_dropout_has_its_mean_and_second_moment(scaling, scale, resolve):
     assert units[0].path.backward.reached == pytest.approx(0.75**9, rel=0.25)
 
 
+def test_large_network_has_forward_gains_of_some_units(resolve, monkeypatch):
+    monkeypatch.setattr(along, "PUSHES", 15)
+    units = digits(resolve("shortcut=constant", "depth=20")).units
+    measured_units = [unit.unit for unit in units if unit.path.forward]
+    assert measured_units == [1, 5, 9]
+    assert units[0].path.forward.log2 == pytest.approx(-9)
+
+
+def test_each_draw_has_other_random_numbers(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(along, "average", lambda gains: drawn.append({gain.log2 for gain in gains}) or gains[0])
+    measured(resnet(8, shortcuts.Dropout), size=8, channels=1, classes=10)
+    assert min(map(len, drawn)) > along.DRAWS / 2  # two masks may keep equally many elements
+
+
 @pytest.mark.parametrize("kind", [shortcuts.Gate, shortcuts.ExclusiveGate, shortcuts.Conv1x1])
 def test_gains_are_those_of_whole_jacobians(kind, monkeypatch):
     monkeypatch.setattr(along, "_signs", lambda like, _: torch.ones_like(like))

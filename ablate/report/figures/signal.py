@@ -48,9 +48,6 @@ def gains(networks: list[Network], *, width: float | None = None) -> Drawing:
         x = [unit for unit, _ in points]
         for y in ([y if y > -math.inf else math.nan for _, y in points], [_zero(y, zero) for _, y in points]):
             drawing.axes.plot(x, y, color=look(at)[0], **_look(kind, at))
-        if kind in ("backward", "forward"):
-            words = [f"{networks[at]['name']}, unit {unit}, {kind}: {_power(y)}" for unit, y in points]
-            drawing.points(x, [max(y, zero) for _, y in points], words)
     ticks = [tick for tick in MaxNLocator(7, integer=True).tick_values(bottom, top) if bottom - 0.5 <= tick <= top]
     drawing.axes.set_yticks([*([zero] if -math.inf in values else []), *ticks])
     drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "0" if y == zero else _power(round(y))))
@@ -87,7 +84,7 @@ def mean_squares(networks: list[Network], *, width: float | None = None) -> Draw
     for at, network in enumerate(networks):
         for name, style in looks.items():
             values = [unit["mean_square"][name] for unit in network["units"]]
-            _line(drawing, at, network, f"mean square of {name}", values, style)
+            _line(drawing, at, network, values, style)
     drawing.axes.set(ylabel="mean square")
     return _finish(drawing, networks, {"x": looks["x"], "h(x)": looks["h"], "F(x)": looks["F"]})
 
@@ -103,18 +100,15 @@ def gradients(networks: list[Network], *, width: float | None = None) -> Drawing
     drawing = Drawing("The gradient backward, through everything", caption, SIZE, width)
     for at, network in enumerate(networks):
         values = [unit["gradient"] for unit in network["units"]]
-        _line(drawing, at, network, "gradient", values, {"lw": 1.6, "ls": look(at)[2]})
+        _line(drawing, at, network, values, {"lw": 1.6, "ls": look(at)[2]})
     drawing.axes.set(ylabel="norm of dE/dx")
     return _finish(drawing, networks, {})
 
 
-def _line(drawing: Drawing, at: int, network: Network, what: str, values: list[float], style: dict[str, Any]) -> None:
+def _line(drawing: Drawing, at: int, network: Network, values: list[float], style: dict[str, Any]) -> None:
     """A line over the units on a logarithmic axis, with gaps where the value is 0."""
     x = [unit["unit"] for unit in network["units"]]
     drawing.axes.plot(x, [y if y > 0 else math.nan for y in values], color=look(at)[0], **style)
-    known = [(unit, y) for unit, y in zip(x, values, strict=True) if y > 0]
-    words = [f"{network['name']}, unit {unit}: {what} {y:.3g}" for unit, y in known]
-    drawing.points([unit for unit, _ in known], [y for _, y in known], words)
     drawing.axes.set_yscale("log")
     # The usual labels are formulas, which the style of all figures takes for text.
     drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
