@@ -37,7 +37,7 @@ def foretell(signal: Signal) -> str:
     elif abs(kept) < 0.005:
         what = "keeps the gradient as it is"
     else:
-        what = f"{'keeps' if kept < 0 else 'multiplies by'} {written(kept)} {'of the' if kept < 0 else 'the'} gradient"
+        what = f"keeps {written(kept)} of the gradient" if kept < 0 else f"multiplies the gradient by {written(kept)}"
     units = f"{count} unit{'s' * (count > 1)}"
     return f"over {units} the shortcut path {what}: {_expectation(signal, kept)}"
 

@@ -105,6 +105,12 @@ def test_dropout_has_its_mean_and_second_moment(scaling, scale, resolve):
     assert units[0].path.backward.reached == pytest.approx(0.75**9, rel=0.25)
 
 
+def test_normalised_shortcut_has_forward_gains():
+    """Batch normalisation removes a vector of ones, and what is in proportion to x."""
+    units = measured(resnet(14, lambda *shape: shortcuts.Conv1x1(*shape, norm=True)), size=8, channels=1).units
+    assert all(unit.path.forward.log2 < unit.path.backward.log2 - 1 for unit in units)
+
+
 def test_large_network_has_forward_gains_of_some_units(resolve, monkeypatch):
     monkeypatch.setattr(along, "PUSHES", 15)
     units = digits(resolve("shortcut=constant", "depth=20")).units

@@ -24,12 +24,14 @@ NONE = "passes the gradient at no element, over 8 draws of its random numbers"
         ("identity depth=20", 9, "keeps the gradient as it is", KEPT),
         ("gate depth=20", 9, "keeps 2^-0.032 of the gradient", KEPT),
         ("exclusive_gate depth=20", 9, "keeps 2^-0.032 of the gradient", CLOSED),
+        ("constant,1.25 depth=20", 9, "multiplies the gradient by 2^2.9", KEPT),
         ("dropout depth=110", 54, NONE, NOT),
     ],
 )
 def test_sentences(words, units, what, expected, resolve):
-    shortcut, depth = words.split()
-    sentence = foretell(digits(resolve(f"shortcut={shortcut}", depth), count=4))
+    (shortcut, _, scale), depth = words.split()[0].partition(","), words.split()[1]
+    more = [f"shortcut.scale={scale}"] if scale else []
+    sentence = foretell(digits(resolve(f"shortcut={shortcut}", depth, *more), count=4))
     assert sentence == f"over {units} units the shortcut path {what}: {expected}"
 
 
