@@ -37,7 +37,7 @@ def test_version_is_of_this_package(words, ask):
         ("ablate stat", ["status"]),
         ("ablate shortcut.b", ["shortcut.bias_init="]),
         ("ablate shortcut.norm=", ["shortcut.norm=false", "shortcut.norm=true"]),
-        ("ablate hydra.launcher.n", ["hydra.launcher.n_jobs="]),
+        ("ablate hydra.launcher.n_", ["hydra.launcher.n_jobs="]),
         ("ablate hydra.launcher.wait=", ["hydra.launcher.wait=false", "hydra.launcher.wait=true"]),
         ("ablate +exp", ["+experiment="]),
         ("ablate -m +experiment=q", ["+experiment=quickstart"]),

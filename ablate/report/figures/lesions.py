@@ -65,13 +65,15 @@ def paths(rows: Sequence[Row], *, width: float | None = None) -> Drawing:
     drawing = Drawing("Gradient by path length", caption, (6.4, 3.4), width)
     axes = drawing.axes
     axes.set(xlabel="residual functions on a path", ylabel="share of the gradient")
+    last = 1
     for at, row in enumerate(rows):
         shares = numpy.array(row.shares())
+        last = max(last, *numpy.flatnonzero(shares.mean(0) > 1e-3))
         lengths = numpy.arange(shares.shape[1])
         _band(axes, lengths, shares, at, row.name)
         words = [f"{row.name}, length {length}: {share:.1%}" for length, share in enumerate(shares.mean(0))]
         drawing.points(lengths, shares.mean(0), words)
-    axes.set_ylim(bottom=0)
+    axes.set(xlim=(-0.5, last + 1.5), ylim=(0, None))
     drawing.legend()
     return drawing
 

@@ -35,6 +35,7 @@ def probe(name: str, rows: list[tuple[Any, DataFrame]], *, width: float | None =
     values = [value for _, frame in rows for value in (frame[name].min(), frame[name].max())]
     if min(values) > 0 and max(values) > LOGARITHMIC * min(values):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="iterations", ylabel=WORDS.get(what, what))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     drawing.legend()
