@@ -24,7 +24,6 @@ from ablate.base.image_folder import class_of, evaluation_split, listing
 from ablate.base.machine import cores
 from ablate.base.place import ALONE, Place
 from ablate.base.seeds import derive
-from ablate.base.signals import SIGNALS
 from ablate.config.schema import Data
 from ablate.data.dataset import held_out, normalise
 from ablate.data.folder import decode_image
@@ -204,8 +203,9 @@ def _loader(images: _Images, workers: int, device: torch.device, *, persistent: 
 
 
 def _ignore_signals(_worker: int) -> None:
-    """Signals are for the main process, which ends its workers. A terminal, torchrun and SLURM send them to all."""
-    for one in SIGNALS:
+    """Signals are for the main process, which ends its workers; terminals and torchrun send them to a process group."""
+    os.setpgrp()
+    for one in (signal.SIGINT, signal.SIGHUP):
         signal.signal(one, signal.SIG_IGN)
 
 
