@@ -19,9 +19,7 @@ def synchronise(network: nn.Module, device: torch.device) -> None:
     for module in network.modules():
         if isinstance(module, _BatchNorm) and type(module).forward is not _BatchNorm.forward:
             name = type(module).__name__
-            raise AblateError(
-                f"{name} has a forward of its own, which sync_batch_norm=true would replace: leave it out"
-            )
+            raise AblateError(f"{name} has its own forward, which sync_batch_norm=true would replace: leave it out")
     if device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return

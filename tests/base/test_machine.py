@@ -4,6 +4,7 @@ import pytest
 
 from ablate.base import machine
 from ablate.base.machine import _Sample, threads
+from ablate.base.place import Place
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def test_what_the_environment_gives_is_taken(eight_cores, monkeypatch, name, val
     eight_cores(7.0)
     monkeypatch.setenv(name, value)
     assert threads() == (int(value), "")
+
+
+def test_processes_of_torchrun_share_what_slurm_gives(monkeypatch):
+    monkeypatch.setattr(machine, "place", lambda: Place(1, 4, 1, 4))
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert machine.cores() == 8  # of each process, which is a task
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert machine.cores() == 2
 
 
 def test_own_use_is_not_that_of_others():

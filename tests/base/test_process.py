@@ -100,3 +100,18 @@ def test_worker_ends_when_its_parent_is_killed():
             return True
 
     until(ended, why="the worker ended")
+
+
+ENDING = """
+import atexit, threading, time
+from ablate.base.process import leave_group
+threading.Thread(target=time.sleep, args=(600,)).start()
+atexit.register(print, "handled")
+leave_group(3)
+"""
+
+
+def test_process_of_a_group_ends_whatever_a_library_waits_for():
+    environment = {**os.environ, "WORLD_SIZE": "2"}
+    done = subprocess.run([sys.executable, "-c", ENDING], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "handled\n", "")

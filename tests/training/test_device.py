@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ablate.base.errors import ConfigError
+from ablate.base.place import Place
 from ablate.training import device
 
 ROUNDS = """
@@ -46,6 +47,14 @@ def test_missing_device_is_refused(name, count, here, gpus):
     assert str(caught.value) == (
         f"device={name} is not available (this machine has {here}): use device=auto or device=cpu"
     )
+
+
+def test_mps_is_for_one_process(gpus, monkeypatch):
+    gpus(0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert device.pick_device("auto").type == "mps"
+    with pytest.raises(ConfigError, match="device=mps is for one process, and these are 2"):
+        device.pick_device("auto", Place(0, 2, 0, 2))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,12 @@ def test_evaluation_counts_every_image_once():
     assert loss == pytest.approx(wanted, rel=1e-5)
     assert predictions.tolist() == [0] * 1000 + [1] * 1503
     assert len(pauses) == 11
+    # Of several processes, one with 2,250 images has 9 batches: no more pauses than it makes.
+    for least in (2250, 2001):
+        pauses.clear()
+        batches = Dataset(x[:1], labels[:1], x, labels, ("dark", "bright")).test_batches(mean)
+        evaluate(Scripted(), batches, lambda: pauses.append(1), least=least)
+        assert len(pauses) == 9
 
 
 def test_batches_on_an_accelerator_are_of_1000_images():

@@ -7,20 +7,29 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
-from ablate.base.errors import ConfigError
+from ablate.base.errors import AblateError, ConfigError
 from ablate.base.place import Place
 from ablate.config.check import check_processes
 from ablate.config.resolve import from_overrides
 from ablate.data.batches import training_batches
 from ablate.data.load import load
+from ablate.models.build import build
+from ablate.runs.code import code
+from ablate.runs.follow import Order, checked
+from ablate.training.synchronise import normalised_over, synchronise
 from tests.conftest import ROOT
+from tests.data.images import write_images
 from tests.waiting import LIMIT, held, until
 
 DROPOUT = ("shortcut=dropout", "depth=8", "iterations=30", "checkpoint.steps=4", "device=cpu", "results=runs")
+
+
+GONE = "a process of this run died, or cannot be reached any more"
 
 
 def free_port():
@@ -163,8 +172,7 @@ def test_run_whose_process_died_is_resumed_to_the_same_bits(whole, begin, togeth
     assert (leader.returncode, other.wait()) == (1, -signal.SIGKILL), (out, error)
     found = result(tmp_path)
     assert found["status"] == "failed"
-    assert "a process of this run died" in found["reason"]
-    assert "run the same command again to resume" in found["reason"]
+    assert found["reason"] == f"{GONE}; run the same command again to resume"
     assert "Traceback" not in error
     [(error, out, _), _] = together(2, *words)
     assert "resumed at step" in out, error
@@ -216,8 +224,8 @@ class Broken(Identity):
         self.at("built")
 
     def at(self, moment):
-        if moment == self.when and os.environ["RANK"] == "1":
-            raise ValueError("no such luck")
+        if moment == self.when and os.environ["RANK"] == "2":
+            raise (SystemExit if moment == "built" else ValueError)("no such luck")
 
     def forward(self, x, residual):
         if self.training:
@@ -231,30 +239,39 @@ class Broken(Identity):
 def test_grid_goes_on_after_one_process_could_not_prepare_a_run(when, together, tmp_path):
     (tmp_path / "own.py").write_text(BROKEN)
     words = ["-m", "ablate", "-m", "shortcut._target_=own.Broken", f"+shortcut.when={when},never", "depth=8"]
-    words += ["iterations=10", "device=cpu", "results=runs"]
-    [(error, _, status), (others, _, other)] = together(2, *words)
+    words += ["iterations=10", "recipe.batch=60", "device=cpu", "results=runs"]
+    [(error, _, status), (innocent, _, one), (guilty, _, other)] = together(3, *words)
     assert status == 1
     states = {
         found["config"]["shortcut"]["when"]: found
         for found in (json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/result.json"))
     }
     assert "no such luck" in states[when]["reason"]
+    assert "process 2 of 3" in states[when]["reason"]
+    assert "Traceback" not in error + innocent + guilty
     if when == "built":
         assert states["never"]["status"] == "finished"
-        assert (other, others) == (0, "")
+        assert (one, innocent, other, guilty) == (0, "", 0, "")
     else:  # in the middle of a step: nobody knows what the other process has left unsaid
         assert "never" not in states
         assert "out of step" in error
-        assert other == 1
+        assert (one, other) == (1, 1)
+        assert innocent == f"ablate: process 1 of 3 ended: {GONE}\n"
 
 
 @pytest.mark.long
 def test_all_processes_end_when_there_is_nothing_to_train(together):
     found = together(2, "-m", "ablate", "depth=8", "dry_run=true")
     assert [status for *_, status in found] == [0, 0]
-    found = together(2, "-m", "ablate", "depth=9")
-    assert [status for *_, status in found] == [2, 0]
-    assert found[0][0].count("\n") == 1
+    for words, why in (
+        (["depth=9"], "depth 9 is not 6n+2"),
+        (["-m", "depth=8", "seed=0,1", "hydra/launcher=joblib"], "leave out pack and hydra/launcher"),
+        (["depth=8", "data.validation=1"], "2 processes cannot share 1 test images"),
+    ):
+        found = together(2, "-m", "ablate", *words)
+        assert [status for *_, status in found] == [2, 0]
+        assert why in found[0][0]
+        assert found[0][0].count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -280,6 +297,7 @@ def test_run_that_processes_cannot_share_is_refused(words, sentence, resolve):
         ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT is not"),
         ({"WORLD_SIZE": "2", "RANK": "2"}, "a rank must be below its size"),
         ({"WORLD_SIZE": "2", "RANK": "x"}, "must be whole numbers"),
+        ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "x"}, "process 0 of 2 cannot join the others at localhost:x"),
     ],
 )
 def test_environment_that_names_no_place_is_refused(variables, sentence, process):
@@ -288,6 +306,42 @@ def test_environment_that_names_no_place_is_refused(variables, sentence, process
     assert found.status == 1
     assert sentence in found.err
     assert found.err.count("\n") == 1
+
+
+def test_command_is_for_one_process(ask, monkeypatch):
+    monkeypatch.setattr("ablate.commands.place", lambda: Place(0, 2, 0, 2))
+    assert ask("status").status == 2
+    assert ask("help").status == 0
+
+
+def test_order_is_for_processes_with_the_same_code_images_and_torch(resolve, tmp_path):
+    root = write_images(tmp_path)
+    tree = asdict(resolve("depth=8", "shortcut=gate", "data=imagenet", f"data.root={root}", "data.size=32"))
+    order = Order(tree, code(tree), torch.float32, 1, None)
+    assert asdict(checked(order)) == tree
+    for other, what in (
+        ({"code": order.code | {"shortcut": "0"}}, "shortcut differ"),
+        ({"torch": "1.0"}, "torch 1.0 and "),
+        ({"tree": tree | {"data": tree["data"] | {"fingerprint": "0"}}}, "images or initial weights differ"),
+    ):
+        with pytest.raises(AblateError, match=what):
+            checked(replace(order, **other))
+
+
+def test_images_of_one_mean_are_those_of_a_process_or_of_the_batch(resolve):
+    for words, wanted in (([], 32), (["sync_batch_norm=true"], 64), (["net=lenet5"], None)):
+        config = resolve("recipe.batch=64", *(words if "net=lenet5" in words else ["depth=8", *words]))
+        assert normalised_over(build(config, shape=(1, 8, 8), classes=10), config, 2) == wanted
+
+
+def test_batch_normalisation_of_ones_own_is_not_replaced():
+    class Own(torch.nn.BatchNorm2d):
+        def forward(self, x):
+            return x
+
+    synchronise(torch.nn.Sequential(torch.nn.BatchNorm2d(3)), torch.device("cpu"))
+    with pytest.raises(AblateError, match="Own has its own forward"):
+        synchronise(torch.nn.Sequential(Own(3)), torch.device("cpu"))
 
 
 def test_parts_of_processes_make_up_each_batch_and_the_test():
