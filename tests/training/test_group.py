@@ -225,7 +225,7 @@ class Broken(Identity):
 
     def at(self, moment):
         if moment == self.when and os.environ["RANK"] == "2":
-            raise (SystemExit if moment == "built" else ValueError)("no such luck")
+            raise ValueError("no such luck")
 
     def forward(self, x, residual):
         if self.training:
