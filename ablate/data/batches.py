@@ -84,7 +84,7 @@ def training_batches(
     how, size = config.data, config.recipe.batch
     per_epoch(dataset, size)
     if not isinstance(dataset, Dataset):
-        from ablate.data.streamed import StreamedBatches  # torchvision's transforms take a second to import
+        from ablate.data.streamed import StreamedBatches
 
         return StreamedBatches(
             *(dataset, size), seed=config.seed, flip=how.flip, colour=how.colour, device=device, here=here

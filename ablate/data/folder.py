@@ -22,7 +22,7 @@ from ablate.data.dataset import Dataset
 FORM = 4
 """Version of the cached arrays; raised when the same files are decoded into other arrays."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Pillow's names of the formats for which `_is_deep` and `decode_image` are right."""
+"""Pillow's names of the formats for which `_is_deep` and `read_image` are right."""
 ORIENTATION = ExifTags.Base.Orientation
 TRANSPARENT = "have transparent pixels, which are put on white"
 FRAMES = "have several frames, of which the first is read"
@@ -71,7 +71,13 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
 
 
 def decode_image(path: Path) -> tuple[numpy.ndarray, list[str]]:
-    """An image as viewers show it, uint8 (H, W), or (H, W, 3) if it is coloured; and what else the file holds.
+    """The pixels of `read_image`, uint8 (H, W), or (H, W, 3) if they are coloured; and what else the file holds."""
+    image, changes = read_image(path)
+    return numpy.asarray(image), changes
+
+
+def read_image(path: Path) -> tuple[Image.Image, list[str]]:
+    """An image as viewers show it, of mode L or RGB, and what else the file holds.
 
     The first frame is turned as its EXIF orientation says and put on white. Colour profiles are ignored.
     """
@@ -88,7 +94,7 @@ def decode_image(path: Path) -> tuple[numpy.ndarray, list[str]]:
                     if upright.getchannel("A").getextrema() != (255, 255):
                         changes.append(TRANSPARENT)
                     upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-                return numpy.asarray(upright.convert("L" if grey else "RGB")), changes
+                return upright.convert("L" if grey else "RGB"), changes
     except Exception as error:  # Pillow raises whatever its decoders raise
         raise AblateError(
             f"{path} cannot be read as an image ({', '.join(FORMATS)}): convert, replace or remove it"

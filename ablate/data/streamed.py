@@ -7,8 +7,9 @@ ablate net=resnet50 data=imagenet data.root=images
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
 from ablate.base.errors import AblateError
 from ablate.base.image_folder import class_of, evaluation_split, listing
@@ -26,7 +26,8 @@ from ablate.base.place import ALONE, Place
 from ablate.base.seeds import derive
 from ablate.config.schema import Data
 from ablate.data.dataset import held_out, normalise
-from ablate.data.folder import decode_image
+from ablate.data.folder import read_image
+from ablate.data.views import central_view, random_view, ten_views
 
 CROP, SHORTEST, LONGEST, TEST = 224, 256, 480, 256
 """[A]: crops of 224 pixels; the shorter side has 256 to 480 in training. In the test it has 256, as for ten crops."""
@@ -82,10 +83,12 @@ class Streamed:
 
     def test_batches(self, mean: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised test images in the order of `test_y`, (B, C, H, W) or (B, views, C, H, W), and their labels."""
-        cut = v2.TenCrop(self.side) if self.views == 10 else v2.CenterCrop(self.side)
-        views = _Images(self.root, self.test, self.test_y, v2.Compose([v2.Resize(scaled(TEST, self.side)), cut]))
-        for images, labels in _sentences(_loader(views, self.workers, mean.device, batch_size=TEST_BATCH)):
-            images, labels = images.to(mean.device, non_blocking=True), labels.to(mean.device, non_blocking=True)
+        cut = ten_views if self.views == 10 else central_view
+        views = partial(cut, shortest=scaled(TEST, self.side), side=self.side)
+        files = _Images(self.root, self.test, self.test_y, views)
+        for images, labels in _sentences(_loader(files, self.workers, mean.device, batch_size=TEST_BATCH)):
+            images, labels = (one.to(mean.device, non_blocking=True) for one in (images, labels))
+            images = images.movedim(-1, -3)
             yield normalise(images.flatten(0, -4), mean).unflatten(0, images.shape[:-3]), labels
 
 
@@ -137,10 +140,9 @@ class StreamedBatches:
         self.part = here.part(size)
         self.mean = files.mean.to(device)
         self.index = torch.zeros(1, dtype=torch.int64, device=device)
-        shortest = [*range(scaled(SHORTEST, files.side), scaled(LONGEST, files.side) + 1)]
-        cut = [v2.RandomShortestSize(shortest), v2.RandomCrop(files.side)]
-        mirror = [v2.RandomHorizontalFlip()] if flip else []
-        images = _Images(files.root, files.train, files.train_y, v2.Compose([*cut, *mirror]))
+        shortest = range(scaled(SHORTEST, files.side), scaled(LONGEST, files.side) + 1)
+        view = partial(random_view, shortest=shortest, side=files.side, flip=flip)
+        images = _Images(files.root, files.train, files.train_y, view)
         self.keys: list[list[tuple[int, int]]] = []  # of the batches to come: image and seed
         self.loader = _loader(images, files.workers, device, batch_sampler=_Keys(self), persistent=True)
         self.coming: Iterator[Any] = iter(())
@@ -164,7 +166,7 @@ class StreamedBatches:
         images, labels = next(self.coming)
         shift = next(self.shifts)[self.part, :, None, None]
         images, labels, shift = (one.to(self.device, non_blocking=True) for one in (images, labels, shift))
-        return normalise(images, self.mean) + shift, labels
+        return normalise(images.movedim(-1, -3), self.mean) + shift, labels
 
 
 class _Keys:
@@ -178,22 +180,20 @@ class _Keys:
 
 
 class _Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Images, uint8, transformed by a random generator that the key seeds. A key is a place, or a place and a seed."""
+    """Views of images, uint8 (H, W, C) or (views, H, W, C). A key is a place, or a place and the seed of a view."""
 
-    def __init__(self, root: Path, files: NDArray[numpy.bytes_], labels: Tensor, transform: Any) -> None:
-        self.root, self.files, self.labels, self.transform = root, files, labels, transform
+    def __init__(
+        self, root: Path, files: NDArray[numpy.bytes_], labels: Tensor, view: Callable[..., NDArray[numpy.uint8]]
+    ) -> None:
+        self.root, self.files, self.labels, self.view = root, files, labels, view
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, key: Any) -> tuple[Tensor, int]:
-        place, seed = key if isinstance(key, tuple) else (key, 0)
-        pixels = torch.tensor(decode_image(self.root / os.fsdecode(bytes(self.files[place])))[0])
-        image = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels.expand(3, *pixels.shape)
-        with torch.random.fork_rng(devices=[]):  # without workers it is the generator of the training
-            torch.manual_seed(seed)
-            made = self.transform(image)
-        return torch.stack([*made]) if isinstance(made, tuple) else made.contiguous(), int(self.labels[place])
+        place, *seed = key if isinstance(key, tuple) else (key,)
+        image, _ = read_image(self.root / os.fsdecode(bytes(self.files[place])))
+        return torch.from_numpy(self.view(image, *seed)), int(self.labels[place])
 
 
 def _loader(images: _Images, workers: int, device: torch.device, *, persistent: bool = False, **how: Any) -> Any:

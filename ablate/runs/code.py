@@ -35,7 +35,7 @@ SOME = {
 """Files that the numbers of runs with such a key depend on."""
 LOADERS = {
     **{"digits": ["digits"], "cifar10": ["cifar"], "cifar100": ["cifar"]},
-    **{"folder": ["folder"], "imagenet": ["streamed", "folder"]},
+    **{"folder": ["folder"], "imagenet": ["streamed", "views", "folder"]},
 }
 OWN = ("shortcut", "unit", "net")
 """The parts in which the rows of a study differ on purpose."""

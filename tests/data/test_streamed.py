@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from ablate.base.errors import AblateError, ConfigError
 from ablate.data.batches import training_batches
 from ablate.data.load import load
+from ablate.data.views import random_view
 from tests.data.images import write_images
 
 CPU = torch.device("cpu")
@@ -89,27 +90,17 @@ def test_every_image_is_read_at_most_once_in_an_epoch_with_its_label(streamed):
     assert labels.tolist() == dataset.train_y[order].tolist()
 
 
-def test_training_image_is_a_crop_of_the_scaled_image_or_its_mirror(streamed, root):
+def test_training_images_are_the_views_of_their_seeds(streamed, root):
+    """The shorter side has 256 to 480 pixels of 224, which are 37 to 69 of 32."""
     _, batches = streamed("data.colour=false", "recipe.batch=8")
     images, _ = epoch(batches)[0]
     batches.begin_epoch(0)
-    found = []
-    for image, (place, _) in zip(images, batches.keys[0], strict=True):
-        pixels = ((image + batches.mean[0]) * 255)[:, None, None]
-        original = v2.functional.pil_to_tensor(Image.open(ImageFolder(root / "train").samples[place][0]).convert("RGB"))
-        height, width = original.shape[1:]
-        far = {}
-        for side in range(37, 70):  # 256 and 480 of 224, for 32
-            ratio = side / min(height, width)
-            scaled = v2.functional.resize(original, [int(height * ratio), int(width * ratio)]).float()
-            for mirror in (False, True):
-                windows = (scaled.flip(2) if mirror else scaled).unfold(1, 32, 1).unfold(2, 32, 1)
-                far[side, mirror] = (windows - pixels).abs().amax((0, 3, 4)).min().item()
-        best = min(far, key=far.get)
-        assert far[best] < 1.01  # a level, by which memory layouts differ
-        found.append(best)
-    assert {mirror for _, mirror in found} == {False, True}
-    assert len({side for side, _ in found}) > 4
+    for image, (place, seed) in zip(images, batches.keys[0], strict=True):
+        file = Image.open(ImageFolder(root / "train").samples[place][0])
+        wanted = random_view(file, seed, shortest=range(37, 70), side=32, flip=True)
+        torch.testing.assert_close((image + batches.mean[0]) * 255, torch.from_numpy(wanted).permute(2, 0, 1).float())
+    seeds = [seed for keys in batches.keys for _, seed in keys]
+    assert len({*seeds}) == 24
 
 
 def test_colour_is_shifted_along_the_principal_components(streamed):
@@ -131,10 +122,10 @@ def test_colour_is_shifted_along_the_principal_components(streamed):
 def test_test_images_are_centre_crops_in_order(streamed, root):
     dataset, batches = streamed()
     (images, labels), = dataset.test_batches(batches.mean)  # fmt: skip
-    cut = v2.Compose([v2.Resize(37), v2.CenterCrop(32)])
-    theirs = torch.stack([cut(v2.functional.pil_to_tensor(image)) for image, _ in ImageFolder(root / "val")])
+    cut = v2.Compose([v2.Resize(37), v2.CenterCrop(32), v2.PILToTensor()])
+    theirs = torch.stack([cut(image) for image, _ in ImageFolder(root / "val")])
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
-    torch.testing.assert_close(images, theirs / 255 - mean)
+    torch.testing.assert_close(images, theirs / 255 - mean, rtol=0, atol=1.01 / 255)  # a level
     assert labels.equal(dataset.test_y)
 
 
@@ -143,7 +134,15 @@ def test_ten_views_are_corners_and_centre_and_their_mirrors(streamed):
     (centre, _), (views, _) = next(one.test_batches(single.mean)), next(ten.test_batches(single.mean))
     assert views.shape == (12, 10, 3, 32, 32)
     assert views[:, 4].equal(centre)
-    assert views[:, 5:9].equal(views[:, [1, 0, 3, 2]].flip(4))  # the mirror's left is the image's right
+    assert views[:, 5:].equal(views[:, :5].flip(4))
+    assert not views[:, 0].equal(views[:, 1])
+
+
+def test_cores_read_unless_a_number_is_given(root, resolve, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "7")
+    words = ("data=imagenet", f"data.root={root}")
+    assert load(resolve(*words).data).workers == 7
+    assert load(resolve(*words, "data.workers=3").data).workers == 3
 
 
 def test_held_out_images_are_not_trained_on(streamed, root):

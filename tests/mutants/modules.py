@@ -32,6 +32,7 @@ MODULES = {
         "data/cifar": "data/test_cifar",
         "data/folder": "data/test_folder",
         "data/streamed": "data/test_streamed training/test_streamed",
+        "data/views": "data/test_views data/test_streamed",
         "report/stats": "report/test_stats",
         "report/published": "report/test_papers report/test_comparison",
         "report/papers": "report/test_papers",
