@@ -154,6 +154,7 @@ def test_commands_with_and_without_tracker_are_compared(ask, monkeypatch):
         (("speed", "depth=7"), "depth 7 is not 6n+2; nearest: 8, 14"),
         (("records", "foo=1"), "there is no key 'foo'"),
         (("grid", "depth=9", "shortcut=identity,none"), "the measured command failed: ablate -m depth=9"),
+        (("loader", "depth=8"), "data=digits is not read while training: add data=imagenet data.root=FOLDER"),
         (("speed", "--rounds", "0"), "--rounds must be 1 or more, and --seconds more than 0"),
         (("speed", "--seconds", "inf"), "--rounds must be 1 or more, and --seconds more than 0"),
     ],
