@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ablate.base.errors import AblateError
+from ablate.base.errors import AblateError, printable
 from ablate.base.files import cache_folder, write_whole
 
 SPLITS = ("train", "test")
@@ -22,7 +22,7 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AblateError(f"{error.filename} cannot be read: {error.strerror}") from error
+        raise AblateError(f"{printable(error.filename)} cannot be read: {error.strerror}") from error
 
 
 @_reading()
@@ -38,12 +38,14 @@ def listing(root: Path, splits: Sequence[str] = SPLITS) -> list[Path]:
         for entry in _entries(root / split):
             folder = Path(entry.path)
             if not entry.is_dir():
-                raise AblateError(f"{folder} is not the folder of a class: move images to {root / split}/CLASS/")
+                raise AblateError(
+                    f"{printable(folder)} is not the folder of a class: move images to {root / split}/CLASS/"
+                )
             if os.fsencode(folder.name).decode(errors="replace") != folder.name:  # a record could not name the class
-                raise AblateError(f"{str(folder)!a}: the name of the class is not UTF-8: rename the folder")
+                raise AblateError(f"{printable(folder)}: the name of the class is not UTF-8: rename the folder")
             files = sorted(_files(folder), key=lambda path: (str(path.parent), path.name))
             if not files:
-                raise AblateError(f"{folder} has no images: add some, or remove the folder")
+                raise AblateError(f"{printable(folder)} has no images: add some, or remove the folder")
             found += files
             classes.setdefault(folder.name, []).append(split)
     for name, having in sorted(classes.items()):
@@ -63,14 +65,15 @@ def class_of(root: Path, path: Path) -> str:
 def _files(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
     stat = folder.stat()
     if (stat.st_dev, stat.st_ino) in above:
-        raise AblateError(f"{folder} links to a folder that it is in: remove the link")
+        raise AblateError(f"{printable(folder)} links to a folder that it is in: remove the link")
     for entry in _entries(folder):
         if entry.is_dir():
             yield from _files(Path(entry.path), (*above, (stat.st_dev, stat.st_ino)))
         elif entry.is_file():
             yield Path(entry.path)
         else:
-            raise AblateError(f"{entry.path} is neither a file nor a folder, or links to a missing one: remove it")
+            name = printable(entry.path)
+            raise AblateError(f"{name} is neither a file nor a folder, or links to a missing one: remove it")
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:

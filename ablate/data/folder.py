@@ -13,7 +13,7 @@ import numpy
 import torch
 from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin
 
-from ablate.base.errors import AblateError
+from ablate.base.errors import AblateError, printable
 from ablate.base.files import cache_folder, write_whole
 from ablate.base.image_folder import class_of, listing, listing_key
 from ablate.base.terminal import say
@@ -59,7 +59,7 @@ def _read(root: Path) -> dict[str, numpy.ndarray]:
     for path, image in zip(files, images, strict=True):
         if image.shape != images[0].shape:
             size, first = ("x".join(map(str, one.shape[:2])) for one in (image, images[0]))
-            where = f"{path} is {size} pixels (height x width) where {files[0].name} is {first}"
+            where = f"{printable(path)} is {size} pixels (height x width) where {printable(files[0].name)} is {first}"
             raise AblateError(f"{where}: all images must have one size")
     x = numpy.stack(images)
     return {
@@ -95,11 +95,13 @@ def read_image(path: Path) -> tuple[Image.Image, list[str]]:
                         changes.append(TRANSPARENT)
                     upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
                 return upright.convert("L" if grey else "RGB"), changes
+    except Image.DecompressionBombError as error:
+        raise AblateError(f"{printable(path)} has too many pixels: scale it down ({error})") from error
     except Exception as error:  # Pillow raises whatever its decoders raise
         raise AblateError(
-            f"{path} cannot be read as an image ({', '.join(FORMATS)}): convert, replace or remove it"
+            f"{printable(path)} cannot be read as an image ({', '.join(FORMATS)}): convert, replace or remove it"
         ) from error
-    raise AblateError(f"{path} has more than 8 bits a channel: save it as an 8-bit image")
+    raise AblateError(f"{printable(path)} has more than 8 bits a channel: save it as an 8-bit image")
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:

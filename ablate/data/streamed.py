@@ -7,6 +7,8 @@ ablate net=resnet50 data=imagenet data.root=images
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +26,7 @@ from ablate.base.image_folder import class_of, evaluation_split, listing
 from ablate.base.machine import cores
 from ablate.base.place import ALONE, Place
 from ablate.base.seeds import derive
+from ablate.base.signals import signals_blocked
 from ablate.config.schema import Data
 from ablate.data.dataset import held_out, normalise
 from ablate.data.folder import read_image
@@ -143,8 +146,10 @@ class StreamedBatches:
         shortest = range(scaled(SHORTEST, files.side), scaled(LONGEST, files.side) + 1)
         view = partial(random_view, shortest=shortest, side=files.side, flip=flip)
         images = _Images(files.root, files.train, files.train_y, view)
-        self.keys: list[list[tuple[int, int]]] = []  # of the batches to come: image and seed
-        self.loader = _loader(images, files.workers, device, batch_sampler=_Keys(self), persistent=True)
+        # Of the batches to come: image and seed. A sampler that referred to `self` would keep the workers until garbage
+        # is collected; torch's queues to them are closed by then, and it waits 5 s for each.
+        self.keys: list[list[tuple[int, int]]] = []
+        self.loader = _loader(images, files.workers, device, batch_sampler=self.keys, persistent=True)
         self.coming: Iterator[Any] = iter(())
         self.shifts: Iterator[Tensor] = iter(())
 
@@ -156,7 +161,7 @@ class StreamedBatches:
         factors = COLOUR * torch.randn(whole, 3, generator=generator) if self.colour else torch.zeros(whole, 3)
         pairs = [*zip(order, seeds, strict=True)]
         batches = (pairs[at : at + self.size] for at in range(index * self.size, whole, self.size))
-        self.keys = [batch[self.part] for batch in batches]
+        self.keys[:] = [batch[self.part] for batch in batches]
         shifts = (factors * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
         self.shifts = iter(shifts.split(self.size)[index:])
         self.coming = _sentences(self.loader)
@@ -167,16 +172,6 @@ class StreamedBatches:
         shift = next(self.shifts)[self.part, :, None, None]
         images, labels, shift = (one.to(self.device, non_blocking=True) for one in (images, labels, shift))
         return normalise(images.movedim(-1, -3), self.mean) + shift, labels
-
-
-class _Keys:
-    """The batches of keys that a StreamedBatches wants next."""
-
-    def __init__(self, batches: StreamedBatches) -> None:
-        self.batches = batches
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.batches.keys)
 
 
 class _Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
@@ -198,23 +193,38 @@ class _Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
 def _loader(images: _Images, workers: int, device: torch.device, *, persistent: bool = False, **how: Any) -> Any:
     if workers:
-        how |= {"prefetch_factor": AHEAD, "persistent_workers": persistent, "worker_init_fn": _ignore_signals}
+        how |= {"prefetch_factor": AHEAD, "persistent_workers": persistent, "worker_init_fn": _await_end}
     return DataLoader(images, num_workers=workers, pin_memory=device.type == "cuda", **how)
 
 
-def _ignore_signals(_worker: int) -> None:
-    """Signals are for the main process, which ends its workers; terminals and torchrun send them to a process group."""
-    os.setpgrp()
-    for one in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(one, signal.SIG_IGN)
+def _await_end(_worker: int) -> None:
+    """End a worker when its main process asks for it. Other signals are blocked: SLURM and terminals send them to all
+    processes of a run, which needs its workers until it has stopped.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "darwin":
+        signal.sigwait({signal.SIGTERM})  # from whom, it does not say
+    else:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+            pass
+    os._exit(0)
+
+
+SENTENCE = f"\n{AblateError.__module__}.{AblateError.__name__}: "
+"""What comes before an AblateError's message at the end of a worker's traceback."""
 
 
 def _sentences(loader: Any) -> Iterator[Any]:
     """The batches of a loader. Raises a worker's AblateError as its sentence, without the worker's traceback."""
     try:
-        yield from loader
+        with signals_blocked():  # workers start here and leave them blocked
+            batches = iter(loader)
+        yield from batches
     except AblateError as error:
-        raise AblateError(str(error).splitlines()[-1].rpartition("AblateError: ")[2]) from None
+        raise AblateError(str(error).strip().rpartition(SENTENCE)[2]) from None
 
 
 def scaled(side: int, crop: int) -> int:

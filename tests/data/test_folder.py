@@ -213,6 +213,14 @@ def test_file_of_another_format_is_refused(dataset):
         load_folder(root)
 
 
+def test_image_of_too_many_pixels_is_refused(dataset, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 35)  # half of 9x8 less one: Pillow warns above it
+    with pytest.raises(
+        AblateError, match=r"0\.png has too many pixels: scale it down \(Image size \(72 pixels\) exceeds"
+    ):
+        load_folder(dataset[0])
+
+
 @pytest.mark.parametrize("kind", ["jpg", "png", "tif", "webp"])
 def test_images_are_turned_as_their_orientation_says(kind, dataset):
     """The eight orientations of one photograph are one image."""

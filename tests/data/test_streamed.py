@@ -1,7 +1,9 @@
 """Images that are read as they are needed."""
 
+import multiprocessing
 import os
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -10,10 +12,12 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from ablate.base.errors import AblateError, ConfigError
+from ablate.base.signals import SIGNALS
 from ablate.data.batches import training_batches
 from ablate.data.load import load
 from ablate.data.views import random_view
 from tests.data.images import write_images
+from tests.waiting import LIMIT
 
 CPU = torch.device("cpu")
 
@@ -167,6 +171,51 @@ def test_damaged_file_is_named_in_one_sentence(workers, root, tmp_path, resolve)
         epoch(training_batches(load(config.data), config, CPU))
     assert str(error.value).startswith(f"{damaged} cannot be read as an image")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("name", [b"9\nAblateError: x.png", b"caf\xe9.png", b"ablate.base.errors.AblateError: .png"])
+def test_any_name_of_a_damaged_file_is_in_one_sentence(name, workers, root, tmp_path, resolve):
+    shutil.copytree(root, tmp_path / "copy")
+    damaged = tmp_path / "copy/train/bee" / os.fsdecode(name)
+    try:
+        damaged.touch()
+    except OSError:  # macOS
+        pytest.skip("the file system takes UTF-8 only")
+    config = resolve(
+        "data=imagenet", f"data.root={tmp_path / 'copy'}", "data.size=32", f"data.workers={workers}", "recipe.batch=25"
+    )
+    with pytest.raises(AblateError) as error:
+        epoch(training_batches(load(config.data), config, CPU))
+    shown = str(damaged) if str(damaged).isprintable() else ascii(str(damaged))
+    assert str(error.value).startswith(f"{shown} cannot be read as an image")
+    assert str(error.value).isprintable()
+
+
+def test_workers_go_on_when_a_signal_is_sent_to_every_process(streamed):
+    """SLURM and service managers send SIGTERM to all processes of a run, which is to write a checkpoint then."""
+    (_, alone), (_, helped) = streamed(), streamed("data.workers=2")
+    helped.begin_epoch(0)
+    found = [helped.next()]
+    workers = [str(worker.pid) for worker in multiprocessing.active_children()]
+    for number in SIGNALS:  # from another process: at its end, Python sends a SIGTERM to its workers, and waits
+        subprocess.run(["/bin/kill", f"-{number}", *workers], check=True)
+    assert same(epoch(alone), found + [helped.next() for _ in range(3)])
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+        worker.join(LIMIT)
+        assert worker.exitcode == 0
+
+
+def test_workers_end_with_their_batches(streamed):
+    before = {*multiprocessing.active_children()}
+    _, batches = streamed("data.workers=2")
+    batches.begin_epoch(0)
+    batches.next()
+    workers = {*multiprocessing.active_children()} - before
+    assert len(workers) == 2
+    del batches  # which are in no cycle of references
+    assert not workers & {*multiprocessing.active_children()}
 
 
 def test_fingerprint_is_of_names_and_sizes(root, tmp_path, resolve):
