@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from ablate.models.network import Network
-from ablate.models.units import Units, activation, conv
+from ablate.models.units import Units, activation, conv, uninitialised
 
 
 class Stage(NamedTuple):
@@ -77,7 +76,7 @@ class ResNet(Network):
         _, first = next(self.units())
         if hasattr(first, "before") and hasattr(first, "preactivation"):
             first.before, self.last = nn.Sequential(), first.preactivation(channels)
-        self.head = skip_init(nn.Linear, channels, classes)
+        self.head = uninitialised(nn.Linear, channels, classes)
         nn.init.kaiming_normal_(self.head.weight, nonlinearity="linear")
         nn.init.zeros_(self.head.bias)
 

@@ -8,11 +8,10 @@ that calls a shortcut.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 Shortcut = Callable[[int, int, int], nn.Module]
 """Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
@@ -51,9 +50,23 @@ ORDERS = {
 }
 
 
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def uninitialised(layer: type[Layer], *arguments: Any, **options: Any) -> Layer:
+    """A layer whose parameters have any values, made without random numbers.
+
+    torch.nn.utils.skip_init does the same, but imports sympy for it: half a second at the start of every run.
+    """
+    made = layer(*arguments, **options, device="meta")
+    for name, parameter in [*made.named_parameters()]:
+        setattr(made, name, nn.Parameter(torch.empty(parameter.shape)))
+    return made
+
+
 def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
     """A convolution without bias, He-initialised ([A] §3.4) by fan-out, as in the release of [B]."""
-    made: nn.Conv2d = skip_init(nn.Conv2d, in_channels, out_channels, size, stride, padding=size // 2, bias=False)
+    made = uninitialised(nn.Conv2d, in_channels, out_channels, size, stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
     return made
 
