@@ -11,6 +11,7 @@ from ablate.base.files import to_json
 from ablate.base.terminal import console, say
 from ablate.commands import configs, network_arguments
 from ablate.config.check import IMAGENET
+from ablate.runs.naming import variants
 
 if TYPE_CHECKING:
     from ablate.config.schema import Config
@@ -27,6 +28,8 @@ Activations are what each image of a batch adds to the memory that the forward p
 backward pass, in float32."""
 SIDE, CLASSES = 224, 1000
 """Of ImageNet."""
+LARGEST = 1024
+"""Pixels: three such images take 11 GB in the deepest network for ImageNet."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,15 +40,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    if options.size is not None and not 1 <= options.size <= 4096:
-        raise ConfigError(f"--size {options.size} is invalid: use 1 to 4096 pixels")
+    if options.size is not None and not 1 <= options.size <= LARGEST:
+        raise ConfigError(f"--size {options.size} is invalid: use 1 to {LARGEST} pixels")
     if options.classes is not None and not 1 <= options.classes <= 1_000_000:
         raise ConfigError(f"--classes {options.classes} is invalid: use 1 or more")
-    if any(word.startswith(("data=folder", "data.root")) for word in options.words):
-        raise ConfigError("no images are read: write --size 224 --classes 10 in place of data=folder")
+    for word in options.words:
+        if word.lstrip("+").startswith(("data=folder", "data=imagenet", "data.root")):
+            raise ConfigError(f"no images are read: write --size 224 --classes 10 in place of {word}")
     if options.size and any(word.startswith("data=") for word in options.words):
         raise ConfigError("--size and data= are both given: give one of them")
-    found = [_measured(config, options) for config in configs("cost", options)]
+    asked = configs("cost", options)
+    names = variants([asdict(config) for config in asked])
+    found = [_measured(config, name, options) for config, name in zip(asked, names, strict=True)]
     if options.json:
         say(to_json({"networks": found}))
     elif options.multirun:
@@ -54,13 +60,12 @@ def main(options: argparse.Namespace) -> None:
         _show(found[0])
 
 
-def _measured(config: "Config", options: argparse.Namespace) -> dict[str, Any]:
+def _measured(config: "Config", name: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from ablate.data.facts import FACTS
     from ablate.models.build import build
     from ablate.models.cost import Cost, costs
-    from ablate.runs.naming import title
 
     known, whose = FACTS.get(config.data.name), f"of data={config.data.name}"
     shape, classes = (known.shape, known.classes) if known else ((3, SIDE, SIDE), CLASSES)
@@ -75,10 +80,11 @@ def _measured(config: "Config", options: argparse.Namespace) -> dict[str, Any]:
         from ablate.training.recompute import recompute_units
 
         recompute_units(network)
+        name += " activation_checkpointing=true"
     parts = costs(network, shape)
     whole = Cost(*map(sum, zip(*parts.values(), strict=True)))
     return {
-        "network": title(asdict(config)),
+        "network": name,
         "depth": config.depth,
         "images": {"shape": list(shape), "classes": classes, "whose": whose},
         **whole._asdict(),
@@ -122,7 +128,8 @@ def _show(found: dict[str, Any]) -> None:
 
 def _show_several(found: list[dict[str, Any]]) -> None:
     images = list(dict.fromkeys(map(_images, found)))
-    say(f"{len(found)} networks: for {images[0]}" if len(images) == 1 else f"{len(found)} networks")
+    count = f"{len(found)} network{'s' * (len(found) > 1)}"
+    say(f"{count}: for {images[0]}" if len(images) == 1 else count)
     table = _table("network", "depth", *COLUMNS, *(["for"] if len(images) > 1 else []))
     for one in found:
         table.add_row(one["network"], str(one["depth"]), *_numbers(one), *([_images(one)] if len(images) > 1 else []))

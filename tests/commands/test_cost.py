@@ -76,11 +76,23 @@ def test_grid_has_a_line_for_each_network_and_none_for_seeds(networks, ask):
     assert lines[2].split() == ["identity", "8", "75,002", "747,136", f"{found[0]['activation_bytes'] / 1e3:.1f}"]
 
 
+def test_lines_of_a_grid_have_different_names(networks, ask):
+    words = ("-m", "depth=8", "width=1,2", "activation_checkpointing=false,true")
+    names = [f"identity width={width}" for width in (1, 2)]
+    found = networks(*words)
+    wanted = [f"{name}{more}" for name in names for more in ("", " activation_checkpointing=true")]
+    assert [one["network"] for one in found] == wanted
+    assert found[0]["activation_bytes"] > found[1]["activation_bytes"]
+    assert ask("cost", "-m", "seed=0,1", "depth=8").out.startswith("1 network: for an image of 8x8x1")
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["data=folder"], "no images are read: write --size 224 --classes 10 in place of data=folder"),
-        (["--size", "0"], "--size 0 is invalid: use 1 to 4096 pixels"),
+        (["data=imagenet"], "no images are read: write --size 224 --classes 10 in place of data=imagenet"),
+        (["+data.root=x"], "no images are read: write --size 224 --classes 10 in place of +data.root=x"),
+        (["--size", "0"], "--size 0 is invalid: use 1 to 1024 pixels"),
         (["--classes", "0"], "--classes 0 is invalid: use 1 or more"),
         (["--size", "32", "data=cifar10"], "--size and data= are both given: give one of them"),
         (["net=resnet18", "--size", "16"], "net resnet18 needs images of 32x32 or more, and these are 16x16"),

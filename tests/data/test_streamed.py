@@ -77,13 +77,6 @@ def test_batches_do_not_depend_on_workers_or_on_where_a_run_resumes(streamed):
     assert x.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_worker_is_not_reached_by_signals_to_the_process_group(streamed):
-    _, batches = streamed("data.workers=1")
-    epoch(batches)
-    [worker] = batches.loader._iterator._workers
-    assert os.getpgid(worker.pid) != os.getpgrp()
-
-
 def test_every_image_is_read_at_most_once_in_an_epoch_with_its_label(streamed):
     dataset, batches = streamed("recipe.batch=24", "data.colour=false")
     ((_, labels),) = epoch(batches)
