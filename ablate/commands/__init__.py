@@ -134,7 +134,8 @@ def configs(name: str, options: argparse.Namespace, *, seeds: bool = False) -> "
 
     found, _ = compose(options.words, [options.config_dir] if options.config_dir else [])
     identify = signature if seeds else cell
-    return [*{identify(asdict(config)): config for config in found}.values()]
+    # Activation checkpointing changes no result, but what a network costs.
+    return [*{(identify(asdict(config)), config.activation_checkpointing): config for config in found}.values()]
 
 
 def warn(name: str, sentence: str) -> None:
