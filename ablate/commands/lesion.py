@@ -10,7 +10,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ablate.base.errors import AblateError, ConfigError
-from ablate.base.files import to_json, write_whole, writing
+from ablate.base.files import read_json, to_json, write_whole, writing
 from ablate.base.machine import threads
 from ablate.base.terminal import console, is_terminal, say
 from ablate.commands import path
@@ -26,6 +26,7 @@ EXAMPLES = """examples:
   ablate lesion results/runs/digits-* --out lesion              figures, table and numbers; seeds together
   ablate lesion RUN --only alone                                each unit dropped, and nothing else: seconds
   ablate lesion RUN --samples 50 --json                         for scripts
+  ablate lesion results/lesion/lesion.json --out again          tables and figures of what was measured before
 
 alone: each unit dropped; several: some at random; swapped: pairs of one shape; paths: the gradient by path length.
 Dropping a unit makes F(x) zero. docs/why.md says how each is measured."""
@@ -38,7 +39,9 @@ T = TypeVar("T")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=path, help="folders of finished runs")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=path, help="folders of finished runs, or a lesion.json to show again"
+    )
     parser.add_argument("--only", metavar="KIND,...", type=kinds, default=KINDS, help=f"of {', '.join(KINDS)} (all)")
     parser.add_argument("--samples", type=int, default=10, metavar="N", help="random draws of each number (10)")
     parser.add_argument("--out", metavar="FOLDER", type=path, help="write figures, table.md and lesion.json here")
@@ -64,7 +67,9 @@ def main(options: argparse.Namespace) -> None:
         and (there := [name for name in _names() if (options.out / name).exists()])
     ):
         raise ConfigError(f"{options.out / there[0]} is there already: add --overwrite, or name another with --out")
-    found = [_measured(run, options, f"{number} of {len(options.runs)}") for number, run in enumerate(options.runs, 1)]
+    found: list[dict[str, Any]] = []
+    for number, run in enumerate(options.runs, 1):
+        found += _read(run) if run.is_file() else [_measured(run, options, f"{number} of {len(options.runs)}")]
     from ablate.report import lesions
 
     rows = lesions.rows(found)
@@ -79,6 +84,17 @@ def main(options: argparse.Namespace) -> None:
 
 def _names() -> list[str]:
     return ["lesion.json", "table.md", *(f"{kind}.svg" for kind in KINDS)]
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
+    """What lesions of runs have been found before, from a lesion.json. Raises AblateError if it is none."""
+    try:
+        runs = list((read_json(file) or {})["runs"])
+        if all({"name", "cell", "seed", "intact", "units"} <= run.keys() for run in runs):
+            return runs
+    except (OSError, KeyError, TypeError, AttributeError):
+        pass
+    raise AblateError(f"{file} is not a lesion.json: name the folders of runs, or a file that --out has written")
 
 
 def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, Any]:

@@ -38,7 +38,12 @@ def test_runs_of_several_seeds_are_one_row(runs, ask, tmp_path, strict_json):
     assert [sum(one["norms"]) > 0 for one in plain["paths"]] == [False, False, False, True]
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {"lesion.json", "table.md", *(f"{kind}.svg" for kind in KINDS)}
-    assert strict_json((tmp_path / "out/lesion.json").read_text())["runs"] == found["runs"]
+    file = tmp_path / "out/lesion.json"
+    assert strict_json(file.read_text())["runs"] == found["runs"]
+    again = ask("lesion", str(file), "--out", str(tmp_path / "again"))
+    assert again.status == 0, again.err
+    for name in written:
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 def test_table_says_what_one_dropped_unit_does(runs, ask):
@@ -57,6 +62,7 @@ def test_table_says_what_one_dropped_unit_does(runs, ask):
     [
         (("{lenet}",), 1, "has no residual units: there is nothing to drop"),
         (("{none}",), 1, "holds neither a result.json nor a config.yaml"),
+        (("{out}/table.md",), 1, "table.md is not a lesion.json"),
         (("{run}", "--samples", "0"), 2, "--samples 0 is invalid"),
         (("{run}", "--only", "arms"), 2, "'arms' is not one of alone, several, swapped, paths"),
         (("{run}", "--only", "alone", "--out", "{out}"), 2, "table.md is there already: add --overwrite"),
