@@ -6,7 +6,7 @@ from pathlib import Path
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import write_whole, writing
 from ablate.base.terminal import say
-from ablate.commands import path
+from ablate.commands import path, warn
 from ablate.commands.report import inches
 
 EXAMPLES = """examples:
@@ -41,8 +41,12 @@ def main(options: argparse.Namespace) -> None:
     from ablate.report.predictions import read_wrong
 
     if options.runs:
-        current, _ = records.without_superseded(records.read(options.runs, options.experiment).runs)
-        drawing = measured(cells(current, wrong=read_wrong(current)[0]), width=options.paper)
+        read = records.read(options.runs, options.experiment)
+        current, superseded = records.without_superseded(read.runs)
+        wrong, unused = read_wrong(current)
+        for sentence in (*read.unread, *superseded, *unused):
+            warn("chart", sentence)
+        drawing = measured(cells(current, wrong=wrong), width=options.paper)
         if drawing is None:
             raise AblateError(f"{options.runs} has no row with a mean error: nothing was drawn; see ablate report")
     else:

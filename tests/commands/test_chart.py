@@ -22,6 +22,17 @@ def test_same_records_give_the_same_bytes(ask, write, tmp_path):
     assert "ResNet-14" in text
 
 
+def test_record_that_is_left_out_is_named(ask, write, tmp_path):
+    write("depth=8", test_error=5.0)
+    damaged = write("depth=14", test_error=5.0)
+    (damaged / "result.json").write_text("{}")
+    outcome = ask("chart", str(tmp_path / "runs"), "--out", str(tmp_path / "a.svg"))
+    assert outcome.status == 0
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("ablate chart: ")
+    assert damaged.name in line
+
+
 def test_what_cannot_be_drawn_is_refused(ask, write, tmp_path):
     file = tmp_path / "a.svg"
     file.touch()

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import asdict
+from xml.etree import ElementTree
 
 import numpy
 import pytest
@@ -103,6 +105,37 @@ def test_chart_of_what_was_measured(lecture, width):
     ]
     assert "1 of 4 rows are not drawn" in drawing.caption
     assert drawing.axes.get_xlabel() == "million multiply-adds for one image"
+
+
+@pytest.mark.parametrize("width", [None, 3.05])
+def test_errors_of_zero_are_drawn_at_the_lowest_tick(seeds, tmp_path, width):
+    for words, errors, operations in (("depth=8", [0.0] * 3, 10), ("depth=14", [0.0, 0.0, 0.2], 20)):
+        seeds(words, errors, multiply_adds=operations, parameters=5_000)
+    seeds("depth=20", [98.0, 99.0, 100.0], multiply_adds=10**12, parameters=10_000)
+    drawing = bubbles.measured(cells(records.read(tmp_path / "runs").runs), width=width)
+    assert sorted(check_names(drawing)) == ["ResNet-14", "ResNet-20", "ResNet-8"]
+    centres, _, places = circles(drawing)
+    assert places.round(3).tolist() == [[10, 0.1], [20, 0.1], [10**12, 99.0]]
+    assert all(drawing.axes.bbox.contains(*centre) for centre in centres)
+    assert "Errors below 0.1 % are drawn at 0.1 %." in drawing.caption
+    assert [words[:20] for words in drawing.tips["tip0"][:2]] == ["ResNet-8: 0.00 ± 0.0", "ResNet-14: 0.07 ± 0."]
+
+
+def test_bubbles_are_not_cut_at_the_axes(lecture):
+    study, _ = lecture
+    marks = [one for one in bubbles.measured(study).axes.collections if hasattr(one, "get_sizes")]
+    assert {one.get_clip_on() for one in marks if max(one.get_sizes()) > 30} == {False}
+
+
+@pytest.mark.parametrize("names", [("$a$", "b$_{"), ("<b>&amp;", "x & y"), ("%", "a_b^c")])
+def test_names_are_drawn_as_they_are(names, write, resolve, tmp_path):
+    for name in names:
+        tree = asdict(resolve("depth=8"))
+        tree["recipe"]["name"] = name
+        write(tree=tree, test_error=5.0)
+    drawing = bubbles.measured(cells(records.read(tmp_path / "runs").runs))
+    texts = {text.text for text in ElementTree.fromstring(drawing.save("svg")).iter() if text.tag.endswith("}text")}
+    assert {f"ResNet-8, {name}" for name in names} <= texts
 
 
 def test_chart_is_on_the_page_where_networks_differ(lecture, seeds, tmp_path):
