@@ -22,6 +22,8 @@ MODULES = {
         "training/device": "training/test_device training/test_step",
         "training/graph": "training/test_graph",
         "training/recompute": "training/test_recompute",
+        "training/group": "training/test_group",
+        "training/synchronise": "training/test_group",
         "training/setup": "training/test_graph training/test_step training/test_loop",
         "data/augment": "data/test_augment",
         "data/batches": "data/test_batches",
