@@ -47,6 +47,12 @@ def circles(drawing):
     return centres, numpy.sqrt(sizes) / 2 * drawing.figure.dpi / 72, numpy.asarray(circles.get_offsets())
 
 
+def bars(drawing):
+    """The ends of every interval."""
+    lines = [one for one in drawing.axes.collections if hasattr(one, "get_segments") and len(one.get_segments())]
+    return [line.get_segments()[0][:, 1].tolist() for line in lines]
+
+
 def check_names(drawing):
     """No name covers another one, touches the outside of the axes or covers a bubble's centre."""
     drawing.figure.draw_without_rendering()
@@ -98,11 +104,8 @@ def test_chart_of_what_was_measured(lecture, width):
     assert sorted(check_names(drawing)) == ["LeNet-5", "ResNet-20", "plain-20"]
     _, _, places = circles(drawing)
     assert {*map(tuple, places.round(3))} == {(416_520, 9.0), (2_516_608, 2.0), (2_516_608, 4.2)}
-    bars = [one for one in drawing.axes.collections if hasattr(one, "get_segments") and len(one.get_segments())]
     known = study[study["mean"].notna()]
-    assert [bar.get_segments()[0][:, 1].tolist() for bar in bars] == [
-        [cell.low, cell.high] for cell in known.itertuples()
-    ]
+    assert bars(drawing) == [[cell.low, cell.high] for cell in known.itertuples()]
     assert "1 of 4 rows are not drawn" in drawing.caption
     assert drawing.axes.get_xlabel() == "million multiply-adds for one image"
 
@@ -117,6 +120,7 @@ def test_errors_of_zero_are_drawn_at_the_lowest_tick(seeds, tmp_path, width):
     centres, _, places = circles(drawing)
     assert places.round(3).tolist() == [[10, 0.1], [20, 0.1], [10**12, 99.0]]
     assert all(drawing.axes.bbox.contains(*centre) for centre in centres)
+    assert bars(drawing)[0][0] == 0.1
     assert "Errors below 0.1 % are drawn at 0.1 %." in drawing.caption
     assert [words[:20] for words in drawing.tips["tip0"][:2]] == ["ResNet-8: 0.00 ± 0.0", "ResNet-14: 0.07 ± 0."]
 
