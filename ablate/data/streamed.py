@@ -5,6 +5,7 @@ ablate net=resnet50 data=imagenet data.root=images
 [A] He et al. 2016, arXiv:1512.03385, §3.4.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ COLOUR = 0.1
 AHEAD = 2
 """Batches that each worker prepares before they are asked for."""
 TEST_BATCH = 64
+PATIENCE = 5.0
+"""Seconds between a worker's checks that its main process is alive."""
 
 
 @dataclass(frozen=True)
@@ -198,18 +201,22 @@ def _loader(images: _Images, workers: int, device: torch.device, *, persistent: 
 
 
 def _await_end(_worker: int) -> None:
-    """End a worker when its main process asks for it. Other signals are blocked: SLURM and terminals send them to all
-    processes of a run, which needs its workers until it has stopped.
+    """End a worker when its main process asks for it or is gone. Other signals are blocked: SLURM and terminals send
+    them to all processes of a run, which needs its workers until it has stopped.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if sys.platform == "darwin":  # it does not say who has sent a signal
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    else:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    if sys.platform == "darwin":
-        signal.sigwait({signal.SIGTERM})  # from whom, it does not say
-    else:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-            pass
+    parent = multiprocessing.parent_process()  # os.getppid() may be that of a fork server
+    assert parent
+    while parent.is_alive():
+        sent = signal.sigtimedwait({signal.SIGTERM}, PATIENCE)
+        if sent and sent.si_pid == parent.pid:
+            break
     os._exit(0)
 
 
