@@ -34,7 +34,8 @@ def shape(data: Data) -> tuple[int, int, int]:
     if data.name == "imagenet":
         from ablate.data.streamed import CROP
 
-        return 3, CROP, CROP
+        side = data.size or CROP
+        return 3, side, side
     from ablate.base.image_folder import listing
     from ablate.data.folder import decode_image
 

@@ -14,6 +14,7 @@ from ablate.data.digits import load_digits
 from ablate.runs import layout
 from ablate.runs.evaluation import answers
 from ablate.runs.reading import read_predictions
+from tests.data.images import write_images
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,16 @@ def test_run_is_evaluated_as_its_record_says(run, ask):
     assert (facts["data"], facts["evaluated_on"], facts["classes"]) == ("digits", "test", list("0123456789"))
     file = found(ask, run.folder / layout.WEIGHTS, "shortcut=gate", "depth=8", "device=cpu")
     assert file | {"evaluated": facts["evaluated"]} == facts  # the run's mean image is that of the training images
+
+
+def test_streamed_run_is_evaluated_with_its_size_and_views(ask, tmp_path):
+    root = write_images(tmp_path / "images")
+    words = ("data=imagenet", f"data.root={root}", "data.size=32", "data.views=10", "data.workers=0", "recipe.batch=8")
+    run = ablate.run(*words, "depth=8", "iterations=3", "device=cpu", f"results={tmp_path / 'runs'}")
+    last = json.loads((run.folder / layout.METRICS).read_text().splitlines()[-1])
+    facts = found(ask, run.folder, "device=cpu", "data.workers=0")
+    assert (facts["loss"], facts["error"]) == (pytest.approx(last["test_loss"], rel=1e-5), last["test_error"])
+    assert found(ask, run.folder, "device=cpu", "data.views=1", "data.workers=0")["loss"] != facts["loss"]
 
 
 def test_network_of_a_file_may_be_named_in_a_folder_of_ones_own(run, ask, tmp_path):
