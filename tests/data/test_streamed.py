@@ -7,16 +7,16 @@ import subprocess
 
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.signals import SIGNALS
 from ablate.data.batches import training_batches
-from ablate.data.load import load
+from ablate.data.load import load, shape
 from ablate.data.views import random_view
-from tests.data.images import write_images
+from tests.data.images import KINDS, write_images, write_varied
 from tests.waiting import LIMIT
 
 CPU = torch.device("cpu")
@@ -62,6 +62,12 @@ def test_files_and_labels_are_those_of_torchvision(streamed, root):
         assert labels.tolist() == theirs.targets
         assert dataset.classes == tuple(theirs.classes)
     assert (dataset.shape, batches.per_epoch, batches.size) == ((3, 32, 32), 4, 5)
+
+
+@pytest.mark.parametrize(("size", "side"), [("32", 32), ("null", 224)])
+def test_shape_is_known_without_reading(size, side, root, resolve):
+    data = resolve("data=imagenet", f"data.root={root}", f"data.size={size}").data
+    assert shape(data) == load(data).shape == (3, side, side)
 
 
 def test_batches_do_not_depend_on_workers_or_on_where_a_run_resumes(streamed):
@@ -124,6 +130,23 @@ def test_test_images_are_centre_crops_in_order(streamed, root):
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     torch.testing.assert_close(images, theirs / 255 - mean, rtol=0, atol=1.01 / 255)  # a level
     assert labels.equal(dataset.test_y)
+
+
+def test_files_of_every_kind_are_read_as_pillow_turns_them_and_pastes_them_on_white(tmp_path, resolve):
+    root = write_varied(tmp_path / "varied", train=4, test=6 * len(KINDS), classes=2)
+    dataset = load(resolve("data=imagenet", f"data.root={root}", "data.size=32", "data.workers=0").data)
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    images = torch.cat([images for images, _ in dataset.test_batches(mean[None])])
+    turned = set()
+    for image, file in zip((images + mean) * 255, dataset.test, strict=True):
+        with Image.open(root / bytes(file).decode()) as read:
+            turned.add(read.getexif().get(ExifTags.Base.Orientation))
+            upright = ImageOps.exif_transpose(read).convert("RGBA" if read.has_transparency_data else "RGB")
+        white = Image.new("RGB", upright.size, "white")
+        white.paste(upright, mask=upright.getchannel("A") if upright.mode == "RGBA" else None)
+        wanted = v2.Compose([v2.Resize(37), v2.CenterCrop(32), v2.PILToTensor()])(white)
+        assert (image - wanted).abs().max() < 2.01, file  # a level of the scaling, and one of the transparency
+    assert turned == {None, *range(1, 9)}
 
 
 def test_ten_views_are_corners_and_centre_and_their_mirrors(streamed):
