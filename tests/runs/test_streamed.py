@@ -5,13 +5,27 @@ import os
 import signal
 
 import numpy
+import psutil
 import pytest
 
 from ablate.runs import layout
-from tests.data.images import write_varied
+from tests.data.images import write_images, write_varied
 from tests.forked import Command
 from tests.runs.test_resume import finish, metrics, only, result
 from tests.waiting import held, until
+
+
+@pytest.mark.long
+def test_workers_of_a_killed_run_end(tmp_path):
+    """Theirs is a fork server, which outlives the run: the default of Python 3.14."""
+    root = write_images(tmp_path / "images")
+    words = ("depth=8", "data=imagenet", f"data.root={root}", "data.size=32", "data.workers=2", "recipe.batch=8")
+    process = Command(*words, held(tmp_path, "Identity", step=2), "device=cpu", "threads=1", cwd=tmp_path)
+    until((tmp_path / "waits").exists, process, "a run that waits")
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 2
+    process.kill()
+    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in started))
 
 
 @pytest.mark.long
