@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from ablate.base.errors import ConfigError
 from ablate.config.explain import explained, unknown_key
 from ablate.config.files import Origin, check_folders, conf_folder, options, sites_folder
-from ablate.config.schema import SIGNAL, Config, as_typed
+from ablate.config.schema import Config, as_typed, probes_of
 
 
 class Composer:
@@ -111,9 +111,7 @@ def as_job(composed: DictConfig) -> Iterator[None]:
 
 def from_tree(tree: Mapping[str, Any]) -> Config:
     """The configuration whose plain values are `tree`. Raises OmegaConfBaseException if they do not fit the schema."""
-    plain = dict(tree)
-    if isinstance(probes := plain.get("probes"), bool):  # of early records
-        plain["probes"] = SIGNAL if probes else "none"
+    plain = {key: probes_of(value) if key == "probes" else value for key, value in tree.items()}
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), plain))
     assert isinstance(config, Config)
     return config

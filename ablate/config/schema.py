@@ -28,6 +28,11 @@ def _key(default: Any, meaning: str) -> Any:
     return field(**kind, metadata={"meaning": meaning})
 
 
+def probes_of(value: Any) -> Any:
+    """`probes` of a record, as it is written now: early records have true or false."""
+    return (SIGNAL if value else "none") if isinstance(value, bool) else value
+
+
 @dataclass
 class Data:
     """A dataset, and how its training images are augmented."""

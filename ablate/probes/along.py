@@ -56,7 +56,7 @@ class _Yardstick:
         self.passed, self.seed = passed, seed
         generator = torch.Generator().manual_seed(derive(seed, "signs"))
         # Random signs, because means over them are exact where the Jacobian is diagonal.
-        self.signs = [_signs(visit.total, generator) for visit in passed]
+        self.signs = [signs_like(visit.total, generator) for visit in passed]
         links = [identity(visit) for visit in passed]
         pulls: list[Map] = [link.pull if link else _same for link in links]
         pushes: list[list[Map]] = [[link.push for link in links[at:] if link] for at in range(len(links))]
@@ -67,7 +67,8 @@ class _Yardstick:
         self.forward = {at: pushed(passed[at].x, pushes[at]) for at in range(0, len(passed), self.every)}
 
 
-def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+def signs_like(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random signs in the shape of a tensor."""
     return (2 * torch.randint(0, 2, like.shape, generator=generator) - 1).to(like.device, like.dtype)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ablate.models.generators import generators, restore_generators
 from ablate.models.network import Network
 from ablate.models.shortcuts import Gate
+from ablate.probes.along import signs_like
 from ablate.probes.path import Link, Map, gain, identity, pulled
 from ablate.probes.visits import Visit, watching
 
@@ -93,9 +94,7 @@ def _norm(tensors: list[Tensor]) -> Tensor:
 
 def _path(passed: list[Visit], shortcuts: list[nn.Module]) -> list[float | None]:
     """As `ablate.probes.along.Along.backward`, with the random numbers of the step."""
-    last = passed[-1].total
-    generator = torch.Generator().manual_seed(0)
-    signs = (2 * torch.randint(0, 2, last.shape, generator=generator) - 1).to(last.device, last.dtype)
+    signs = signs_like(passed[-1].total, torch.Generator().manual_seed(0))
     same: list[Map] = [link.pull if (link := identity(visit)) else lambda v: v for visit in passed]
     links = [_link(shortcut, visit) for shortcut, visit in zip(shortcuts, passed, strict=True)]
     of_shortcuts, of_identity = pulled(signs, [link.pull for link in links]), pulled(signs, same)

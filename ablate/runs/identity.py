@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from ablate.config.schema import SIGNAL
+from ablate.config.schema import SIGNAL, probes_of
 
 SCHEMA = 3
 """Raised when a record gets another layout, or a configuration another meaning that hashes of code do not show."""
@@ -51,8 +51,8 @@ def identity(tree: dict[str, Any]) -> dict[str, Any]:
     `tree` is a resolved configuration as plain values: `asdict(config)`, or a record's config.yaml.
     """
     tree = _canonical(tree)
-    if isinstance(tree.get("probes"), bool):  # of early records
-        tree["probes"] = SIGNAL if tree["probes"] else "none"
+    if "probes" in tree:
+        tree["probes"] = probes_of(tree["probes"])
     for path in EXCLUDED:
         _remove(tree, path)
     for path, neutral in NEUTRAL.items():

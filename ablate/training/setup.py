@@ -32,6 +32,7 @@ from ablate.training.initial import initialise
 from ablate.training.recompute import recompute_units
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
+from ablate.training.synchronise import synchronise
 
 if TYPE_CHECKING:
     from ablate.data.streamed import Streamed
@@ -68,8 +69,6 @@ class Setup:
             recompute_units(network)
         here = self.group.place
         if config.sync_batch_norm and not here.alone:
-            from ablate.training.synchronise import synchronise
-
             synchronise(network, self.device)
         dataset = self.dataset.to(self.device)
         batches = training_batches(dataset, config, self.device, here)

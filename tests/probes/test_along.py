@@ -128,7 +128,7 @@ def test_each_draw_has_other_random_numbers(monkeypatch):
 
 @pytest.mark.parametrize("kind", [shortcuts.Gate, shortcuts.ExclusiveGate, shortcuts.Conv1x1])
 def test_gains_are_those_of_whole_jacobians(kind, monkeypatch):
-    monkeypatch.setattr(along, "_signs", lambda like, _: torch.ones_like(like))
+    monkeypatch.setattr(along, "signs_like", lambda like, _: torch.ones_like(like))
     network = Three(*weighted(kind))
     units = measured(network, count=2, size=2).units
     seen = []
@@ -147,7 +147,7 @@ def test_gains_are_those_of_whole_jacobians(kind, monkeypatch):
 
 
 def test_held_gates_have_no_derivative(monkeypatch):
-    monkeypatch.setattr(along, "_signs", lambda like, _: torch.ones_like(like))
+    monkeypatch.setattr(along, "signs_like", lambda like, _: torch.ones_like(like))
     network = Three(*weighted(shortcuts.Gate))
     units = measured(network).units
     product, seen = torch.ones(6, 2, 4, 4, dtype=torch.float64), []
@@ -163,7 +163,7 @@ def test_held_gates_have_no_derivative(monkeypatch):
 
 @pytest.mark.parametrize("order", ["original", "full_preactivation"])
 def test_path_with_f_is_the_gradient_of_a_network_whose_f_is_constant(order, resolve, monkeypatch):
-    monkeypatch.setattr(along, "_signs", lambda like, _: torch.ones_like(like))
+    monkeypatch.setattr(along, "signs_like", lambda like, _: torch.ones_like(like))
     words = ("shortcut=constant", "depth=14", f"unit.order={order}")
     units = digits(resolve(*words)).units
     network = build(resolve(*words), shape=(1, 8, 8), classes=10).double().train()
