@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> None:
     for file in (file for file in files if file.exists() and not options.overwrite):
         raise ConfigError(f"{file} is there already: add --overwrite, or name another folder with --out")
     asked = configs("probe", options, seeds=True)
-    found = [_measured(config, options.images) for config in asked]
+    found = [measured(config, options.images) for config in asked]
     trees = [asdict(config) for config in asked]
     for one, name in zip(found, names(trees) if len(trees) > 1 else map(describe, trees), strict=True):
         one["name"] = name
@@ -63,7 +63,7 @@ def main(options: argparse.Namespace) -> None:
         _show(found[0])
 
 
-def _measured(config: "Config", images: int) -> dict[str, Any]:
+def measured(config: "Config", images: int) -> dict[str, Any]:
     """The facts of one network, as `--json` prints them."""
     import torch
 
@@ -71,6 +71,7 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     from ablate.data.load import load
     from ablate.models.build import build, check_buildable
     from ablate.probes.foretell import foretell
+    from ablate.probes.path import power
     from ablate.probes.signal import facts, measure
     from ablate.training.device import pick_device, pick_precision
     from ablate.training.initial import initialise
@@ -88,12 +89,15 @@ def _measured(config: "Config", images: int) -> dict[str, Any]:
     batches.begin_epoch(0)
     x, y = (part[:images] for part in batches.next())
     signal = measure(network.to(device), x, y, seed=config.seed)
+    told = foretell(signal)
     return {
         "depth": config.depth,
         "seed": config.seed,
         "data": config.data.name,
         "images": len(y),
-        "sentence": foretell(signal),
+        "sentence": told.sentence,
+        "level": told.level,
+        "kept": {"path": power(told.path), "with_f": power(told.with_f), "added": power(told.added)},
         **facts(signal),
     }
 

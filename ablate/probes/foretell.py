@@ -1,6 +1,7 @@
-"""What the measures of ablate.probes.signal say about training, in one sentence, with the reasons for its limits."""
+"""What the measures of ablate.probes.signal say about training, with the reasons for its limits."""
 
 import math
+from dataclasses import dataclass
 from statistics import median
 
 from ablate.probes.signal import Signal
@@ -21,39 +22,57 @@ LARGE = 3
 """log2 of the gain above which f counts too: a ReLU halves what a 1×1 convolution by He's initialisation doubles."""
 
 
-def foretell(signal: Signal) -> str:
-    """The sentence of a network before training. It is about the shortcut path, and no promise."""
+@dataclass(frozen=True)
+class Foretold:
+    """What is expected of a network before it trains. It is about the shortcut path, and no promise.
+
+    `level`: 3 where nothing keeps it from training, 2 for a higher error, 1 for that of a plain network, 0 for none.
+    `path`, `with_f`: log2 of what the path keeps over all units, alone and with f; of a random shortcut, of the share
+    of elements that it reaches. `added`: log2 of the factor on F(x) that is added, the median of the units.
+    """
+
+    sentence: str
+    level: int
+    path: float
+    with_f: float
+    added: float
+
+
+def foretell(signal: Signal) -> Foretold:
+    """What the measures of a network say of its training."""
     count, first = len(signal.units), signal.units[0].path
-    kept = first.backward.log2
-    if math.isnan(kept) or kept == math.inf:
+    random = signal.draws > 1
+    path, with_f = (log2(gain.reached) if random else gain.log2 for gain in (first.backward, first.with_f))
+    added = log2(median(unit.added / unit.residual if unit.residual else 1.0 for unit in signal.units)) / 2
+    kept = path
+    if not first.backward.log2 < math.inf:  # or NaN
         what, kept = "gives the gradient numbers that are not finite", -math.inf
-    elif signal.draws > 1:
-        kept = log2(first.backward.reached)
+    elif random:
         elements = "no element" if kept == -math.inf else f"{written(kept)} of the elements"
         what = f"passes the gradient at {elements}, over {signal.draws} draws of its random numbers"
     elif kept > LARGE:
-        kept = first.with_f.log2
+        kept = with_f
         what = f"multiplies the gradient by {written(first.backward.log2)}, and with f in it by {written(kept)}"
     elif abs(kept) < 0.005:
         what = "keeps the gradient as it is"
     else:
         what = f"keeps {written(kept)} of the gradient" if kept < 0 else f"multiplies the gradient by {written(kept)}"
     units = f"{count} unit{'s' * (count > 1)}"
-    return f"over {units} the shortcut path {what}: {_expectation(signal, kept)}"
+    level, expected = _expectation(signal, kept, added)
+    return Foretold(f"over {units} the shortcut path {what}: {expected}", level, path, with_f, added)
 
 
-def _expectation(signal: Signal, kept: float) -> str:
+def _expectation(signal: Signal, kept: float, added: float) -> tuple[int, str]:
     if kept < TINY and len(signal.units) > PLAIN:
         opening = " unless its gates open" if any(unit.gates for unit in signal.units) else ""
-        return f"expect this network not to train{opening}"
+        return 0, f"expect this network not to train{opening}"
     if kept < TINY:
-        return "expect it to train as a plain network of its depth, worse than with the identity"
+        return 1, "expect it to train as a plain network of its depth, worse than with the identity"
     if kept < SMALL:
-        return "expect a higher error than with the identity"
-    closed = log2(median(unit.added / unit.residual if unit.residual else 1.0 for unit in signal.units)) / 2
-    if closed < CLOSED:
-        return f"but the units add only {written(closed)} of F(x), so expect a higher error than with the identity"
-    return "nothing in it keeps this network from training"
+        return 2, "expect a higher error than with the identity"
+    if added < CLOSED:
+        return 2, f"but the units add only {written(added)} of F(x), so expect a higher error than with the identity"
+    return 3, "nothing in it keeps this network from training"
 
 
 def log2(value: float) -> float:

@@ -31,10 +31,10 @@ NONE = "passes the gradient at no element, over 8 draws of its random numbers"
 def test_sentences(words, units, what, expected, resolve):
     (shortcut, _, scale), depth = words.split()[0].partition(","), words.split()[1]
     more = [f"shortcut.scale={scale}"] if scale else []
-    sentence = foretell(digits(resolve(f"shortcut={shortcut}", depth, *more), count=4))
+    sentence = foretell(digits(resolve(f"shortcut={shortcut}", depth, *more), count=4)).sentence
     assert sentence == f"over {units} units the shortcut path {what}: {expected}"
 
 
 def test_sentence_of_a_path_that_amplifies_says_what_f_does(resolve):
-    sentence = foretell(digits(resolve("shortcut=constant", "shortcut.scale=2", "depth=20"), count=4))
+    sentence = foretell(digits(resolve("shortcut=constant", "shortcut.scale=2", "depth=20"), count=4)).sentence
     assert sentence.startswith("over 9 units the shortcut path multiplies the gradient by 2^9, and with f in it by 2^")

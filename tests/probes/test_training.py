@@ -1,11 +1,14 @@
 """What is measured while a network trains: the numbers, and that they change nothing."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional
 
+import ablate
+from ablate.models.units import ORDERS
 from ablate.probes.training import SignalProbe
 from tests.training.conftest import Recorder, start, train  # noqa: F401
 
@@ -50,6 +53,25 @@ def test_measured_run_has_the_same_bits(words, resolve, train):  # noqa: F811
     assert plain.weights.keys() == probed.weights.keys()
     assert all(value.equal(probed.weights[name]) for name, value in plain.weights.items())
     assert plain.losses == probed.losses
+
+
+FILES = Path(ablate.__file__).parents[1] / "conf"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("unit", sorted(file.stem for file in (FILES / "unit").glob("*.yaml")))
+@pytest.mark.parametrize("recipe", sorted(file.stem for file in (FILES / "recipe").glob("*.yaml")))
+def test_measured_run_has_the_same_bits_with_every_recipe_and_unit(recipe, unit, order, resolve, train):  # noqa: F811
+    for shortcut in ("identity", "gate_he", "dropout", "conv1x1"):
+        depth = {"single": 5, "basic": 8, "bottleneck": 11}[unit]
+        words = (f"recipe={recipe}", f"unit={unit}", f"unit.order={order}", f"shortcut={shortcut}", f"depth={depth}")
+        every = (*words, "iterations=4", "device=cpu", "recipe.batch=32")
+        plain = train(resolve(*every))
+        probed = train(resolve(*every, "probes=signal", "probe_every=3"), recorder=Kept)
+        assert [line["step"] for line in probed.lines] == [1, 2, 3, 4]
+        assert all(value.equal(probed.weights[name]) for name, value in plain.weights.items())
+        assert plain.losses == probed.losses
 
 
 def test_numbers_of_the_first_step_by_hand(resolve, start):  # noqa: F811

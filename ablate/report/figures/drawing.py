@@ -22,6 +22,7 @@ GREY = "#767676"
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LONGEST = 44
 STYLE = Path(__file__).with_name("ablate.mplstyle")
+SUPERSCRIPTS = str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
 NARROW = 4.5
 """Inches below which a figure is as wide as one column of a paper."""
 
@@ -89,6 +90,11 @@ def look(at: int) -> tuple[str, str, Any]:
 def short(text: str) -> str:
     """A name cut to the space that a figure has; the texts of its marks have it in full."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def power(base: int, exponent: float) -> str:
+    """2⁻¹⁰, for the label of a tick."""
+    return f"{base}{f'{exponent:.3g}'.translate(SUPERSCRIPTS)}"
 
 
 def wrapped(text: str, width: float | None, letters: int) -> str:

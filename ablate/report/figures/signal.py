@@ -10,11 +10,10 @@ from typing import Any
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ablate.report.figures.drawing import COLOURS, GREY, Drawing, look, short, styled
+from ablate.report.figures.drawing import COLOURS, GREY, Drawing, look, power, short, styled
 
 Network = dict[str, Any]
 SIZE = (5.6, 3.6)
-SUPERSCRIPTS = str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
 def draw(networks: list[Network], *, width: float | None = None) -> Iterator[tuple[str, Drawing]]:
@@ -50,7 +49,7 @@ def gains(networks: list[Network], *, width: float | None = None) -> Drawing:
             drawing.axes.plot(x, y, color=look(at)[0], **_look(kind, at))
     ticks = [tick for tick in MaxNLocator(7, integer=True).tick_values(bottom, top) if bottom - 0.5 <= tick <= top]
     drawing.axes.set_yticks([*([zero] if -math.inf in values else []), *ticks])
-    drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "0" if y == zero else _power(round(y))))
+    drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: "0" if y == zero else power(2, round(y))))
     drawing.axes.set(ylim=(zero - 0.03 * (top - zero), top + 0.06 * (top - zero)), ylabel="gain to the last unit")
     drawn = {kind for _, kind, _ in curves}
     shown = [kind for kind in ("backward", "forward", "theory", "with_f") if kind in drawn]
@@ -129,10 +128,3 @@ def _finish(drawing: Drawing, networks: list[Network], looks: dict[str, dict[str
     if looks or len(networks) > 1:
         drawing.legend()
     return drawing
-
-
-def _power(log2: float) -> str:
-    if log2 == -math.inf:
-        return "0"
-    exponent = f"{log2:.0f}" if abs(log2) >= 10 or log2 == round(log2) else f"{log2:.2g}"
-    return f"2{exponent.translate(SUPERSCRIPTS)}"
