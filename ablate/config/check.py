@@ -148,6 +148,11 @@ def _check_recipe(recipe: Recipe) -> None:
     _require(recipe.batch >= 2, "recipe.batch", recipe.batch, "2 or more, for batch normalisation")
     rate, decay = recipe.learning_rate, recipe.weight_decay
     _require(0 < rate < FLOAT32, "recipe.learning_rate", rate, "a number above 0 that float32 can hold")
+    _require(recipe.schedule in ("steps", "cosine"), "recipe.schedule", recipe.schedule, "steps or cosine")
+    if recipe.schedule == "cosine" and recipe.milestones:
+        raise ConfigError("recipe.milestones have no effect on recipe.schedule=cosine: add recipe.milestones=[]")
+    if recipe.nesterov and not recipe.momentum:
+        raise ConfigError("recipe.nesterov=true needs recipe.momentum above 0")
     _require(0 <= recipe.momentum < 1, "recipe.momentum", recipe.momentum, "from 0 to below 1")
     _require(0 <= decay < FLOAT32, "recipe.weight_decay", decay, "a number from 0 that float32 can hold")
     _require(0 <= recipe.warmup < 1, "recipe.warmup", recipe.warmup, "a fraction of the run, from 0 to below 1")

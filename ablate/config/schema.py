@@ -59,10 +59,15 @@ class Recipe:
     epochs: int | None = _key(None, "length in epochs; set this or iterations")
     batch: int = _key(MISSING, "images in a batch")
     learning_rate: float = _key(MISSING, "initial learning rate")
+    schedule: str = _key(
+        "steps", "steps: divide the learning rate by 10 at the milestones; cosine: to 0 along a cosine"
+    )
     milestones: list[float] = _key([], "fractions of the run at which the learning rate is divided by 10")
     warmup: float = _key(0.0, "fraction of the run at a tenth of the learning rate")
     momentum: float = _key(MISSING, "SGD momentum")
-    weight_decay: float = _key(MISSING, "weight decay, on every parameter")
+    nesterov: bool = _key(False, "Nesterov's momentum")
+    weight_decay: float = _key(MISSING, "weight decay, on every parameter that no module exempts")
+    decay_norm: bool = _key(True, "weight decay on the parameters of normalisation too")
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """From a configuration to its network."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from ablate.base.source import load
 from ablate.config.check import CIFAR, fixed_depth, layers
 from ablate.config.files import declared
 from ablate.config.schema import LABELS, NET_LABELS, Config
+from ablate.models.connection import Position
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.network import Network
 from ablate.models.units import Units
@@ -27,18 +30,22 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     Raises ConfigError if a network, unit or shortcut refuses its parameters or the images, if the network does not use
     what the configuration chooses, or if a module exempts from weight decay what it has not.
     """
-    shortcut = _constructor("shortcut", config.shortcut)
-    shortcut = _with_own_stream(shortcut, derive(config.seed, "shortcuts"))
+    shortcut = _with_own_stream(_of_position("shortcut", config), derive(config.seed, "shortcuts"))
     shortcuts: list[nn.Module] = []
 
-    def shortcut_of_unit(*built: int) -> nn.Module:
+    def build_shortcut(*built: Any) -> nn.Module:
         shortcuts.append(shortcut(*built))
         return shortcuts[-1]
 
     seed_generators(derive(config.seed, "net"))
-    construct = _constructor("unit", config.unit)
-    expansion = getattr(_class("unit", config.unit), "expansion", 1)
-    unit = Units(lambda *built: construct(*built, shortcut_of_unit), layers(config.unit), expansion)
+    construct, of_unit = _of_position("unit", config), _class("unit", config.unit)
+
+    def build_unit(in_channels: int, out_channels: int, stride: int, position: Position | None) -> nn.Module:
+        own = partial(build_shortcut, position)
+        return construct(position, in_channels, out_channels, stride, own)
+
+    expansion, norm = getattr(of_unit, "expansion", 1), getattr(of_unit, "norm", True)
+    unit = Units(build_unit, layers(config.unit), expansion, norm)
     offered = {"depth": config.depth, "width": config.width, "unit": unit}
     network: Network = _constructor("net", config.net)(shape[0], classes, **_asked(config, offered))
     if not isinstance(network, Network):
@@ -52,7 +59,7 @@ def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     if config.shortcut["name"] != "none" and not shortcuts:
         names = f"net {config.net['name']} with unit {config.unit['name']}"
         raise ConfigError(f"{names} has no shortcut in it: build one in each unit, or add shortcut=none")
-    no_decay(network)
+    no_decay(network), rate_factors(network)  # so that a wrong name ends a run before it begins
     return network
 
 
@@ -111,10 +118,68 @@ def no_decay(network: nn.Module) -> set[nn.Parameter]:
 
     Raises ConfigError if it has no parameter of that name.
     """
+    return {parameter for parameter, _ in _named(network, "no_decay")}
+
+
+def rate_factors(network: nn.Module) -> dict[nn.Parameter, float]:
+    """By what the learning rate of parameters is multiplied: a module says it in `rate_factors`, as {"scale": 0.1}.
+
+    Raises ConfigError if it has no parameter of that name, or for a factor that is not a number above 0.
+    """
+    found = {parameter: factors[name] for parameter, (name, factors) in _named(network, "rate_factors")}
+    for factor in found.values():
+        if not isinstance(factor, (int, float)) or not 0 < factor < math.inf:
+            raise ConfigError(f"a factor in rate_factors is {factor!r}: it must be a number above 0")
+    return found
+
+
+def normalising(network: nn.Module) -> set[nn.Parameter]:
+    """The parameters of normalisation: of the modules that torch calls BatchNorm, LayerNorm, GroupNorm and so on."""
+    return {own for one in network.modules() if "Norm" in type(one).__name__ for own in one.parameters(recurse=False)}
+
+
+def _named(network: nn.Module, attribute: str) -> list[tuple[nn.Parameter, Any]]:
+    """Each parameter that a module names in an attribute, with the name and the attribute."""
     try:
-        return {one.get_parameter(name) for one in network.modules() for name in getattr(one, "no_decay", ())}
+        return [
+            (one.get_parameter(name), (name, getattr(one, attribute)))
+            for one in network.modules()
+            for name in getattr(one, attribute, ())
+        ]
     except AttributeError as error:
-        raise ConfigError(f"a name in no_decay is not a parameter: {one_line(error)}") from error
+        raise ConfigError(f"a name in {attribute} is not a parameter: {one_line(error)}") from error
+
+
+def _of_position(group: str, config: Config) -> Callable[..., nn.Module]:
+    """The constructor of a shortcut or unit, which takes a unit's position first and passes it on if the class asks.
+
+    Raises ConfigError if it asks for a position that the network does not give.
+    """
+    node = getattr(config, group)
+    construct = _constructor(group, node)
+    asked = [
+        one.name
+        for one in _parameters(_class(group, node))
+        if one.name not in node and (one.name == "position" or one.annotation in (Position, "Position"))
+    ]
+
+    def constructed(position: Position | None, *arguments: Any) -> nn.Module:
+        if asked and position is None:
+            net = f"net {config.net['name']}"
+            raise ConfigError(
+                f"{group} {node['name']} asks for its unit's position, which {net} does not give to units"
+            )
+        return construct(*arguments, **dict.fromkeys(asked, position))
+
+    return constructed
+
+
+def _parameters(of: Any) -> list[inspect.Parameter]:
+    """The parameters of a class's constructor; none if Python cannot say."""
+    try:
+        return list(inspect.signature(of).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def _with_own_stream(construct: Callable[..., nn.Module], seed: int) -> Callable[..., nn.Module]:
@@ -123,12 +188,12 @@ def _with_own_stream(construct: Callable[..., nn.Module], seed: int) -> Callable
     seed_generators(seed)
     own = generators(cpu)
 
-    def constructed(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    def constructed(*arguments: Any) -> nn.Module:
         nonlocal own
         outer = generators(cpu)
         restore_generators(own, cpu)
         try:
-            return construct(in_channels, out_channels, stride)
+            return construct(*arguments)
         finally:
             own = generators(cpu)
             restore_generators(outer, cpu)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ablate.models.connection import Position, through
 from ablate.models.network import Network
 from ablate.models.units import Units, activation, conv, uninitialised
 
@@ -31,7 +32,7 @@ def cifar(in_channels: int, classes: int, *, depth: int, width: int, unit: Units
     units, rest = divmod(depth - 2, 3 * unit.layers)
     if rest or units < 1:
         raise ValueError(f"depth {depth} is not {3 * unit.layers}n+2")
-    stem = nn.Sequential(conv(in_channels, 16, 3), *activation("BN ReLU", 16))
+    stem = nn.Sequential(conv(in_channels, 16, 3), *first_activation(unit, 16))
     stages = [Stage(units, channels * width * unit.expansion) for channels in (16, 32, 64)]
     return ResNet(stem, 16, stages, unit, classes, smallest=8)
 
@@ -42,9 +43,14 @@ def imagenet(in_channels: int, classes: int, *, stages: Sequence[int], width: in
     The channels of the stages are 64, 128, 256, ..., times `width` and the unit's expansion; the first convolution has
     64. Images are 32×32 or larger: 224×224 in the papers.
     """
-    stem = nn.Sequential(conv(in_channels, 64, 7, 2), *activation("BN ReLU", 64), nn.MaxPool2d(3, 2, padding=1))
+    stem = nn.Sequential(conv(in_channels, 64, 7, 2), *first_activation(unit, 64), nn.MaxPool2d(3, 2, padding=1))
     table = [Stage(units, 64 * 2**number * width * unit.expansion) for number, units in enumerate(stages)]
     return ResNet(stem, 64, table, unit, classes, smallest=32)
+
+
+def first_activation(unit: Units, channels: int) -> nn.Sequential:
+    """What follows the first convolution: batch normalisation, if the units have it, and ReLU."""
+    return activation("BN ReLU" if unit.norm else "ReLU", channels)
 
 
 class ResNet(Network):
@@ -64,11 +70,13 @@ class ResNet(Network):
         self.smallest = smallest
         self.stem = stem
         self.stages = nn.Sequential()
-        for number, stage in enumerate(stages):
+        count, total = 0, sum(stage.units for stage in stages)
+        for number, stage in enumerate(stages, 1):
             made = nn.Sequential()
-            for index in range(stage.units):
-                stride = 2 if index == 0 and number > 0 else 1
-                made.append(unit(channels, stage.channels, stride))
+            for within in range(1, stage.units + 1):
+                count += 1
+                stride = 2 if within == 1 and number > 1 else 1
+                made.append(unit(channels, stage.channels, stride, Position(count, total, number, within)))
                 channels = stage.channels
             self.stages.append(made)
         self.last = nn.Sequential()
@@ -81,7 +89,7 @@ class ResNet(Network):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        features = self.last(self.stages(self.stem(x)))
+        features = self.last(through(self.stages, self.stem(x), [unit for _, unit in self.units()]))
         with torch.autocast(x.device.type, enabled=False):  # logits in bfloat16 tie: it has 8 significant bits
             return self.head(features.to(self.head.weight.dtype).mean((2, 3)))
 

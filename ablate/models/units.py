@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ablate.models.connection import Connection, Position, in_float32, read
+
 Shortcut = Callable[[int, int, int], nn.Module]
 """Builds h from (in_channels, out_channels, stride). What it builds is called as h(x, F(x)) and returns the sum."""
 
@@ -21,15 +23,17 @@ Shortcut = Callable[[int, int, int], nn.Module]
 class Units:
     """Units of one kind: `units(in_channels, out_channels, stride)` builds one, with its shortcut.
 
-    A unit has `layers` convolutions, and `expansion` times the channels of a stage.
+    `position` is for units and shortcuts that ask for it. A unit has `layers` convolutions, and `expansion` times the
+    channels of a stage; `norm` is false of units that are to train without batch normalisation.
     """
 
-    build: Callable[[int, int, int], nn.Module]
+    build: Callable[[int, int, int, Position | None], nn.Module]
     layers: int = 2
     expansion: int = 1
+    norm: bool = True
 
-    def __call__(self, in_channels: int, out_channels: int, stride: int) -> nn.Module:
-        return self.build(in_channels, out_channels, stride)
+    def __call__(self, in_channels: int, out_channels: int, stride: int, position: Position | None = None) -> nn.Module:
+        return self.build(in_channels, out_channels, stride, position)
 
 
 class Order(NamedTuple):
@@ -87,7 +91,8 @@ class Unit(nn.Module):
     """y = h(x) + F(x), then what `order` has after the addition ([B] eq. 1 and 2).
 
     Maps (N, in, H, W) to (N, out, H/stride, W/stride). Where the shape changes, a pre-activated unit gives h what it
-    gives F; [B] says so of projections. Raises ValueError for another order.
+    gives F; [B] says so of projections. With a `Connection` for h, x and y are its states. Raises ValueError for
+    another order, or if one that has anything after the addition has a connection.
 
     A subclass says which convolutions F has: their `sizes`, how many times wider its output is than its inner layers,
     and which convolution has the stride.
@@ -104,20 +109,29 @@ class Unit(nn.Module):
         if order not in ORDERS:
             raise ValueError(f"unit.order={order} is invalid: use one of {', '.join(ORDERS)}")
         self.order = ORDERS[order]
+        h = shortcut(in_channels, out_channels, stride)
+        self.stateful = isinstance(h, Connection)
+        if self.stateful and self.order.after:
+            raise ValueError(
+                f"unit.order={order} has {self.order.after} after the addition, where {type(h).__name__} has a state: "
+                "use unit.order=full_preactivation"
+            )
         layers = len(self.sizes)
-        widths = [in_channels, *[out_channels // self.expansion] * (layers - 1), out_channels]
+        out_of_f = getattr(h, "residual_channels", out_channels)
+        widths = [in_channels, *[out_channels // self.expansion] * (layers - 1), out_of_f]
         self.before = activation(self.order.before, in_channels)
         self.residual = nn.Sequential()
         for at, (size, into, out) in enumerate(zip(self.sizes, widths, widths[1:], strict=False)):
             self.residual.append(conv(into, out, size, stride if at == self.strided else 1))
             self.residual.extend(activation(self.order.last if at == layers - 1 else self.order.between, out))
-        self.shortcut = shortcut(in_channels, out_channels, stride)
+        self.shortcut = h
         self.after = activation(self.order.after, out_channels)
         self.changes_shape = in_channels != out_channels or stride != 1
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = self.before(x)
-        return self.after(add(self.shortcut, activated if self.changes_shape else x, self.residual(activated)))
+        activated = self.before(read(self.shortcut, x))
+        given = activated if self.changes_shape and not self.stateful else x
+        return self.after(add(self.shortcut, given, self.residual(activated)))
 
     def preactivation(self, channels: int) -> nn.Module:
         """What stands before F, for the end of the network."""
@@ -162,15 +176,13 @@ class Single(Unit):
 
 
 def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
-    """h(x) + F(x), in float32 even where F is computed in bfloat16.
+    """h(x) + F(x), or of a connection the next state, in float32 (see `in_float32`).
 
-    bfloat16 has 8 significant bits: in it, 1 − g(x) of a gate at b_g = −7 rounds to 1, and a sum over 54 units loses
-    what each unit adds. Raises ValueError if the sum does not have the shape of F(x).
+    Raises ValueError if the sum does not have the shape of F(x).
     """
-    if torch.is_autocast_enabled(x.device.type):
-        x, residual = x.float(), residual.float()
-    with torch.autocast(x.device.type, enabled=False):
-        y = shortcut(x, residual)
+    y = in_float32(shortcut, x, residual)
+    if isinstance(shortcut, Connection):
+        return y
     if y.shape != residual.shape:  # the next unit might broadcast it, or the pooling average it away
         raise ValueError(f"it gives {tuple(y.shape)} where F(x) is {tuple(residual.shape)}")
     return y

@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 SHARED = (
     "base/seeds.py",
     *(f"data/{name}.py" for name in ("augment", "batches", "dataset", "load")),
-    *(f"models/{name}.py" for name in ("build", "generators", "network", "resnet")),
+    *(f"models/{name}.py" for name in ("build", "connection", "generators", "network", "resnet")),
     *(
         f"training/{name}.py"
         for name in ("device", "evaluate", "loop", "recompute", "schedule", "setup", "sgd", "step")

@@ -26,6 +26,7 @@ from ablate.training import checkpoint
 from ablate.training.group import group
 from ablate.training.loop import Ending, Evaluation
 from ablate.training.setup import Setup
+from ablate.training.sgd import Group, groups
 from ablate.training.synchronise import normalised_over
 
 FACTS = ("device", "device_type", "cpu", "precision", "threads", "processes", "host", "versions", "code", "git")
@@ -240,6 +241,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "train_images": len(dataset.train_y),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
+        **({"parameter_groups": own} if (own := _parameter_groups(setup)) else {}),
         "normalised_over": normalised_over(setup.network, record.config, now["processes"]),
         **({"custom": custom} if (custom := custom_git(record.tree)) else {}),
         **{key: now[key] for key in FACTS},
@@ -250,6 +252,13 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "resumed": len(observer.sessions) - 1,
         "config": record.tree,
     }
+
+
+def _parameter_groups(setup: Setup) -> dict[str, dict[str, float]]:
+    """What a parameter has other than the recipe's learning rate and weight decay, by its name."""
+    recipe = setup.config.recipe
+    usual = Group(1.0, recipe.weight_decay)
+    return {name: own._asdict() for name, own in groups(setup.network, recipe).items() if own != usual}
 
 
 def _save_source(observer: Observer) -> None:

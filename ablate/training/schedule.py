@@ -1,5 +1,7 @@
 """The learning rate as a pure function of the step, so that a resumed run has the same."""
 
+import math
+
 from ablate.config.schema import Recipe
 
 
@@ -9,11 +11,15 @@ def total_steps(recipe: Recipe, per_epoch: int) -> int:
 
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:
-    """The learning rate of 0-based `step` of `total` ([A] §4.2): a tenth in warm-up, divided by 10 at each milestone.
+    """The learning rate of 0-based `step` of `total`: a tenth in warm-up ([A] §4.2), and then as the schedule says.
 
-    A milestone m is at step round(m · total): of 64,000 steps, 0.5 is step 32,000.
+    "steps": divided by 10 at each milestone ([A] §4.2); a milestone m is at step round(m · total): of 64,000 steps, 0.5
+    is step 32,000. "cosine": times (1 + cos(π · step / total)) / 2 (Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5
+    without restarts).
     """
     if step < round(recipe.warmup * total):
         return recipe.learning_rate / 10
+    if recipe.schedule == "cosine":
+        return recipe.learning_rate * (1 + math.cos(math.pi * step / total)) / 2
     passed = sum(step >= round(milestone * total) for milestone in recipe.milestones)
     return recipe.learning_rate / 10**passed

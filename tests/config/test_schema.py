@@ -12,8 +12,8 @@ KEYS = """
     net
     data.name data.root data.validation data.shift data.flip data.size data.colour data.views data.workers
     data.download data.fingerprint
-    recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.milestones recipe.warmup
-    recipe.momentum recipe.weight_decay
+    recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.schedule recipe.milestones
+    recipe.warmup recipe.momentum recipe.nesterov recipe.weight_decay recipe.decay_norm
     depth width seed init_from init_fingerprint iterations epochs
     device precision threads sync_batch_norm deterministic graph compile activation_checkpointing
     probes probe_every

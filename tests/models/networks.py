@@ -6,5 +6,5 @@ from ablate.models.units import Basic, Units
 
 def resnet(depth, shortcut, *, in_channels=1, classes=10, unit=Basic, width=1):
     """The network for CIFAR, without a configuration."""
-    units = Units(lambda *shape: unit(*shape, shortcut), len(unit.sizes), unit.expansion)
+    units = Units(lambda *shape: unit(*shape[:3], shortcut), len(unit.sizes), unit.expansion)
     return cifar(in_channels, classes, depth=depth, width=width, unit=units)

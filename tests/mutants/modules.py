@@ -5,6 +5,7 @@ MODULES = {
     for module, tests in {
         "models/build": "models/test_build models/test_resnet",
         "models/classic": "models/test_classic",
+        "models/connection": "models/test_connection",
         "models/cost": "models/test_cost",
         "models/generators": "training/test_checkpoint models/test_resnet training/test_loop",
         "models/network": "models/test_network",

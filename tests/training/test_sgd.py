@@ -1,4 +1,6 @@
+import copy
 import math
+from typing import ClassVar
 
 import numpy
 import pytest
@@ -6,19 +8,22 @@ import torch
 from torch import nn
 
 from ablate.models.shortcuts import Gate
-from ablate.training.sgd import SGD
+from ablate.training.sgd import SGD, groups
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_steps_are_those_of_torchs_optimizer_to_the_bit(momentum, resolve):
-    recipe = resolve(f"recipe.momentum={momentum}", "recipe.weight_decay=0.01").recipe
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_steps_are_those_of_torchs_optimizer_to_the_bit(momentum, nesterov, resolve):
+    words = (f"recipe.momentum={momentum}", f"recipe.nesterov={str(nesterov).lower()}", "recipe.weight_decay=0.01")
+    recipe = resolve(*words).recipe
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3))
     reference = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3))
     reference.load_state_dict(network.state_dict())
     rate = torch.tensor(0.1)
     ours = SGD(network, rate, recipe)
-    theirs = torch.optim.SGD(reference.parameters(), rate, momentum=momentum, weight_decay=0.01, fused=True)
+    theirs = torch.optim.SGD(
+        reference.parameters(), rate, momentum=momentum, nesterov=nesterov, weight_decay=0.01, fused=True
+    )
     for step in range(5):
         rate.fill_(0.1 / (step + 1))
         x = torch.randn(8, 1, 4, 4)
@@ -89,3 +94,38 @@ def test_exempt_parameters_are_those_of_torchs_group_without_decay_to_the_bit(re
             optimizer.step()
     for one, other in zip(network.parameters(), reference.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("decay_norm", [True, False])
+def test_factors_and_exemptions_are_parameter_groups_of_torchs_optimizer(decay_norm, resolve):
+    class Scaled(nn.Module):
+        rate_factors: ClassVar = {"scale": 0.1}
+        no_decay = ("shift",)
+
+        def __init__(self):
+            super().__init__()
+            self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            return self.scale * x + self.shift
+
+    recipe = resolve("recipe.weight_decay=0.01", f"recipe.decay_norm={str(decay_norm).lower()}").recipe
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), Scaled(), nn.Flatten(), nn.Linear(16, 3))
+    reference = copy.deepcopy(network)
+    conv, norm, scaled, _, linear = reference
+    usual = [*conv.parameters(), *linear.parameters(), *(norm.parameters() if decay_norm else ())]
+    options = [{"params": usual}, {"params": [scaled.scale], "lr": 0.01}]
+    options += [{"params": [scaled.shift, *(() if decay_norm else norm.parameters())], "weight_decay": 0}]
+    theirs = torch.optim.SGD(options, 0.1, momentum=recipe.momentum, weight_decay=0.01)
+    ours = SGD(network, torch.tensor(0.1), recipe)
+    for _ in range(5):
+        x = torch.randn(8, 1, 4, 4)
+        for model, optimizer in ((network, ours), (reference, theirs)):
+            model.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    for (name, one), other in zip(network.named_parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-7), name
+    own = {name for name, group in groups(network, recipe).items() if group != (1.0, 0.01)}
+    assert own == {"2.scale", "2.shift", *(() if decay_norm else ("1.weight", "1.bias"))}
