@@ -42,12 +42,12 @@ def pick_precision(name: str) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def compile_units(network: Network) -> None:
+def compile_units(network: Network, backend: str = "inductor") -> None:
     """Compile each residual unit with torch.compile; not the network, because units of one shape share their code."""
     torch._dynamo.reset()  # earlier runs of this process count against the limit
     torch._dynamo.config.recompile_limit = 64  # one per shape, in training and evaluation; beyond it units stay eager
     for _, unit in network.units():
-        unit.compile(dynamic=False)
+        unit.compile(dynamic=False, backend=backend)
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h

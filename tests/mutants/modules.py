@@ -22,6 +22,7 @@ MODULES = {
         "training/checkpoint": "training/test_checkpoint",
         "training/device": "training/test_device training/test_step",
         "training/graph": "training/test_graph",
+        "training/battery": "training/test_battery",
         "training/recompute": "training/test_recompute",
         "training/group": "training/test_group",
         "training/synchronise": "training/test_group",

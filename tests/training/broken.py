@@ -1,0 +1,106 @@
+"""Shortcuts and units with one fault each, for the battery of `ablate check`."""
+
+import os
+
+import torch
+from torch import nn
+
+from ablate.models.shortcuts import Identity
+from ablate.models.units import Basic
+
+
+class WrongShape(Identity):
+    def forward(self, x, residual):
+        return super().forward(x, residual)[:, :, :1]
+
+
+class ChangesInput(Identity):
+    def forward(self, x, residual):
+        y = self.match(x) + residual
+        with torch.no_grad():
+            x.detach().mul_(0.5)
+        return y
+
+
+class Unseeded(Identity):
+    def forward(self, x, residual):
+        return self.match(x) * (1 + int.from_bytes(os.urandom(1), "big") / 1e3) + residual
+
+
+class UnseededStart(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        start = int.from_bytes(os.urandom(4), "big") / 2**32
+        self.scale = nn.Parameter(torch.tensor(start))
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scale * residual
+
+
+class HiddenState(Identity):
+    calls = 0
+
+    def forward(self, x, residual):
+        self.calls += 1
+        return self.match(x) / self.calls + residual
+
+
+class Unregistered(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scales = [torch.ones((), requires_grad=True)]
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scales[0] * residual
+
+
+class Unused(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+class InfiniteGradient(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scale.sqrt() * residual
+
+
+class Untraceable(Identity):
+    def forward(self, x, residual):
+        scale = 1.0 if torch.compiler.is_compiling() else 0.5
+        return scale * self.match(x) + residual
+
+
+class SharedBetweenCopies(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scale = nn.Parameter(torch.full((), 0.5))
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scale * residual
+
+
+class InBfloat16(Basic):
+    """A unit that adds in bfloat16 what overflows there after a division."""
+
+    def forward(self, x):
+        residual = self.residual(x)
+        small = torch.finfo(torch.bfloat16).eps if residual.dtype == torch.bfloat16 else 1e-3
+        return self.after(self.shortcut(x.float(), residual.float() / (small - torch.finfo(torch.bfloat16).eps)))
+
+
+class RandomPerCall(Identity):
+    """Keeps a counter that a recomputation counts twice."""
+
+    counter: list[int] = [0]  # noqa: RUF012
+
+    def forward(self, x, residual):
+        self.counter[0] += 1
+        return self.match(x) * (1 + self.counter[0] % 5) + residual
