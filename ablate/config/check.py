@@ -15,8 +15,8 @@ from ablate.config.schema import CUSTOM, SIGNAL, Config, Recipe, Tracker, as_typ
 LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
 """Convolutions in a shipped unit."""
 CIFAR, IMAGENET = "ablate.models.resnet.cifar", "ablate.models.resnet.imagenet"
-WIDEST = 64
-"""Times the papers' channels; at 20 layers that is 1.1 billion parameters."""
+NARROWEST, WIDEST = 0.0625, 64
+"""Times the papers' channels: one channel in the first stage; and at 20 layers 1.1 billion parameters."""
 DEEPEST = 100_000
 """A deeper network is not built in an hour."""
 MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
@@ -31,7 +31,7 @@ def check(config: Config) -> None:
     """Raise ConfigError if a value is out of range or two values contradict each other."""
     _require(config.depth <= DEEPEST, "depth", config.depth, f"{DEEPEST} or less")
     _check_depth(config)
-    _require(1 <= config.width <= WIDEST, "width", config.width, f"1 to {WIDEST}")
+    _require(NARROWEST <= config.width <= WIDEST, "width", config.width, f"{NARROWEST} to {WIDEST}")
     # torch seeds its CPU generator with 32 bits: two larger seeds could be the same run under two names.
     _require(0 <= config.seed < 2**32, "seed", config.seed, "a whole number from 0 to 2^32 - 1")
     threads = config.threads is None or 1 <= config.threads <= MOST_THREADS

@@ -99,7 +99,7 @@ class Config:
     data: Data = _key(MISSING, "the dataset")
     recipe: Recipe = _key(MISSING, "the training recipe")
     depth: int = _key(20, "layers: of net=resnet 6n + 2, with bottleneck units 9n + 2, with single units 3n + 2")
-    width: int = _key(1, "times the channels of every unit")
+    width: float = _key(1, "times the channels of every unit, rounded down")
     seed: int = _key(0, "seed of initial weights, data order, augmentation and dropout")
     init_from: str | None = _key(
         None, "start from the weights in this file, of a run, torchvision or another release; or from a run's folder"

@@ -23,28 +23,28 @@ class Stage(NamedTuple):
     channels: int
 
 
-def cifar(in_channels: int, classes: int, *, depth: int, width: int, unit: Units) -> "ResNet":
+def cifar(in_channels: int, classes: int, *, depth: int, width: float, unit: Units) -> "ResNet":
     """Three stages of n units, depth 3 · layers · n + 2, after a 3×3 convolution ([A] §4.2, [B] appendix).
 
-    Their channels are 16, 32 and 64, times `width` and the unit's expansion; the first convolution has 16. Images are
-    8×8 or larger. Raises ValueError for another depth.
+    Their channels are 16, 32 and 64, times `width`, rounded down, and the unit's expansion; the first convolution has
+    16. Images are 8×8 or larger. Raises ValueError for another depth.
     """
     units, rest = divmod(depth - 2, 3 * unit.layers)
     if rest or units < 1:
         raise ValueError(f"depth {depth} is not {3 * unit.layers}n+2")
     stem = nn.Sequential(conv(in_channels, 16, 3), *first_activation(unit, 16))
-    stages = [Stage(units, channels * width * unit.expansion) for channels in (16, 32, 64)]
+    stages = [Stage(units, int(channels * width) * unit.expansion) for channels in (16, 32, 64)]
     return ResNet(stem, 16, stages, unit, classes, smallest=8)
 
 
-def imagenet(in_channels: int, classes: int, *, stages: Sequence[int], width: int, unit: Units) -> "ResNet":
+def imagenet(in_channels: int, classes: int, *, stages: Sequence[int], width: float, unit: Units) -> "ResNet":
     """Stages of so many units after a 7×7 convolution and max pooling, both of stride 2 ([A] Table 1).
 
     The channels of the stages are 64, 128, 256, ..., times `width` and the unit's expansion; the first convolution has
     64. Images are 32×32 or larger: 224×224 in the papers.
     """
     stem = nn.Sequential(conv(in_channels, 64, 7, 2), *first_activation(unit, 64), nn.MaxPool2d(3, 2, padding=1))
-    table = [Stage(units, 64 * 2**number * width * unit.expansion) for number, units in enumerate(stages)]
+    table = [Stage(units, int(64 * 2**number * width) * unit.expansion) for number, units in enumerate(stages)]
     return ResNet(stem, 64, table, unit, classes, smallest=32)
 
 

@@ -56,7 +56,7 @@ def match_shape(in_channels: int, out_channels: int, stride: int, option: str) -
     if not changes:
         return nn.Identity()
     if out_channels < in_channels:
-        raise ValueError(f"option A cannot go from {in_channels} to {out_channels} channels")
+        raise ValueError(f"option A cannot go from {in_channels} to {out_channels} channels: use option B")
     return PadChannels(in_channels, out_channels, stride)
 
 

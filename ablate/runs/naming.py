@@ -123,5 +123,5 @@ def _brief(keys: Sequence[str]) -> list[str]:
 
 
 def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:
-    words = (SHORT.get(key, f"{key}={{}}").format(as_typed(flat[key])) for key in keys if key in flat)
+    words = (SHORT.get(key, f"{key}={{}}").format(as_typed(flat[key]).removesuffix(".0")) for key in keys if key in flat)
     return " ".join([title(tree), *words])

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -104,3 +106,12 @@ def test_units_are_in_the_order_of_the_forward_pass_with_their_stage():
     network(torch.randn(1, 1, 8, 8))
     assert [stage for stage, _ in network.units()] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert all(unit is other for (_, unit), other in zip(network.units(), called, strict=True))
+
+
+def test_width_may_be_a_fraction():
+    """Highway-110 of github.com/flukeskywalker/highway-resnet-comparison has 0.875 times the channels of ResNet-110."""
+    network = resnet(8, partial(Identity, option="B"), width=0.875)
+    assert [unit.residual[0].out_channels for _, unit in network.units()] == [14, 28, 56]
+    assert network.stem[0].out_channels == 16
+    with pytest.raises(ValueError, match="option A cannot go from 16 to 14 channels: use option B"):
+        resnet(8, Identity, width=0.875)
