@@ -63,11 +63,11 @@ def main(options: argparse.Namespace) -> None:
 def _measured(config: "Config", name: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from ablate.data.facts import FACTS
+    from ablate.data.facts import facts
     from ablate.models.build import build
     from ablate.models.cost import Cost, costs
 
-    known, whose = FACTS.get(config.data.name), f"of data={config.data.name}"
+    known, whose = facts(config.data), f"of data={config.data.name}"
     shape, classes = (known.shape, known.classes) if known else ((3, SIDE, SIDE), CLASSES)
     if options.size:
         shape, classes, whose = (3, options.size, options.size), CLASSES, "as of --size"

@@ -100,7 +100,12 @@ def run_and_data(folder: Path, words: list[str], trust: bool) -> "tuple[Config, 
     run, mean = read_run(folder), torch.from_numpy(read_array(folder / layout.MEAN))[None]
     if not any(word.startswith("data=") for word in words):
         own = run.config["data"]
-        keys = ("root", "validation", *(("size", "views") if own["name"] == "imagenet" else ()))
+        keys = (
+            "root",
+            "validation",
+            *(["size"] if own.get("size") else []),
+            *(["views"] if own["name"] == "imagenet" else []),
+        )
         words = [f"data={own['name']}", *(f"data.{key}={_quoted(own[key])}" for key in keys), *words]
     config = from_overrides(*words)
     dataset, images = load(config.data), run.result["images"]

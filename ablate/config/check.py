@@ -226,7 +226,9 @@ def _check_data(config: Config) -> None:
     _require(data.views in (1, 10), "data.views", data.views, "1 or 10")
     _require(data.size is None or 8 <= data.size <= 4096, "data.size", data.size, "8 to 4096 pixels, or null")
     _require(data.workers is None or 0 <= data.workers <= 512, "data.workers", data.workers, "0 to 512, or null")
-    own = {"views": 1, "size": None, "workers": None, "colour": False}
+    if data.size is not None and data.name == "digits":
+        raise ConfigError(f"data.size={data.size} is invalid: digits have 8x8 pixels; leave it out")
+    own = {"views": 1, "workers": None, "colour": False}
     for key, value in own.items():
         if data.name != "imagenet" and getattr(data, key) != value:
             raise ConfigError(f"data.{key} is for data=imagenet, and data={data.name} has no such choice: leave it out")

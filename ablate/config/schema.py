@@ -42,7 +42,7 @@ class Data:
     validation: int = _key(0, "training images held out; if above 0, the run is evaluated on them, not on the test set")
     shift: int = _key(0, "pixels of zero padding on each side for the random crop")
     flip: bool = _key(False, "random horizontal flip")
-    size: int | None = _key(None, "of imagenet, side of the images in pixels; null: 224")
+    size: int | None = _key(None, "side of the images in pixels; null: as they are, or 224 of imagenet")
     colour: bool = _key(False, "of imagenet, random change of colour")
     views: int = _key(1, "of imagenet, views of each test image: 1, or 10 crops")
     workers: int | None = _key(None, "of imagenet, processes that read images; null: the cores")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ablate.base.errors import ConfigError
 from ablate.base.place import Place
@@ -50,6 +51,25 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}
         return replace(self, **moved)
+
+
+def smaller(dataset: Dataset, side: int) -> Dataset:
+    """The images with sides of `side` pixels, each the mean of a square of the original's, rounded to uint8.
+
+    Raises ConfigError if that is not a whole number of pixels.
+    """
+    height, width = dataset.shape[1:]
+    if height != width or height % side:
+        raise ConfigError(
+            f"data.size={side} is invalid: images of {height}x{width} can be reduced if they are square, to a divisor"
+        )
+    return replace(dataset, train_x=_averaged(dataset.train_x, side), test_x=_averaged(dataset.test_x, side))
+
+
+def _averaged(x: Tensor, side: int) -> Tensor:
+    by = x.shape[-1] // side
+    parts = [functional.avg_pool2d(part.to(torch.float32), by).round_().to(torch.uint8) for part in x.split(5000)]
+    return torch.cat(parts)
 
 
 def hold_out(dataset: Dataset, count: int) -> Dataset:

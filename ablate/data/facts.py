@@ -1,9 +1,9 @@
 """Shape and size of the named datasets, to check and estimate a run without reading them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ablate.base.errors import ConfigError
-from ablate.config.schema import Config
+from ablate.config.schema import Config, Data
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,25 @@ FACTS = {
 }
 
 
+def facts(data: Data) -> Facts | None:
+    """Those of a named dataset, with its images in the size that `data` asks for; None for other images."""
+    known = FACTS.get(data.name)
+    if known is None or data.size is None:
+        return known
+    return replace(known, shape=(known.shape[0], data.size, data.size))
+
+
 def check(config: Config) -> None:
     """Raise ConfigError if a run needs larger or more images than its named dataset has."""
-    facts, data, batch = FACTS.get(config.data.name), config.data, config.recipe.batch
-    if facts is None:
+    known, data, batch = FACTS.get(config.data.name), config.data, config.recipe.batch
+    if known is None:
         return
-    side = min(facts.shape[1:])
+    side = min(known.shape[1:])
+    if data.size is not None and side % data.size:
+        raise ConfigError(f"data.size={data.size} is invalid: use a divisor of the images' side, {side} pixels")
+    side = data.size or side
     if data.shift >= side:
         raise ConfigError(f"data.shift={data.shift} is invalid: use less than the images' side, {side} pixels")
-    if facts.train - data.validation < batch:
-        left = max(0, facts.train - data.validation)
+    if known.train - data.validation < batch:
+        left = max(0, known.train - data.validation)
         raise ConfigError(f"recipe.batch={batch} is more than the {left} training images of data={data.name}")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from ablate.base.errors import ConfigError
 from ablate.config.schema import Data
-from ablate.data.dataset import Dataset, hold_out
-from ablate.data.facts import FACTS
+from ablate.data.dataset import Dataset, hold_out, smaller
+from ablate.data.facts import facts
 
 if TYPE_CHECKING:
     from ablate.data.streamed import Streamed
@@ -29,8 +29,8 @@ def prepare(data: Data) -> None:
 
 def shape(data: Data) -> tuple[int, int, int]:
     """(C, H, W) of the images, of a folder those of the first, without reading all. Raises AblateError as `load`."""
-    if data.name in FACTS:
-        return FACTS[data.name].shape
+    if (known := facts(data)) is not None:
+        return known.shape
     if data.name == "imagenet":
         from ablate.data.streamed import CROP
 
@@ -40,6 +40,8 @@ def shape(data: Data) -> tuple[int, int, int]:
     from ablate.data.folder import decode_image
 
     height, width, *channels = decode_image(listing(Path(data.root or ""))[0])[0].shape
+    if data.size is not None:
+        height = width = data.size
     return (*channels, 1)[0], height, width
 
 
@@ -64,6 +66,8 @@ def load(data: Data) -> "Dataset | Streamed":
         dataset = load_folder(Path(data.root or ""))
     else:
         raise ConfigError(f"data.name={data.name} is not one of digits, cifar10, cifar100, folder, imagenet")
+    if data.size is not None:
+        dataset = smaller(dataset, data.size)
     height, width = dataset.train_x.shape[2:]
     if data.shift >= min(height, width):
         raise ConfigError(

@@ -3,7 +3,7 @@
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
-from ablate.data.facts import FACTS
+from ablate.data.facts import facts
 from ablate.runs import layout
 from ablate.runs.lock import active_lock
 from ablate.runs.naming import describe, variants
@@ -47,15 +47,15 @@ def _state(record: Record) -> str:
 
 def multiply_adds_to_train(config: Config) -> float | None:
     """Multiply-adds of a whole training, or None if they depend on images that are not read yet."""
-    facts, recipe = FACTS.get(config.data.name), config.recipe
-    if facts is None:
+    known, recipe = facts(config.data), config.recipe
+    if known is None:
         return None
     from ablate.models.build import build
     from ablate.models.cost import multiply_adds
     from ablate.training.schedule import total_steps
 
-    network = build(config, shape=facts.shape, classes=facts.classes)
-    per_epoch = (facts.train - config.data.validation) // recipe.batch
+    network = build(config, shape=known.shape, classes=known.classes)
+    per_epoch = (known.train - config.data.validation) // recipe.batch
     if per_epoch < 1:
-        raise ConfigError(f"data.validation and recipe.batch={recipe.batch} leave no batch of {facts.train} images")
-    return float(PASSES * multiply_adds(network, facts.shape) * total_steps(recipe, per_epoch) * recipe.batch)
+        raise ConfigError(f"data.validation and recipe.batch={recipe.batch} leave no batch of {known.train} images")
+    return float(PASSES * multiply_adds(network, known.shape) * total_steps(recipe, per_epoch) * recipe.batch)

@@ -165,7 +165,7 @@ def _check_initial(records: Iterable[Record]) -> None:
         from ablate.models.build import build
         from ablate.training.initial import initialise
 
-        known = facts.FACTS.get(config.data.name)  # its images may be on another machine only
+        known = facts.facts(config.data)  # its images may be on another machine only
         if known:
             shape, classes = known.shape, known.classes
         else:

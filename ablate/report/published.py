@@ -240,6 +240,15 @@ def is_row(config: dict[str, Any], row: Published) -> bool:
     )
 
 
+LATER = (
+    ("data", "size", (None, 224)),  # as they are, or ImageNet's
+    ("recipe", "schedule", ("steps",)),
+    ("recipe", "nesterov", (False,)),
+    ("recipe", "decay_norm", (True,)),
+)
+"""Keys that early records lack, and the papers' values."""
+
+
 def same_setting(config: dict[str, Any], row: Published) -> bool:
     """Whether a run has the setting of the paper: depth, data, unit and the whole recipe."""
     data = {**DATA, "name": row.data}
@@ -248,6 +257,7 @@ def same_setting(config: dict[str, Any], row: Published) -> bool:
         **{"batch": row.batch, "iterations": row.iterations, "warmup": row.warmup / row.iterations},
     }
     alike = data.items() <= config["data"].items() and recipe.items() <= config["recipe"].items()
+    alike &= all(config[group].get(key, values[0]) in values for group, key, values in LATER)
     # In [B]'s release the first 1×1 of a bottleneck has the stride.
     alike &= row.unit != "bottleneck" or config["unit"].get("stride_in") == "1x1"
     alike &= config["shortcut"].get("option", row.option) == row.option and row.views == "one"

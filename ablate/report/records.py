@@ -165,7 +165,8 @@ def _row(run: Run) -> dict[str, Any]:
         "unit": plain(label(config["unit"])),
         "net": plain(network(config)),
         "depth": config["depth"],
-        **{group: plain(str(config[group]["name"])) for group in ("shortcut", "data", "recipe")},
+        **{group: plain(str(config[group]["name"])) for group in ("shortcut", "recipe")},
+        "data": plain(_data(config["data"])),
         "seed": config["seed"],
         **texts,
         "evaluated_on": texts["evaluated_on"] or ("validation" if config["data"]["validation"] else "test"),
@@ -180,6 +181,12 @@ def _row(run: Run) -> dict[str, Any]:
         "config": config,
         **{key: _number(key, result.get(key)) for key in NUMBERS},
     }
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    """The dataset's name, with the size to which its images were reduced."""
+    side = data.get("size") if data["name"] != "imagenet" else None
+    return f"{data['name']} {side}x{side}" if side else str(data["name"])
 
 
 def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:

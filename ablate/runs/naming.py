@@ -123,5 +123,6 @@ def _brief(keys: Sequence[str]) -> list[str]:
 
 
 def _name(tree: dict[str, Any], flat: dict[str, Any], keys: Sequence[str]) -> str:
-    words = (SHORT.get(key, f"{key}={{}}").format(as_typed(flat[key]).removesuffix(".0")) for key in keys if key in flat)
+    values = {key: as_typed(flat[key]).removesuffix(".0") for key in keys if key in flat}
+    words = (SHORT.get(key, f"{key}={{}}").format(value) for key, value in values.items())
     return " ".join([title(tree), *words])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ablate.base.errors import ConfigError
-from ablate.data.dataset import Dataset, hold_out
+from ablate.data.dataset import Dataset, hold_out, smaller
 from ablate.data.load import load
 
 
@@ -65,3 +65,19 @@ def test_unknown_dataset_is_refused(resolve):
         load(resolve("data.name=mnist").data)
     with pytest.raises(ConfigError, match=r"^data.name=mnist is not one of digits, .*, imagenet$"):
         load(replace(resolve().data, name="mnist"))
+
+
+def test_smaller_images_are_means_of_squares_rounded():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    y = torch.arange(7)
+    found = smaller(Dataset(x, y, x[:2], y[:2], ("a",)), 4)
+    assert found.shape == (3, 4, 4)
+    for image in range(2):
+        square = x[image, 1, 2:4, 6:8].tolist()
+        expected = round(sum(map(sum, square)) / 4)  # halves to even, in Python as in torch
+        assert found.train_x[image, 1, 1, 3] == found.test_x[image, 1, 1, 3] == expected
+    assert found.train_x.dtype == torch.uint8
+    for side in (3, 16):
+        with pytest.raises(ConfigError, match=f"data.size={side} is invalid: images of 8x8 can be reduced"):
+            smaller(Dataset(x, y, x, y, ("a",)), side)

@@ -30,6 +30,12 @@ def test_cifar_has_50000_training_images_of_32x32_pixels_in_colour(name, classes
         (["data.validation=1300"], "recipe.batch=64 is more than the 0 training images of data=digits"),
         (["data=cifar10", "data.shift=32"], "data.shift=32 is invalid: use less than the images' side, 32 pixels"),
         (["data=cifar10", "recipe.batch=50000"], None),
+        (["data=cifar10", "data.size=16"], None),
+        (
+            ["data=cifar10", "data.size=16", "data.shift=16"],
+            "data.shift=16 is invalid: use less than the images' side, 16 pixels",
+        ),
+        (["data=cifar10", "data.size=12"], "data.size=12 is invalid: use a divisor of the images' side, 32 pixels"),
     ],
 )
 def test_runs_that_need_larger_or_more_images_are_refused(overrides, message, resolve):

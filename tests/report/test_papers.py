@@ -155,6 +155,9 @@ def test_setting_is_that_of_the_keys_that_the_paper_names():
     }
     assert published.same_setting(config, published.TABLE_1[0])
     assert not published.same_setting({**config, "depth": 56}, published.TABLE_1[0])
+    for group, key, value in (("data", "size", 16), ("recipe", "schedule", "cosine"), ("recipe", "nesterov", True)):
+        other = {**config, group: {**config[group], key: value}}
+        assert not published.same_setting(other, published.TABLE_1[0])
 
 
 def test_error_of_ten_crops_or_several_scales_is_not_of_the_setting_of_one_view():
