@@ -156,6 +156,8 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
             trained.save(record.folder, observer.training, ending, setup.dataset.test_y)  # if it fails, it can resume
             end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
         else:
+            if observer.signals:  # there was no evaluation after the last of them
+                record.write_signal(observer.signals)
             end("diverged", ending, reason=f"the loss was not finite at step {ending.diverged_at}")
     except (Interrupted, KeyboardInterrupt) as error:
         record.log(f"interrupted: {error}")
