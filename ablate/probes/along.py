@@ -11,6 +11,7 @@ from torch import Tensor
 from ablate.base.seeds import derive
 from ablate.models.generators import seed_generators
 from ablate.models.shortcuts import Gate
+from ablate.probes.gates import held
 from ablate.probes.path import Gain, Link, Map, Scaled, average, gain, identity, pulled, pushed
 from ablate.probes.visits import Visit
 
@@ -88,7 +89,8 @@ def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
     passed = yardstick.passed
     if number:
         seed_generators(derive(yardstick.seed, "draw", number))
-    links = [Link(partial(visit.again, same=number == 0), visit.x) for visit in passed]
+    sums = [partial(visit.again, same=number == 0) for visit in passed]
+    links = [Link(again, visit.x) for again, visit in zip(sums, passed, strict=True)]
     pulls: list[Map] = [link.pull for link in links]
     own = [gain(Scaled.of(link.pull(s)), w) for link, s, w in zip(links, yardstick.signs, yardstick.own, strict=True)]
 
@@ -97,17 +99,14 @@ def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
         return [gain(v, w) for v, w in zip(vectors, yardstick.backward, strict=True)]
 
     with_f = backward([_whole(passed, at, pull) for at, pull in enumerate(pulls)])
-    held: list[Gain] | list[None] = [None] * len(passed)
-    if all(isinstance(visit.shortcut, Gate) for visit in passed):
-        held = backward([_held(visit).pull for visit in passed])
-    return [Along(*one) for one in zip(own, backward(pulls), _forward(yardstick, links), with_f, held, strict=True)]
-
-
-def _held(visit: Visit) -> Link:
-    """(1 − g) · x with g constant."""
-    shortcut = visit.shortcut
-    assert isinstance(shortcut, Gate)
-    return Link(lambda x: torch.sigmoid(-shortcut.gate(shortcut.match(x).detach())) * shortcut.match(x), visit.x)
+    of_held: list[Gain] | list[None] = [None] * len(passed)
+    gates = [visit.shortcut.gate for visit in passed if isinstance(visit.shortcut, Gate)]
+    if len(gates) == len(passed):
+        constant = [
+            Link(partial(held, gate, again), visit.x) for gate, again, visit in zip(gates, sums, passed, strict=True)
+        ]
+        of_held = backward([link.pull for link in constant])
+    return [Along(*one) for one in zip(own, backward(pulls), _forward(yardstick, links), with_f, of_held, strict=True)]
 
 
 def _whole(passed: Sequence[Visit], at: int, pull: Map) -> Map:

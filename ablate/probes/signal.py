@@ -17,8 +17,8 @@ from torch.nn import functional
 from ablate.base.errors import AblateError
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.network import Network
-from ablate.models.shortcuts import Gate
 from ablate.probes.along import Along, along
+from ablate.probes.gates import opened
 from ablate.probes.jacobian import Spectrum, keep_statistics, spectra
 from ablate.probes.path import Gain, power
 from ablate.probes.theory import Product, products
@@ -147,9 +147,9 @@ def _mean_squares(visit: Visit) -> dict[str, float]:
 
 @torch.no_grad()
 def _gates(visit: Visit) -> Gates | None:
-    if not isinstance(visit.shortcut, Gate):
+    found = opened(visit.shortcut, visit.again)
+    if found is None:
         return None
-    # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
-    open_ = torch.sigmoid(-visit.shortcut.gate(visit.shortcut.match(visit.x))).double()
+    open_ = found.double()
     shares = [(open_ < 0.01).double().mean(), (open_ > 0.99).double().mean()]
     return Gates(*[value.item() for value in (open_.mean(), open_.std(correction=0), *shares)])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ablate.models.network import Network
 from ablate.models.shortcuts import Gate
+from ablate.probes.gates import openness
 
 OWN = ("gate_openness", "gradient")
 
@@ -48,8 +49,7 @@ class Probes:
 
         def add(stage: int, _module: nn.Module, _inputs: object, logits: Tensor) -> None:
             total, count = totals.get(stage, (0.0, 0))
-            # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
-            totals[stage] = total + torch.sigmoid(-logits.float()).sum(), count + logits.numel()
+            totals[stage] = total + openness(logits.float()).sum(), count + logits.numel()
 
         with ExitStack() as hooks:
             for stage, unit in self.network.units():

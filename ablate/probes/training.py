@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,17 +18,16 @@ from torch import Tensor, nn
 
 from ablate.models.generators import generators, restore_generators
 from ablate.models.network import Network
-from ablate.models.shortcuts import Gate
 from ablate.probes.along import signs_like
+from ablate.probes.gates import opened
 from ablate.probes.path import Link, Map, gain, identity, pulled
 from ablate.probes.visits import Visit, watching
 
-EVERY = 100
-"""Steps between measurements, by default; with it they take less than a twentieth of the time."""
+MISSING = torch.tensor(math.nan)
 
 
 class SignalProbe:
-    """Measures steps 1, 2, 4, 8, ..., and every `every` steps."""
+    """Measures steps 1, 2, 4, 8, ..., and every `every` steps; of 100, that takes less than a twentieth of the time."""
 
     def __init__(self, network: Network, every: int) -> None:
         self.network, self.every = network, every
@@ -43,73 +43,98 @@ class SignalProbe:
 
         | key | of unit l |
         |---|---|
-        | x | mean square of x_l |
-        | gradient | norm of dE/dx_l |
+        | x | mean square of x_l; null for a unit that was left out in this step |
+        | gradient | norm of dE/dx_l; null as for x |
         | weights, weights_gradient | norm of its parameters, and of their gradients |
-        | path | log2 of the gain of the shortcuts from it to the last, F held constant; null where nothing is left |
+        | path | log2 of the gain of the shortcuts from it to the last, F held constant; null where nothing is left, \
+        and up to a unit that called no shortcut in this step |
         | gate | mean of 1 − g(x); null without a gate |
         """
+        units = [unit for _, unit in self.network.units()]
+        inputs: dict[nn.Module, dict[str, Tensor]] = {unit: {} for unit in units}
         with ExitStack() as hooks:
-            for _, unit in self.network.units():
-                hooks.enter_context(unit.register_forward_pre_hook(_keep_gradient))
+            for unit, kept in inputs.items():
+                hooks.enter_context(unit.register_forward_pre_hook(partial(_keep, kept)))
             found = watching(self.network, hooks)
-            yield lambda: line.update(_measured(found))
+            yield lambda: line.update(_measured(inputs, {one.unit: one for one in found}))
 
 
-def _keep_gradient(_unit: nn.Module, args: tuple[Any, ...]) -> None:
-    if args[0].requires_grad:
-        args[0].retain_grad()
+def _keep(kept: dict[str, Tensor], _unit: nn.Module, args: tuple[Any, ...]) -> None:
+    """Keep the mean square of a unit's x and, after the backward pass, the norm of its gradient.
+
+    Both now, and by a hook: the unit may change x in place.
+    """
+    x: Tensor = args[0]
+    kept["x"] = x.detach().square().mean()
+    if x.requires_grad:
+        x.register_hook(lambda gradient: kept.update(gradient=_norm([gradient])))
 
 
-def _measured(passed: list[Visit]) -> dict[str, list[float | None]]:
-    device = passed[0].x.device
+def _measured(
+    inputs: dict[nn.Module, dict[str, Tensor]], visits: dict[nn.Module, Visit]
+) -> dict[str, list[float | None]]:
+    passed = [(one, _copy(one.shortcut)) if (one := visits.get(unit)) else None for unit in inputs]
+    device = next(parameter.device for unit in inputs for parameter in unit.parameters())
     before = generators(device)
     try:
-        # Copies, because normalisation in a shortcut would count the images twice.
-        shortcuts = [copy.deepcopy(visit.shortcut) for visit in passed]
-        path = _path(passed, shortcuts)
-        gates = [_gate(shortcut, visit.x) for shortcut, visit in zip(shortcuts, passed, strict=True)]
+        gates = [_gate(*one) if one else None for one in passed]
+        path = _path(passed)
     finally:
         restore_generators(before, device)
-    parameters = [list(visit.unit.parameters()) for visit in passed]
-    gradients = [[p.grad for p in own if p.grad is not None] for own in parameters]
+    parameters = [list(unit.parameters()) for unit in inputs]
     columns = {
-        "x": [visit.start.detach().square().mean() for visit in passed],
-        "gradient": [_norm([] if visit.start.grad is None else [visit.start.grad]) for visit in passed],
+        "x": [kept.get("x", MISSING) for kept in inputs.values()],
+        "gradient": [kept.get("gradient", torch.zeros(()) if "x" in kept else MISSING) for kept in inputs.values()],
         "weights": [_norm([p.detach() for p in own]) for own in parameters],
-        "weights_gradient": [_norm(own) for own in gradients],
+        "weights_gradient": [_norm([p.grad for p in own if p.grad is not None]) for own in parameters],
     }
     numbers = {key: torch.stack([one.to(device).float() for one in values]).tolist() for key, values in columns.items()}
     return {key: [_short(one) for one in values] for key, values in (numbers | {"path": path, "gate": gates}).items()}
 
 
+def _copy(shortcut: nn.Module) -> nn.Module:
+    """A copy to be called again: its normalisation would count the images twice.
+
+    Tensors with a graph, which a shortcut may have kept of its pass as for `scalars()`, are shared: torch copies none.
+    """
+    values = (value for module in shortcut.modules() for value in vars(module).values())
+    shared = {id(one): one for one in values if isinstance(one, Tensor) and not one.is_leaf}
+    return copy.deepcopy(shortcut, dict(shared))
+
+
 def _short(value: float | None) -> float | None:
-    """Six digits: a run has thousands of these numbers."""
-    return None if value is None else float(f"{value:.6g}")
+    """Six digits, because a run has thousands of these numbers; None if it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
 
 
 def _norm(tensors: list[Tensor]) -> Tensor:
     return nn.utils.get_total_norm(tensors) if tensors else torch.zeros(())
 
 
-def _path(passed: list[Visit], shortcuts: list[nn.Module]) -> list[float | None]:
-    """As `ablate.probes.along.Along.backward`, with the random numbers of the step."""
-    signs = signs_like(passed[-1].total, torch.Generator().manual_seed(0))
-    same: list[Map] = [link.pull if (link := identity(visit)) else lambda v: v for visit in passed]
-    links = [_link(shortcut, visit) for shortcut, visit in zip(shortcuts, passed, strict=True)]
+def _path(passed: list[tuple[Visit, nn.Module] | None]) -> list[float | None]:
+    """As `ablate.probes.along.Along.backward`, with the random numbers of the step; −inf where nothing is left.
+
+    None up to the last unit that called no shortcut, such as one that is dropped at random: its path is not known.
+    """
+    first = max((at for at, one in enumerate(passed, 1) if one is None), default=0)
+    known = [one for one in passed[first:] if one]
+    if not known:
+        return [None] * len(passed)
+    signs = signs_like(known[-1][0].total, torch.Generator().manual_seed(0))
+    same: list[Map] = [link.pull if (link := identity(visit)) else lambda v: v for visit, _ in known]
+    links = [Link(partial(_again, visit, shortcut), visit.x) for visit, shortcut in known]
     of_shortcuts, of_identity = pulled(signs, [link.pull for link in links]), pulled(signs, same)
-    logs = [gain(one, other).log2 for one, other in zip(of_shortcuts, of_identity, strict=True)]
-    return [one if math.isfinite(one) else None for one in logs]
+    return [*[None] * first, *(gain(one, other).log2 for one, other in zip(of_shortcuts, of_identity, strict=True))]
 
 
-def _link(shortcut: nn.Module, visit: Visit) -> Link:
-    restore_generators(visit.random, visit.x.device)
-    return Link(lambda x: shortcut(x, visit.residual), visit.x)
+def _again(visit: Visit, shortcut: nn.Module, x: Tensor) -> Tensor:
+    """The sum of a copy of a visit's shortcut, with the random numbers of the step."""
+    restore_generators(visit.random, x.device)
+    y: Tensor = shortcut(x.clone(), visit.residual.clone())  # it may change them in place
+    return y
 
 
 @torch.no_grad()
-def _gate(shortcut: nn.Module, x: Tensor) -> float | None:
-    if not isinstance(shortcut, Gate):
-        return None
-    # 1 - sigmoid(a) as sigmoid(-a), which is exact near 0
-    return torch.sigmoid(-shortcut.gate(shortcut.match(x)).float()).mean().item()
+def _gate(visit: Visit, shortcut: nn.Module) -> float | None:
+    found = opened(shortcut, lambda: _again(visit, shortcut, visit.x))
+    return None if found is None else found.float().mean().item()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 import ablate
-from ablate.models.units import ORDERS
+from ablate.models.shortcuts import Gate, Identity
+from ablate.models.units import ORDERS, Basic
 from ablate.probes.training import SignalProbe
 from tests.training.conftest import Recorder, start, train  # noqa: F401
 
@@ -105,3 +107,104 @@ def test_plain_network_has_no_path_and_no_gates(resolve, train):  # noqa: F811
     for line in train(resolve(*words), recorder=Kept).lines:
         assert line["path"] == line["gate"] == [None] * 3
         assert min(line["gradient"]) > 0
+
+
+class Keeping(Identity):
+    """Keeps a tensor of its pass, as for `scalars()`."""
+
+    def forward(self, x, residual):
+        self.last = 0.5 * self.match(x)
+        return self.last + residual
+
+
+class Changing(Identity):
+    """Changes what it is given in place."""
+
+    def forward(self, x, residual):
+        residual += self.match(x)
+        return residual
+
+
+class OfImages(Gate):
+    """One gate for each channel of an image, by another module than a convolution."""
+
+    def __init__(self, in_channels, out_channels, stride, **more):
+        super().__init__(in_channels, out_channels, stride, **more)
+        self.gate = nn.Linear(out_channels, out_channels)
+
+    def forward(self, x, residual):
+        x = self.match(x)
+        return torch.sigmoid(-self.gate(x.mean((2, 3))))[:, :, None, None] * x + residual
+
+
+class LeftOut(Basic):
+    """Is left out in every second pass, where it can be."""
+
+    passes = 0
+
+    def forward(self, x):
+        self.passes += self.training
+        return x if self.passes % 2 == 0 and self.training and not self.changes_shape else super().forward(x)
+
+
+class ByName(Basic):
+    """Calls its shortcut in a way that is not seen."""
+
+    def forward(self, x):
+        return self.after(self.shortcut(x, residual=self.residual(x)))
+
+
+class InPlace(Basic):
+    """Changes x in place where no backward pass needs it."""
+
+    def forward(self, x):
+        return super().forward(x.mul_(2.0) if self.changes_shape else x)
+
+
+def custom(kind, group="shortcut"):
+    return f"{group}._target_={__name__}.{kind}"
+
+
+@pytest.mark.parametrize(
+    ("words", "gains"),
+    [
+        (("shortcut=identity", custom("Keeping")), [-3, -2, -1]),
+        (("shortcut=identity", custom("Changing")), [0, 0, 0]),
+        (("shortcut=identity", custom("ByName", "unit")), [None, None, None]),
+        (("shortcut=identity", custom("LeftOut", "unit")), [0, 0, 0]),
+        (("shortcut=gate", custom("OfImages")), None),
+    ],
+    ids=["Keeping", "Changing", "ByName", "LeftOut", "OfImages"],
+)
+def test_custom_parts_are_measured_and_train_to_the_same_bits(words, gains, resolve, train):  # noqa: F811
+    every = (*words, "depth=8", "iterations=6", "device=cpu", "recipe.batch=50")
+    plain = train(resolve(*every))
+    probed = train(resolve(*every, "probes=signal", "probe_every=1"), recorder=Kept)
+    assert all(value.equal(probed.weights[name]) for name, value in plain.weights.items())
+    assert [len(line[key]) for line in probed.lines for key in KEYS] == [3] * 36
+    first = probed.lines[0]
+    assert min(first["x"]) > 0 < min(first["gradient"])
+    assert [one is None for one in first["gate"]] == [words[0] != "shortcut=gate"] * 3
+    if gains:
+        assert first["path"] == gains
+    else:
+        assert all(0.2 < gate < 0.8 for gate in first["gate"])
+        assert first["path"][0] < first["path"][1] < first["path"][2] < 0
+
+
+def test_unit_that_is_left_out_has_no_path(resolve, train):  # noqa: F811
+    words = ("shortcut=constant", custom("LeftOut", "unit"), "depth=14", "device=cpu", "recipe.batch=50")
+    first, second = train(resolve(*words, "iterations=2", "probes=signal"), recorder=Kept).lines
+    assert first["path"] == [-6, -5, -4, -3, -2, -1]
+    assert second["path"] == [None] * 6  # the last unit is left out
+    assert second["weights_gradient"][0] == 0 < second["weights_gradient"][2]
+    assert min(second["x"]) > 0 < min(second["gradient"])
+
+
+def test_x_is_what_a_unit_is_given(resolve, train):  # noqa: F811
+    words = ("shortcut=identity", "unit.order=relu_only_preactivation", "depth=8", "device=cpu", "recipe.batch=50")
+    every = (*words, "iterations=1", "probes=signal")
+    (plain,) = train(resolve(*every), recorder=Kept).lines
+    (changed,) = train(resolve(*every, custom("InPlace", "unit")), recorder=Kept).lines
+    assert changed["x"][1] == plain["x"][1]
+    assert changed["gradient"][1] != plain["gradient"][1]
