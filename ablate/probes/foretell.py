@@ -44,10 +44,12 @@ def foretell(signal: Signal) -> Foretold:
     random = signal.draws > 1
     path, with_f = (log2(gain.reached) if random else gain.log2 for gain in (first.backward, first.with_f))
     added = log2(median(unit.added / unit.residual if unit.residual else 1.0 for unit in signal.units)) / 2
+    units = f"{count} unit{'s' * (count > 1)}"
+    if not (math.isfinite(signal.loss) and first.backward.log2 < math.inf):
+        where = "the gradient of the shortcut path" if math.isfinite(signal.loss) else "the loss"
+        return Foretold(f"over {units} {where} is not finite: expect this network not to train", 0, path, with_f, added)
     kept = path
-    if not first.backward.log2 < math.inf:  # or NaN
-        what, kept = "gives the gradient numbers that are not finite", -math.inf
-    elif random:
+    if random:
         elements = "no element" if kept == -math.inf else f"{written(kept)} of the elements"
         what = f"passes the gradient at {elements}, over {signal.draws} draws of its random numbers"
     elif kept > LARGE:
@@ -57,7 +59,6 @@ def foretell(signal: Signal) -> Foretold:
         what = "keeps the gradient as it is"
     else:
         what = f"keeps {written(kept)} of the gradient" if kept < 0 else f"multiplies the gradient by {written(kept)}"
-    units = f"{count} unit{'s' * (count > 1)}"
     level, expected = _expectation(signal, kept, added)
     return Foretold(f"over {units} the shortcut path {what}: {expected}", level, path, with_f, added)
 

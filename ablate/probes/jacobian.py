@@ -30,7 +30,7 @@ def spectra(passed: list[Visit]) -> list[Spectrum]:
 
 
 def spectrum(visit: Visit, number: int) -> Spectrum | None:
-    """Of one unit, with F and h but without f; None if it cannot be computed, for a custom unit.
+    """Of one unit, with F and h but without f; None if it cannot be computed, for a custom unit, or is not finite.
 
     x_l is cut to a square at its middle, of ELEMENTS elements at most. The mean and variance of batch normalisation are
     those of the pass (`keep_statistics`), and constant: one image of many hardly changes them.
@@ -43,16 +43,18 @@ def spectrum(visit: Visit, number: int) -> Spectrum | None:
         module.eval()
     try:
         with torch.enable_grad():
-            visit.unit(x)
+            visit.unit(x.clone())
         y = sums[0]
         signs = torch.eye(y.numel(), device=y.device, dtype=y.dtype).reshape(-1, *y.shape)
         (rows,) = torch.autograd.grad(y, x, signs, is_grads_batched=True)
-    except RuntimeError:
+    except Exception:  # custom code may refuse one image, or a small one, by any error
         return None
     finally:
         hook.remove()
         for module in normalisations:
             module.train()
+    if not rows.isfinite().all():
+        return None
     values = torch.linalg.svdvals(rows.reshape(y.numel(), x.numel()).cpu().double())
     return Spectrum(number, tuple(x.shape[1:]), *[values[at].item() for at in (0, len(values) // 2, -1)])
 

@@ -74,7 +74,7 @@ def measure(network: Network, images: Tensor, labels: Tensor, *, seed: int = 0) 
     """Measure a network on one batch: `images` (N, C, H, W) as in training, `labels` (N,), on the network's device.
 
     The network, its buffers and the random generators are as before. Raises AblateError if the network has no units, or
-    a unit no path that can be measured.
+    a unit no path that can be measured or no x, because it changes it in place.
     """
     if not any(True for _ in network.units()):
         raise AblateError(f"{type(network).__name__} has no residual units: there is no shortcut to measure")
@@ -117,6 +117,10 @@ def _gain(gain: Gain | None) -> dict[str, float] | None:
 def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Signal:
     keep_statistics(network)
     logits, passed = visits(network, images.detach().requires_grad_())
+    for one in passed:
+        if one.changed:
+            kind = type(one.unit).__name__
+            raise AblateError(f"{kind} or its shortcut changes x in place, and x cannot be measured: change a copy")
     jacobians = spectra(passed)
     loss = functional.cross_entropy(logits, labels)
     gradients = torch.autograd.grad(loss, [visit.start for visit in passed], retain_graph=True)

@@ -49,15 +49,17 @@ def factor(shortcut: nn.Module) -> Factor | None:
     """The factor of a shortcut; None if theory does not say it.
 
     It does not where a 1×1 convolution gives x the shape of F (options B and C), or gates differ over channels or
-    positions. Raises AblateError if a shortcut's own `gain()` is not a number.
+    positions. Raises AblateError if a shortcut's own `gain()` is not a finite number.
     """
     own = getattr(shortcut, "gain", None)
     if callable(own):
         value = own()
         try:
-            return Factor(float(value), abs(float(value)))
-        except (TypeError, ValueError) as error:
-            raise AblateError(f"{type(shortcut).__name__}.gain() gives {value!r}, not a number") from error
+            if math.isfinite(number := float(value)):
+                return Factor(number, abs(number))
+        except (TypeError, ValueError, OverflowError):
+            pass
+        raise AblateError(f"{type(shortcut).__name__}.gain() gives {value!r}, not a finite number")
     # The exact class: a subclass has another equation.
     rule = FACTORS.get(type(shortcut))
     if rule is None or isinstance(getattr(shortcut, "match", None), shortcuts.Projection):

@@ -18,8 +18,8 @@ class Visit:
 
     `x` and `residual` are what the shortcut was given, without their graph; `random` are the generators at that time.
     In the graph of the pass: `start`, x_l; `given`, the shortcut's x, which is x_l unless a pre-activated unit changes
-    the shape; `total`, y_l; `output`, x_{l+1}. `dead`: the share of the channels of the unit's `nn.ReLU` modules that
-    are 0 at every position of every image; None if it has none.
+    the shape; `total`, y_l; `output`, x_{l+1}. `changed`: whether the unit changed x_l in place. `dead`: the share of
+    the channels of the unit's `nn.ReLU` modules that are 0 at every position of every image; None if it has none.
     """
 
     stage: int
@@ -31,6 +31,7 @@ class Visit:
     output: Tensor
     x: Tensor
     residual: Tensor
+    changed: bool
     random: dict[str, Any]
     dead: float | None
 
@@ -70,11 +71,12 @@ def _watch(stage: int, unit: nn.Module, found: list[Visit], hooks: ExitStack) ->
     """Add the unit's Visit to `found` in each pass."""
     now: dict[str, Any] = {}
     relus: list[Tensor] = []
+    version: list[int] = []
 
     def enter(_unit: nn.Module, args: tuple[Any, ...]) -> None:
         now.clear()
         relus.clear()
-        now["start"] = args[0]
+        now["start"], version[:] = args[0], [args[0]._version]
 
     def give(shortcut: nn.Module, args: tuple[Any, ...]) -> None:
         if "shortcut" in now or len(args) != 2 or not all(isinstance(one, Tensor) for one in args):
@@ -94,7 +96,8 @@ def _watch(stage: int, unit: nn.Module, found: list[Visit], hooks: ExitStack) ->
     def leave(_unit: nn.Module, _args: object, output: Tensor) -> None:
         if "total" in now:
             dead = torch.cat(relus).double().mean().item() if relus else None
-            found.append(Visit(stage=stage, unit=unit, output=output, dead=dead, **now))
+            changed = now["start"]._version != version[0]
+            found.append(Visit(stage=stage, unit=unit, output=output, dead=dead, changed=changed, **now))
 
     own = getattr(unit, "shortcut", None)  # of another name it is the first part that is called with two tensors
     candidates = [own] if isinstance(own, nn.Module) else list(unit.modules())[1:]

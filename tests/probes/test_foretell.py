@@ -1,8 +1,14 @@
 """The sentence of a network before training."""
 
-import pytest
+import math
 
+import pytest
+import torch
+
+from ablate.models.build import build
+from ablate.models.shortcuts import Identity
 from ablate.probes.foretell import foretell
+from ablate.probes.signal import measure
 from tests.probes.small import digits
 
 PLAIN = "expect it to train as a plain network of its depth, worse than with the identity"
@@ -38,3 +44,35 @@ def test_sentences(words, units, what, expected, resolve):
 def test_sentence_of_a_path_that_amplifies_says_what_f_does(resolve):
     sentence = foretell(digits(resolve("shortcut=constant", "shortcut.scale=2", "depth=20"), count=4)).sentence
     assert sentence.startswith("over 9 units the shortcut path multiplies the gradient by 2^9, and with f in it by 2^")
+
+
+class Overflowing(Identity):
+    def forward(self, x, residual):
+        return 1e30 * self.match(x) + residual
+
+
+class Undefined(Identity):
+    def forward(self, x, residual):
+        return self.match(x) + math.nan * residual
+
+
+class Steep(Identity):
+    """(x²)^(1/2) has no finite derivative at 0."""
+
+    def forward(self, x, residual):
+        return self.match(x).square().sqrt() + residual
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("Overflowing", "the loss"), ("Undefined", "the loss"), ("Steep", "the gradient of the shortcut path")],
+)
+def test_numbers_that_are_not_finite_are_said(kind, where, resolve):
+    config = resolve("shortcut=identity", f"shortcut._target_={__name__}.{kind}", "depth=8")
+    network = build(config, shape=(1, 8, 8), classes=10)
+    torch.manual_seed(1)
+    found = measure(network, torch.randn(6, 1, 8, 8), torch.arange(6))
+    told = foretell(found)
+    assert told.sentence == f"over 3 units {where} is not finite: {NOT}"
+    assert told.level == 0
+    assert all(math.isfinite(one.largest) for one in found.jacobians)

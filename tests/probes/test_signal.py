@@ -99,6 +99,18 @@ def test_network_and_generators_are_as_before(training):
     assert signal.draws == along.DRAWS
 
 
+class InPlace(shortcuts.Constant):
+    def forward(self, x, residual):
+        x += residual
+        return x
+
+
+def test_unit_that_changes_x_in_place_is_refused():
+    network = Three(*made(shortcuts.Constant, SCALES[0]), *made(InPlace, *SCALES[1:]))
+    with pytest.raises(AblateError, match="One or its shortcut changes x in place"):
+        measured(network)
+
+
 def test_unit_without_shortcut_is_refused():
     network = Three(*made(shortcuts.Constant, *SCALES))
     network.parts[1].forward = lambda x: x

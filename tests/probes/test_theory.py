@@ -28,9 +28,10 @@ class Other(shortcuts.Constant):
     """Another equation than its parent's."""
 
 
-def test_own_gain_that_is_no_number_is_refused():
-    with pytest.raises(AblateError, match=r"^Own.gain\(\) gives 'half', not a number$"):
-        factor(Own("half"))
+@pytest.mark.parametrize("gain", ["half", math.nan, math.inf, None])
+def test_own_gain_that_is_no_number_is_refused(gain):
+    with pytest.raises(AblateError, match=rf"^Own.gain\(\) gives {gain!r}, not a finite number$"):
+        factor(Own(gain))
 
 
 @pytest.mark.parametrize(
