@@ -29,10 +29,10 @@ class ReZero(nn.Module):
 
 @pytest.fixture
 def rezero(tmp_path, monkeypatch):
-    """A custom shortcut in rezero.py and its file my/shortcut/rezero.yaml, without a name."""
+    """A custom shortcut in rezero.py and its file my/shortcut/mine.yaml, without a name."""
     (tmp_path / "rezero.py").write_text(REZERO)
     (tmp_path / "my" / "shortcut").mkdir(parents=True)
-    (tmp_path / "my" / "shortcut" / "rezero.yaml").write_text("_target_: rezero.ReZero\ninit: 0.0\n")
+    (tmp_path / "my" / "shortcut" / "mine.yaml").write_text("_target_: rezero.ReZero\ninit: 0.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
     yield tmp_path
@@ -129,7 +129,7 @@ def test_target_that_is_not_a_class_is_refused(target):
 
 
 def test_custom_file_gives_name_and_parameters(rezero, process, strict_json):
-    run = process("ablate", "--config-dir", "my", "shortcut=rezero", "depth=8", "iterations=1", "threads=1")
+    run = process("ablate", "--config-dir", "my", "shortcut=mine", "depth=8", "iterations=1", "threads=1")
     assert (run.status, run.err) == (0, "")
     (folder,) = (rezero / "results" / "runs").glob("digits-ReZero-*")
     node = strict_json((folder / "result.json").read_text())["config"]["shortcut"]
@@ -138,7 +138,7 @@ def test_custom_file_gives_name_and_parameters(rezero, process, strict_json):
 
 @pytest.mark.usefixtures("rezero")
 def test_wrong_type_for_a_parameter_of_a_custom_file_is_refused_without_torch(process, no_torch):
-    refused = process("ablate", "--config-dir", "my", "shortcut=rezero", "shortcut.init=abc", path=no_torch)
+    refused = process("ablate", "--config-dir", "my", "shortcut=mine", "shortcut.init=abc", path=no_torch)
     assert refused.status == 2
     assert refused.err == "ablate: shortcut.init=abc is invalid: use a number\n"
 

@@ -11,6 +11,7 @@ from ablate.config.files import options
 from ablate.models.build import build, check_buildable
 from ablate.models.shortcuts import Identity
 from ablate.models.units import Basic, add
+from tests.contrib.words import words
 
 
 def network(config):
@@ -19,8 +20,7 @@ def network(config):
 
 @pytest.mark.parametrize(("shortcut", "unit"), [*product(options("shortcut"), options("unit"))])
 def test_every_shortcut_and_unit_gives_finite_logits_and_gradients(shortcut, unit, resolve):
-    depth = {"basic": 8, "bottleneck": 11, "single": 5}[unit]
-    built = network(resolve(f"shortcut={shortcut}", f"unit={unit}", f"depth={depth}"))
+    built = network(resolve(*words("shortcut", shortcut, unit=unit)))
     logits = built(torch.randn(4, 1, 8, 8))
     assert logits.shape == (4, 10)
     assert logits.isfinite().all()

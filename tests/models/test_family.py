@@ -122,15 +122,16 @@ KERNELS = {"single": (3,), "basic": (3, 3), "bottleneck": (1, 3, 1)}
 IMAGENET = ("net=resnet18", "net.name=small", "net.stages=[1,2]")
 
 
-def check(config, shape, strided):
-    """Two steps of gradient descent of the network of `config` and of the reference."""
+def check(config, shape, strided, kind=Reference):
+    """Two steps of gradient descent of the network of `config` and of a reference of this kind."""
     shortcut, unit = config.shortcut, config.unit
     network = build(config, shape=shape, classes=3).double().train()
     torch.manual_seed(0)
     for parameter in network.parameters():  # batch normalisation starts at 1 and 0
         parameter.data += 0.1 * torch.randn_like(parameter)
     name = f"conv1x1 norm={shortcut['norm']}".lower() if shortcut["name"] == "conv1x1" else shortcut["name"]
-    reference = Reference(network, unit["order"], name, shortcut.get("option"), KERNELS[unit["name"]], strided)
+    kernels = KERNELS.get(unit["name"], (3, 3))
+    reference = kind(network, unit["order"], name, shortcut.get("option"), kernels, strided)
     x, labels = torch.randn(6, *shape, dtype=torch.float64), torch.arange(6) % 3
     for _ in range(2):
         losses = []

@@ -5,7 +5,7 @@ import pytest
 from ablate.config.files import options
 from ablate.report.equations import equation
 
-# [B] Fig. 2 in this program's words.
+# [B] Fig. 2 and docs/variants.md in this program's words.
 EQUATIONS = {
     "identity": "y = x + F(x)",
     "none": "y = F(x)",
@@ -14,6 +14,14 @@ EQUATIONS = {
     "exclusive_gate": "y = (1 − g(x)) · x + g(x) · F(x)",
     "conv1x1": "y = W x + F(x)",
     "dropout": "y = d(x) + F(x)",
+    "skipinit": "y = x + α · F(x)",
+    "rezero": "y = x + α · relu(F(x))",
+    "layerscale": "y = x + λ · F(x)",
+    "stable": "y = x + F(x) / √L",
+    "weighted": "y = x + λ · F(x)",
+    "stochastic_depth": "y = x + b · F(x) in training",
+    "highway": "y = (1 − T(x)) · x + T(x) · relu(F(x))",
+    "deepnorm": "y = α · x + F(x)",
 }
 
 
