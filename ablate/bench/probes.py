@@ -28,8 +28,8 @@ def _speed(training: Training, steps: int) -> float:
         if index == 0:
             step.begin_epoch(epoch)
         # Numbers from the second interval on: the first has steps 1, 2, 4, ... too.
-        if signal and signal.wants(number + 1 + signal.every):
-            measured(step, training.take, signal)
+        if signal and signal.wants(at := number + 1 + signal.every):
+            measured(at, step, training.take, signal)
         else:
             training.take()
     wait(step.device)

@@ -21,6 +21,7 @@ from ablate.models.network import Network
 from ablate.probes.along import signs_like
 from ablate.probes.gates import opened
 from ablate.probes.path import Link, Map, gain, identity, pulled
+from ablate.probes.theory import products
 from ablate.probes.visits import Visit, watching
 
 MISSING = torch.tensor(math.nan)
@@ -49,6 +50,7 @@ class SignalProbe:
         | path | log2 of the gain of the shortcuts from it to the last, F held constant; null where nothing is left, \
         and up to a unit that called no shortcut in this step |
         | gate | mean of 1 − g(x); null without a gate |
+        | theory | of step 1, log2 of the gain that theory says for `path`; null where it says none, or 0 |
         """
         units = [unit for _, unit in self.network.units()]
         inputs: dict[nn.Module, dict[str, Tensor]] = {unit: {} for unit in units}
@@ -56,7 +58,7 @@ class SignalProbe:
             for unit, kept in inputs.items():
                 hooks.enter_context(unit.register_forward_pre_hook(partial(_keep, kept)))
             found = watching(self.network, hooks)
-            yield lambda: line.update(_measured(inputs, {one.unit: one for one in found}))
+            yield lambda: line.update(_measured(inputs, {one.unit: one for one in found}, first=line["step"] == 1))
 
 
 def _keep(kept: dict[str, Tensor], _unit: nn.Module, args: tuple[Any, ...]) -> None:
@@ -71,7 +73,7 @@ def _keep(kept: dict[str, Tensor], _unit: nn.Module, args: tuple[Any, ...]) -> N
 
 
 def _measured(
-    inputs: dict[nn.Module, dict[str, Tensor]], visits: dict[nn.Module, Visit]
+    inputs: dict[nn.Module, dict[str, Tensor]], visits: dict[nn.Module, Visit], *, first: bool
 ) -> dict[str, list[float | None]]:
     passed = [(one, _copy(one.shortcut)) if (one := visits.get(unit)) else None for unit in inputs]
     device = next(parameter.device for unit in inputs for parameter in unit.parameters())
@@ -89,7 +91,11 @@ def _measured(
         "weights_gradient": [_norm([p.grad for p in own if p.grad is not None]) for own in parameters],
     }
     numbers = {key: torch.stack([one.to(device).float() for one in values]).tolist() for key, values in columns.items()}
-    return {key: [_short(one) for one in values] for key, values in (numbers | {"path": path, "gate": gates}).items()}
+    numbers |= {"path": path, "gate": gates}
+    if first:
+        said = products([one[1] if one else nn.Identity() for one in passed])
+        numbers["theory"] = [one.log2 if one else None for one in said]
+    return {key: [_short(one) for one in values] for key, values in numbers.items()}
 
 
 def _copy(shortcut: nn.Module) -> nn.Module:

@@ -56,6 +56,6 @@ def _read(path: Path, key: str) -> dict[int, list[float]]:
 def _number(key: str, value: float | None) -> float:
     if value is None:
         return math.nan
-    if key in ("path", "gate"):
+    if key in ("path", "gate", "theory"):
         return float(value)
     return math.log10(value) if value > 0 else math.nan

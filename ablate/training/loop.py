@@ -149,7 +149,7 @@ def train(
             step.begin_epoch(epoch, index)
         step.rate.fill_(learning_rate(number, total, recipe))
         if signal and signal.wants(number + 1):
-            observer.signal({"step": number + 1} | measured(step, take, signal))
+            observer.signal(measured(number + 1, step, take, signal))
         else:
             take()
         if probes and (index == per_epoch - 1 or number == total - 1):
@@ -159,9 +159,9 @@ def train(
     raise AssertionError("a run has one step or more")
 
 
-def measured(step: Step, take: Callable[[], None], signal: SignalProbe) -> dict[str, Any]:
-    """Take a step; what `signal` measures of it."""
-    line: dict[str, Any] = {}
+def measured(number: int, step: Step, take: Callable[[], None], signal: SignalProbe) -> dict[str, Any]:
+    """Take a step, of which the first is 1; what `signal` measures of it."""
+    line: dict[str, Any] = {"step": number}
     with signal.watch(line) as step.measure:
         take()
     step.measure = None

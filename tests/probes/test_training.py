@@ -88,15 +88,16 @@ def test_numbers_of_the_first_step_by_hand(resolve, start):  # noqa: F811
         xs.append(unit(xs[-1]))
     loss = functional.cross_entropy(network.head(network.last(xs[-1]).mean((2, 3))), labels)
     gradients = torch.autograd.grad(loss, xs[:-1])
-    line = {}
+    line = {"step": 1}
     with training.signal.watch(line) as step.measure:
         training.take()
-    assert tuple(line) == KEYS
+    assert tuple(line) == ("step", *KEYS, "theory")
     assert line["x"] == pytest.approx([x.square().mean().item() for x in xs[:-1]], rel=1e-5)
     assert line["gradient"] == pytest.approx([gradient.norm().item() for gradient in gradients], rel=1e-5)
     openness = 1 / (1 + math.exp(-1))  # W_g = 0 and b_g = -1 in each of three units
     assert line["gate"] == pytest.approx([openness] * 3, rel=1e-5)
     assert line["path"] == pytest.approx([count * math.log2(openness) for count in (3, 2, 1)], rel=1e-5)
+    assert line["theory"] == pytest.approx(line["path"], rel=1e-5)
     for unit, gradient in zip(units, line["weights_gradient"], strict=True):
         squares = sum(p.grad.square().sum() for p in unit.parameters())
         assert gradient == pytest.approx(squares.sqrt().item(), rel=1e-5)

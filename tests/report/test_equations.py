@@ -21,6 +21,7 @@ EQUATIONS = {
     "weighted": "y = x + λ · F(x)",
     "stochastic_depth": "y = x + b · F(x) in training",
     "highway": "y = (1 − T(x)) · x + T(x) · relu(F(x))",
+    "fused": "y = W concat(x, F(x))",
     "deepnorm": "y = α · x + F(x)",
 }
 

@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from ablate.report import signals
-from ablate.report.figures.units import units
+from ablate.report.figures.units import gains, units
 
 
 def write(folder, *lines):
@@ -50,3 +50,14 @@ def test_each_row_has_a_panel_in_the_colours_of_all(tmp_path):
     assert panels[0].collections[0].get_array().shape == (2, 2)
     assert bar.get_ylabel() == "log10 of |dE/dx|"
     assert drawing.save("svg").startswith(b"<?xml")
+
+
+def test_gains_have_the_first_and_the_last_step_and_theory(tmp_path):
+    first = line(1, 1, 1, path=(-4, -2)) | {"theory": [-4, -2]}
+    folder = write(tmp_path / "a", first, line(2, 1, 1, path=(-3, -1.5)), line(4, 1, 1, path=(-2, -1)))
+    path, theory = (signals.mean([folder], key) for key in ("path", "theory"))
+    assert theory.steps.tolist() == [1]
+    drawing = gains([(Row, path, theory), (Row, path, None)])
+    drawn = [[float(y) for y in one.get_ydata()] for one in drawing.axes.lines]
+    assert drawn == [[-4, -2], [-4, -2], [-2, -1], [-4, -2], [-2, -1]]  # theory, first and last; then without theory
+    assert next(iter(drawing.tips.values())) == ["gate, unit 1: 2^-2", "gate, unit 2: 2^-1"]

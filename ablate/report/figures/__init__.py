@@ -20,7 +20,7 @@ from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.learning import learning_curves
 from ablate.report.figures.measured import probe
 from ablate.report.figures.shortcuts import by_shortcut
-from ablate.report.figures.units import units
+from ablate.report.figures.units import gains, units
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
 from ablate.runs.record import ERRORS
@@ -61,6 +61,9 @@ def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | N
         found = [(cell, signals.mean(paths.get(cell.cell, []), key)) for cell in rows_of(cells)]
         if maps := [(cell, one) for cell, one in found if one]:
             yield f"units-{key}", units(key, maps, width=width)
+        if key == "path" and maps:
+            theory = [signals.mean(paths[cell.cell], "theory") for cell, _ in maps]
+            yield "gains", gains([(*one, said) for one, said in zip(maps, theory, strict=True)], width=width)
     number = 0
     for pair in comparisons(cells):
         rows = [(cell, frame) for cell in pair for frame in [band_of(cell.cell)] if len(frame) > 1]

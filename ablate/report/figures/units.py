@@ -4,18 +4,50 @@ import math
 from typing import Any
 
 import numpy
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ablate.report.figures.drawing import Drawing, short, styled
+from ablate.report.figures.drawing import Drawing, look, power, short, styled
 from ablate.report.signals import Measured
 
 MOST = 9
-"""Panels of a figure."""
+"""Rows in a figure."""
 TITLES = {
     "gradient": ("Gradient at each unit", "log10 of |dE/dx|"),
     "weights_gradient": ("Gradient of each unit's weights", "log10 of the norm"),
     "path": ("What the shortcuts alone keep from each unit to the last", "log2 of the gain"),
     "gate": ("Openness of the gates", "mean of 1 − g(x)"),
 }
+
+
+@styled
+def gains(rows: list[tuple[Any, Measured, Measured | None]], *, width: float | None = None) -> Drawing:
+    """log2 of what the shortcuts alone keep from each unit to the last, at the first and the last measured step, with
+    theory's line: of each row its name, `path` and `theory`.
+    """
+    caption = (
+        "The norm of a gradient after all shortcuts from a unit to the last, F held constant, relative to that of the "
+        "identity ([B] eq. 8). Dotted: before the first step; wide: what theory says then; solid: at the last "
+        "step that was measured. Mean over seeds. A row that keeps nothing has no line."
+    )
+    drawing = Drawing("What the shortcuts keep of the gradient", caption, (5.6, 3.6), width)
+    for at, (row, path, theory) in enumerate(rows[:MOST]):
+        colour, marker, _ = look(at)
+        x = numpy.arange(1, len(path.values) + 1)
+        if theory:
+            drawing.axes.plot(x, theory.values[:, 0], color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
+        drawing.axes.plot(x, path.values[:, 0], color=colour, lw=1, ls=":")
+        every = max(1, len(x) // 6)
+        last = path.values[:, -1]
+        drawing.axes.plot(x, last, color=colour, lw=1.5, marker=marker, ms=4, markevery=every, label=short(row.name))
+        drawing.points(
+            x, last, [f"{row.name}, unit {unit}: 2^{value:.3g}" for unit, value in zip(x, last, strict=True)]
+        )
+    drawing.axes.yaxis.set_major_locator(MaxNLocator(7, integer=True))
+    drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(2, y)))
+    drawing.axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    drawing.axes.set(xlabel="unit", ylabel="gain to the last unit")
+    drawing.legend()
+    return drawing
 
 
 @styled
