@@ -10,13 +10,15 @@ import importlib
 import os
 import pkgutil
 import signal
+import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablate.base.errors import AblateError, ConfigError, one_line
+from ablate.base.files import writing
 from ablate.base.place import place
 from ablate.base.terminal import Quiet, say
 
@@ -100,6 +102,21 @@ def guarded(prefix: str, call: Callable[[], int | None]) -> int:
 def path(text: str) -> Path:
     """A path as it was typed, with ~ for the home folder."""
     return Path(os.path.expanduser(text))
+
+
+def prepare(folder: Path | None, files: Iterable[str], *, overwrite: bool) -> None:
+    """Make the folder of --out, if it is given, before a command computes what it writes there.
+
+    Raises ConfigError if it has one of the files already, unless `overwrite`, and AblateError if it cannot be written.
+    """
+    if folder is None:
+        return
+    there = [folder / name for name in files if (folder / name).exists()]
+    if there and not overwrite:
+        raise ConfigError(f"{there[0]} is there already: add --overwrite, or name another folder with --out")
+    with writing(folder, "use another --out"):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 def runs_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

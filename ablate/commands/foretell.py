@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import track
 from rich.table import Table
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import AblateError
 from ablate.base.files import read_json, to_json, write_whole, writing
 from ablate.base.terminal import console, is_terminal, say
-from ablate.commands import path, runs_arguments, warn
+from ablate.commands import path, prepare, runs_arguments, warn
 from ablate.commands.probe import BATCH, measured
 from ablate.runs.identity import identity
 from ablate.runs.naming import label, title
@@ -43,9 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
-    there = [options.out / name for name in FILES if (options.out / name).exists()] if options.out else []
-    if there and not options.overwrite:
-        raise ConfigError(f"{there[0]} is there already: add --overwrite, or name another with --out")
+    prepare(options.out, FILES, overwrite=options.overwrite)
     what = path(str(options.runs))
     runs = _read(what) if what.is_file() else _measured(what, options)
     if len(runs) < FEWEST:
@@ -151,6 +149,5 @@ def _write(folder: Path, runs: list[dict[str, Any]], found: list[Any]) -> None:
         "foretell.svg": draw(runs, found).save("svg"),
     }
     with writing(folder, "use another --out"):
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             write_whole(folder / name, content)

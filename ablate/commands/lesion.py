@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import read_json, to_json, write_whole, writing
 from ablate.base.machine import threads
-from ablate.base.terminal import console, is_terminal, say
-from ablate.commands import path
+from ablate.base.terminal import console, is_terminal, plain, say
+from ablate.commands import path, prepare
 from ablate.commands.evaluate import run_and_data
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ EXAMPLES = """examples:
 alone: each unit dropped; several: some at random; swapped: pairs of one shape; paths: the gradient by path length.
 Dropping a unit makes F(x) zero. docs/why.md says how each is measured."""
 KINDS = ("alone", "several", "swapped", "paths")
+FILES = ("lesion.json", "table.md", *(f"{kind}.svg" for kind in KINDS))
 COUNTS = (1, 2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200)
 """Units that are dropped together, or swaps, as far as there are as many."""
 BATCH = 64
@@ -61,12 +63,7 @@ def kinds(text: str) -> tuple[str, ...]:
 def main(options: argparse.Namespace) -> None:
     if not 1 <= options.samples <= 10_000:
         raise ConfigError(f"--samples {options.samples} is invalid: use 1 to 10000")
-    if (
-        options.out
-        and not options.overwrite
-        and (there := [name for name in _names() if (options.out / name).exists()])
-    ):
-        raise ConfigError(f"{options.out / there[0]} is there already: add --overwrite, or name another with --out")
+    prepare(options.out, FILES, overwrite=options.overwrite)
     found: list[dict[str, Any]] = []
     for number, run in enumerate(options.runs, 1):
         found += _read(run) if run.is_file() else [_measured(run, options, f"{number} of {len(options.runs)}")]
@@ -82,17 +79,13 @@ def main(options: argparse.Namespace) -> None:
         say(f"written: {options.out}", error=options.json)
 
 
-def _names() -> list[str]:
-    return ["lesion.json", "table.md", *(f"{kind}.svg" for kind in KINDS)]
-
-
 def _read(file: Path) -> list[dict[str, Any]]:
     """What lesions of runs have been found before, from a lesion.json. Raises AblateError if it is none."""
+    from ablate.report.lesions import check
+
     try:
-        runs = list((read_json(file) or {})["runs"])
-        if all({"name", "cell", "seed", "intact", "units"} <= run.keys() for run in runs):
-            return runs
-    except (OSError, KeyError, TypeError, AttributeError):
+        return check(list((read_json(file) or {})["runs"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise AblateError(f"{file} is not a lesion.json: name the folders of runs, or a file that --out has written")
 
@@ -173,12 +166,14 @@ def _followed(steps: Iterable[T], what: str) -> Iterable[T]:
 
 
 def _show(rows: list[Any]) -> None:
-    table = Table("network", "seeds", "intact", "one dropped", "... at most", "path length, 90 % of the gradient")
+    from ablate.report.lesions import HEADINGS
+
+    table = Table(*HEADINGS)
     for row in rows:
-        table.add_row(row.name, *row.cells())
+        table.add_row(Text(plain(row.name)), *row.cells())
     console().print(table)
     for row in rows:
-        say(row.sentence())
+        say(f"{row.name}: {row.sentence()}")
 
 
 def _write(folder: Path, found: list[dict[str, Any]], rows: list[Any]) -> None:
@@ -186,8 +181,10 @@ def _write(folder: Path, found: list[dict[str, Any]], rows: list[Any]) -> None:
     from ablate.report.figures.lesions import draw
 
     with writing(folder, "use another --out"):
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "lesion.json", (to_json({"runs": found}) + "\n").encode())
         write_whole(folder / "table.md", lesions.markdown(rows).encode())
-        for name, drawing in draw(rows):
-            write_whole(folder / f"{name}.svg", drawing.save("svg"))
+        drawn = {f"{name}.svg": drawing.save("svg") for name, drawing in draw(rows)}
+        for name, content in drawn.items():
+            write_whole(folder / name, content)
+        for name in (name for name in FILES if name.endswith(".svg") and name not in drawn):
+            (folder / name).unlink(missing_ok=True)  # of what was there before

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json, write_whole, writing
-from ablate.base.terminal import console, say
-from ablate.commands import configs, network_arguments, path
+from ablate.base.terminal import console, plain, say
+from ablate.commands import configs, network_arguments, path, prepare
 from ablate.runs.naming import describe, names
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> None:
     if options.images < 2:  # batch normalisation needs two
         raise ConfigError(f"--images {options.images} is invalid: use 2 or more")
-    files = [options.out / f"{name}.svg" for name in FIGURES] if options.out else []
-    for file in (file for file in files if file.exists() and not options.overwrite):
-        raise ConfigError(f"{file} is there already: add --overwrite, or name another folder with --out")
+    files = [f"{name}.svg" for name in FIGURES]
+    prepare(options.out, files, overwrite=options.overwrite)
     asked = configs("probe", options, seeds=True)
     found = [measured(config, options.images) for config in asked]
     trees = [asdict(config) for config in asked]
@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> None:
     if options.out:
         _write(options.out, found)
         if not options.json:
-            say(f"written: {', '.join(map(str, files))}")
+            say(f"written: {', '.join(str(options.out / file) for file in files)}")
     if options.json:
         say(to_json({"networks": found}))
     elif options.multirun:
@@ -106,7 +106,6 @@ def _write(folder: Path, found: list[dict[str, Any]]) -> None:
     from ablate.report.figures.signal import draw
 
     with writing(folder, "use another --out"):
-        folder.mkdir(parents=True, exist_ok=True)
         for name, drawing in draw(found):
             write_whole(folder / f"{name}.svg", drawing.save("svg"))
 
@@ -143,7 +142,7 @@ def _show_several(found: list[dict[str, Any]]) -> None:
     table = _table("network", "units", "dE/dx", *GAINS)
     for one in found:
         first = one["units"][0]
-        table.add_row(one["name"], str(len(one["units"])), f"{first['gradient']:.3g}", *_gains(first))
+        table.add_row(Text(plain(one["name"])), str(len(one["units"])), f"{first['gradient']:.3g}", *_gains(first))
     console().print(table)
     say(MEANING_OF_FIRST)
     for one in found:

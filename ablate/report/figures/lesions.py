@@ -16,9 +16,15 @@ BAND = "Lines are means over seeds; bands are from the lowest to the highest."
 def draw(rows: Sequence[Row]) -> Iterator[tuple[str, Drawing]]:
     """Every figure for which there are numbers, with its name."""
     for name, figure in (("alone", alone), ("several", several), ("swapped", swapped), ("paths", paths)):
-        measured = [row for row in rows if all(name in run for run in row.runs)]
+        measured = [row for row in rows if _has(row, name)]
         if measured:
             yield name, figure(measured)
+
+
+def _has(row: Row, kind: str) -> bool:
+    """Whether there are numbers of a kind: no swaps if no two units have one shape, no shares if a norm is infinite."""
+    measured = all(kind in run and any(one.get("errors", True) for one in run[kind]) for run in row.runs)
+    return measured and (kind != "paths" or any(map(any, row.shares())))
 
 
 @styled
@@ -67,8 +73,8 @@ def paths(rows: Sequence[Row], *, width: float | None = None) -> Drawing:
     axes.set(xlabel="residual functions on a path", ylabel="share of the gradient")
     last = 1
     for at, row in enumerate(rows):
-        shares = numpy.array(row.shares())
-        last = max(last, *numpy.flatnonzero(shares.mean(0) > 1e-3))
+        shares = numpy.array([one for one in row.shares() if any(one)])
+        last = max([last, *numpy.flatnonzero(shares.mean(0) > 1e-3)])
         lengths = numpy.arange(shares.shape[1])
         _band(axes, lengths, shares, at, row.name)
         words = [f"{row.name}, length {length}: {share:.1%}" for length, share in enumerate(shares.mean(0))]
@@ -79,13 +85,16 @@ def paths(rows: Sequence[Row], *, width: float | None = None) -> Drawing:
 
 
 def _counted(rows: Sequence[Row], kind: str, key: str, title: str, label: str, width: float | None) -> Drawing:
-    caption = f"Each point is the mean of {len(rows[0].runs[0][kind][0]['errors'])} random draws. {BAND}"
+    draws = sorted({len(one["errors"]) for row in rows for run in row.runs for one in run[kind]})
+    caption = f"Each point is the mean of {' or '.join(map(str, draws))} random draws. {BAND}"
     drawing = Drawing(title, caption, (6.4, 3.4), width)
     axes = drawing.axes
     axes.set(xlabel=label, ylabel="error (%)")
     for at, row in enumerate(rows):
         counts = numpy.array([0, *(one[key] for one in row.runs[0][kind])])
-        errors = numpy.array([[run["intact"], *map(_mean, run[kind])] for run in row.runs])
+        errors = numpy.array(
+            [[run["intact"], *(statistics.fmean(one["errors"]) for one in run[kind])] for run in row.runs]
+        )
         _band(axes, counts, errors, at, row.name)
         pairs = zip(counts, errors.mean(0), strict=True)
         words = [f"{row.name}, {label}: {count}; error {error:.2f} %" for count, error in pairs]
@@ -93,10 +102,6 @@ def _counted(rows: Sequence[Row], kind: str, key: str, title: str, label: str, w
     axes.set_ylim(bottom=0)
     drawing.legend()
     return drawing
-
-
-def _mean(one: dict[str, Any]) -> float:
-    return statistics.fmean(one["errors"]) if one["errors"] else float("nan")
 
 
 def _band(axes: Axes, x: Any, y: Any, at: int, name: str, *, marker: str | None = None) -> None:
