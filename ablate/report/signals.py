@@ -47,14 +47,15 @@ def _read(path: Path, key: str) -> dict[int, list[float]]:
     except (OSError, UnicodeDecodeError):
         return {}
     for text in lines:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             line: dict[str, Any] = json.loads(text)
-            found[int(line["step"])] = [_number(key, value) for value in line[key]]
+            if 1 <= line["step"] < 2**53:
+                found[int(line["step"])] = [_number(key, value) for value in line[key]]
     return found
 
 
 def _number(key: str, value: float | None) -> float:
-    if value is None:
+    if value is None or not math.isfinite(value):
         return math.nan
     if key in ("path", "gate", "theory"):
         return float(value)

@@ -1,16 +1,21 @@
 """What `probes=signal` measures, as maps of units and steps: a panel for each row of the table."""
 
 import math
+import textwrap
 from typing import Any
 
 import numpy
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from ablate.report.figures.drawing import Drawing, look, power, short, styled
 from ablate.report.signals import Measured
 
 MOST = 9
 """Rows in a figure."""
+NARROWEST = 1.8
+"""Inches of a panel with its labels, in a paper."""
+LETTERS = 12
+"""Of a title, in an inch."""
 TITLES = {
     "gradient": ("Gradient at each unit", "log10 of |dE/dx|"),
     "weights_gradient": ("Gradient of each unit's weights", "log10 of the norm"),
@@ -53,14 +58,16 @@ def gains(rows: list[tuple[Any, Measured, Measured | None]], *, width: float | N
 @styled
 def units(key: str, rows: list[tuple[Any, Measured]], *, width: float | None = None) -> Drawing:
     """One number of all units over training, of the first MOST rows, in one scale of colours."""
-    rows = rows[:MOST]
     title, label = TITLES[key]
-    caption = f"{label}, by unit and step; mean over seeds. White: no number."
-    columns = min(3, len(rows))
+    some = f" The first {MOST} of {len(rows)} rows." if len(rows) > MOST else ""
+    rows = rows[:MOST]
+    caption = f"{label}, by unit and step; mean over seeds. White: no number.{some}"
+    columns = min(3, len(rows), max(1, int(width / NARROWEST)) if width else 3)
     lines = math.ceil(len(rows) / columns)
     drawing = Drawing(title, caption, (2.1 * columns + 1.2, 1.9 * lines + 0.5), width)
     drawing.axes.remove()
     panels = drawing.figure.subplots(lines, columns, squeeze=False, sharey=True)
+    letters = int(LETTERS * drawing.figure.get_figwidth() / columns)
     known = numpy.concatenate([measured.values[numpy.isfinite(measured.values)] for _, measured in rows])
     low, high = (0.0, 1.0) if key == "gate" else (float(known.min()), float(known.max()))
     for at, panel in enumerate(panels.flat):
@@ -68,7 +75,7 @@ def units(key: str, rows: list[tuple[Any, Measured]], *, width: float | None = N
             panel.remove()
             continue
         row, measured = rows[at]
-        panel.set_title(short(row.name), fontsize="small")
+        panel.set_title(textwrap.fill(row.name, letters, max_lines=4, placeholder=" …"), fontsize="small")
         edges = numpy.append(measured.steps, measured.steps[-1] * 1.1)
         mesh = panel.pcolormesh(
             edges, numpy.arange(len(measured.values) + 1) + 0.5, measured.values, cmap="viridis", vmin=low, vmax=high
@@ -76,6 +83,7 @@ def units(key: str, rows: list[tuple[Any, Measured]], *, width: float | None = N
         mesh.set_rasterized(True)
         panel.set(xscale="log", xlim=(edges[0], edges[-1]))
         panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())  # of few steps its labels take the panel's room
         panel.grid(visible=False)
         if at % columns == 0:
             panel.set_ylabel("unit")
