@@ -3,11 +3,18 @@
 from ablate.config.files import declared
 
 LAYERS = {"single": 1, "bottleneck": 3}
+REFUSED = {("dense", "dirac"), ("dense", "fixup"), ("dense", "normfree")}
+"""Shortcuts and units that no network has together: with `dense`, F must be pre-activated, in net=densenet."""
 
 
 def words(group: str, name: str, **chosen: str) -> list[str]:
     """The words of the shallowest network: `words("shortcut", "deepnorm", unit="basic")`."""
     chosen[group] = name
-    unit = chosen.get("unit", "basic")
+    unit = chosen.get("unit", "single" if chosen.get("shortcut") == "dense" else "basic")
+    rest = 2
+    if chosen.get("shortcut") == "dense" or chosen.get("net") == "densenet":
+        chosen["net"], rest = "densenet", 4
+    elif unit == "normfree":
+        chosen["net"] = "nf_resnet"
     layers = LAYERS.get(unit, declared("unit", unit).get("layers", 2))
-    return [f"depth={3 * layers + 2}", *(f"{one}={choice}" for one, choice in chosen.items())]
+    return [f"depth={3 * layers + rest}", *(f"{one}={choice}" for one, choice in chosen.items())]

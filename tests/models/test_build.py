@@ -11,14 +11,23 @@ from ablate.config.files import options
 from ablate.models.build import build, check_buildable
 from ablate.models.shortcuts import Identity
 from ablate.models.units import Basic, add
-from tests.contrib.words import words
+from tests.contrib.words import REFUSED, words
 
 
 def network(config):
     return build(config, shape=(1, 8, 8), classes=10)
 
 
-@pytest.mark.parametrize(("shortcut", "unit"), [*product(options("shortcut"), options("unit"))])
+PAIRS = {*product(options("shortcut"), options("unit"))}
+
+
+@pytest.mark.parametrize(("shortcut", "unit"), sorted(REFUSED))
+def test_shortcut_and_unit_that_do_not_go_together_are_refused(shortcut, unit, resolve):
+    with pytest.raises(ConfigError, match=f"^(unit {unit}|net densenet) "):
+        check_buildable(resolve(*words("shortcut", shortcut, unit=unit)), (1, 8, 8))
+
+
+@pytest.mark.parametrize(("shortcut", "unit"), sorted(PAIRS - REFUSED))
 def test_every_shortcut_and_unit_gives_finite_logits_and_gradients(shortcut, unit, resolve):
     built = network(resolve(*words("shortcut", shortcut, unit=unit)))
     logits = built(torch.randn(4, 1, 8, 8))

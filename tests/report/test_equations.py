@@ -23,6 +23,8 @@ EQUATIONS = {
     "highway": "y = (1 − T(x)) · x + T(x) · relu(F(x))",
     "fused": "y = W concat(x, F(x))",
     "deepnorm": "y = α · x + F(x)",
+    "normfree": "y = x + F(x)",
+    "dense": "y = (x, F(x))",
 }
 
 
