@@ -8,8 +8,8 @@ from ablate.config.resolve import from_overrides
 
 NO_KEY = "there is no key '{}'; did you mean '{}'?"
 SENTENCES = {
-    "shortcut=gat": "shortcut 'gat' is unknown; did you mean 'gate'? Known: constant, conv1x1, ",
-    "shortcut=zzz": "shortcut 'zzz' is unknown. Known: constant, conv1x1, ",
+    "shortcut=gat": "shortcut 'gat' is unknown; did you mean 'gate'? Known: attention_residuals, ",
+    "shortcut=zzz": "shortcut 'zzz' is unknown. Known: attention_residuals, ",
     "data=CIFAR10": "data 'CIFAR10' is unknown; did you mean 'cifar10'? Known: ",
     "data=./mine": "data=./mine is not a dataset: for a folder of images, write data=folder data.root=./mine",
     "hydra/launcher=submitit_slurm": "hydra/launcher 'submitit_slurm' is unknown. Known: basic, joblib, slurm",

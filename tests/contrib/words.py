@@ -1,10 +1,16 @@
 """What must be chosen besides a shortcut or unit for a network of it to be built."""
 
-from ablate.config.files import declared
+from ablate.base.source import load
+from ablate.config.files import declared, options
+from ablate.models.connection import Connection
 
 LAYERS = {"single": 1, "bottleneck": 3}
 REFUSED = {("dense", "dirac"), ("dense", "fixup"), ("dense", "normfree")}
 """Shortcuts and units that no network has together: with `dense`, F must be pre-activated, in net=densenet."""
+STATEFUL = {
+    name for name in options("shortcut") if issubclass(load(declared("shortcut", name)["_target_"]), Connection)
+} - {"dense"}
+"""Shortcuts that need an order with nothing after the addition."""
 
 
 def words(group: str, name: str, **chosen: str) -> list[str]:
@@ -17,4 +23,5 @@ def words(group: str, name: str, **chosen: str) -> list[str]:
     elif unit == "normfree":
         chosen["net"] = "nf_resnet"
     layers = LAYERS.get(unit, declared("unit", unit).get("layers", 2))
+    chosen |= {"unit.order": "full_preactivation"} if chosen.get("shortcut") in STATEFUL else {}
     return [f"depth={3 * layers + rest}", *(f"{one}={choice}" for one, choice in chosen.items())]

@@ -25,6 +25,11 @@ EQUATIONS = {
     "deepnorm": "y = α · x + F(x)",
     "normfree": "y = x + F(x)",
     "dense": "y = (x, F(x))",
+    "hyper_connections": "y = A_rᵀ X + B · F(A_mᵀ X)",
+    "hyper_connections_unmixed": "y = X + B · F(A_mᵀ X)",
+    "mhc": "y = A_rᵀ X + B · F(A_mᵀ X) with A_r doubly stochastic",
+    "attention_residuals": "y = Σ_i softmax_i(q · RMSNorm(s_i)) s_i",
+    "denseformer": "y = Σ_(i≤l) w_li x_i",
 }
 
 
