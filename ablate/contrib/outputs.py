@@ -35,6 +35,10 @@ class Outputs(Connection):
         return x.unsqueeze(1)
 
     def read(self, state: Tensor) -> Tensor:
+        return self.before(state)
+
+    def before(self, state: Tensor) -> Tensor:
+        """The sum that the unit reads."""
         return state[:, 0] if self.here is None else self.weigh(state, self.here)
 
     def close(self, state: Tensor) -> Tensor:
@@ -95,7 +99,7 @@ class DenseFormer(Outputs):
 
     def forward(self, state: Tensor, residual: Tensor) -> Tensor:
         state = matched(self.match, state)
-        return torch.cat([state, (self.read(state) + residual).unsqueeze(1)], 1)
+        return torch.cat([state, (self.before(state) + residual).unsqueeze(1)], 1)
 
     def weigh(self, state: Tensor, parameters: Tensor) -> Tensor:
         return torch.einsum("nlchw,l->nchw", state, parameters)

@@ -17,7 +17,7 @@ from ablate.base.source import load
 from ablate.config.check import CIFAR, fixed_depth, layers
 from ablate.config.files import declared
 from ablate.config.schema import LABELS, NET_LABELS, Config
-from ablate.models.connection import Position
+from ablate.models.connection import Position, states_used
 from ablate.models.generators import generators, restore_generators, seed_generators
 from ablate.models.network import Network
 from ablate.models.units import Units
@@ -98,13 +98,16 @@ def check_buildable(config: Config, shape: Sequence[int]) -> None:
 
 
 @contextmanager
-def checked_logits(network: nn.Module, config: Config, shape: Sequence[int], wanted: tuple[int, int]) -> Iterator[None]:
-    """Raise ConfigError if the network fails on images of `shape`, or its logits have another shape than `wanted`."""
+def checked_logits(network: Network, config: Config, shape: Sequence[int], wanted: tuple[int, int]) -> Iterator[None]:
+    """Raise ConfigError if the network fails on images of `shape`, its logits have another shape than `wanted`, or it
+    leaves out a step of connections with a state.
+    """
     names = f"net {config.net['name']} with shortcut {config.shortcut['name']} in unit {config.unit['name']}"
     found: list[tuple[int, ...]] = []
     hook = network.register_forward_hook(lambda module, given, logits: found.append(tuple(logits.shape)))
     try:
-        yield
+        with states_used([unit for _, unit in network.units()]):
+            yield
     except (Exception, SystemExit) as error:  # of custom code
         raise ConfigError(f"{names} fails on images of {shape[1]}x{shape[2]}: {one_line(error)}") from error
     finally:

@@ -4,8 +4,10 @@ class Depthwise(Connection):
     def __init__(self, in_channels, out_channels, stride, position: Position): ...
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -78,3 +80,34 @@ def through(stages: nn.Module, x: Tensor, units: Sequence[nn.Module]) -> Tensor:
         out: Tensor = stages(x)
         return out
     return in_float32(last.close, stages(in_float32(first.open, x)))
+
+
+@contextmanager
+def states_used(units: Sequence[nn.Module]) -> Iterator[None]:
+    """Raise ValueError if the forward pass in this context leaves out a step of the units' connections.
+
+    Without `read`, F is given the state; without `open` and `close`, the state is x. Either may go unnoticed.
+    """
+    owners = [own for own in map(connection, units) if own]
+    steps = [(own, "read") for own in owners] + [(own, "open") for own in owners[:1]]
+    steps += [(own, "close") for own in owners[-1:]]
+    own_steps = [(own, name) for own, name in steps if getattr(type(own), name) is not getattr(Connection, name)]
+    called: set[tuple[Connection, str]] = set()
+    for own, name in own_steps:
+        setattr(own, name, partial(_noted, called, (own, name), getattr(own, name)))
+    try:
+        yield
+    finally:
+        for own, name in own_steps:
+            delattr(own, name)
+    for own, name in own_steps:
+        if (own, name) not in called:
+            who = "a unit" if name == "read" else "the network"
+            raise ValueError(f"{who} does not call {name} of {type(own).__name__}, which has a state")
+
+
+def _noted(
+    called: set[tuple[Connection, str]], step: tuple[Connection, str], call: Callable[[Tensor], Tensor], x: Tensor
+) -> Tensor:
+    called.add(step)
+    return call(x)

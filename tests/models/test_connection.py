@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from ablate.base.errors import ConfigError
-from ablate.models.build import build, rate_factors
-from ablate.models.connection import Connection, Position
+from ablate.models.build import build, check_buildable, rate_factors
+from ablate.models.connection import Connection, Position, states_used
 from ablate.models.network import Network
 from ablate.models.shortcuts import match_shape
-from ablate.models.units import Basic
+from ablate.models.units import Basic, add, conv3x3
 
 HERE = __name__
 
@@ -80,6 +80,58 @@ class Strict(Network):
 
     def forward(self, x):
         return self.unit(x).mean((2, 3))
+
+    def units(self):
+        return iter([(1, self.unit)])
+
+
+class Forgetful(nn.Module):
+    """Gives F the state, whose channels F takes too."""
+
+    def __init__(self, in_channels, out_channels, stride, shortcut):
+        super().__init__()
+        self.shortcut, self.residual = (
+            shortcut(in_channels, out_channels, stride),
+            conv3x3(in_channels, out_channels, stride),
+        )
+
+    def forward(self, x):
+        return add(self.shortcut, x, self.residual(x))
+
+
+class Halved(Connection):
+    """y = x + F(x / 2)."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.match = match_shape(in_channels, out_channels, stride, "A")
+
+    def read(self, state):
+        return state / 2
+
+    def forward(self, state, residual):
+        return self.match(state) + residual
+
+
+class Unopened(Halved):
+    """As Halved, of a state that is 3 x."""
+
+    def open(self, x):
+        return 3 * x
+
+    def close(self, state):
+        return state / 3
+
+
+class Direct(Network):
+    """Calls its unit on x."""
+
+    def __init__(self, in_channels, classes, *, unit, depth):
+        super().__init__()
+        self.unit, self.head = unit(in_channels, 4, 1), nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.head(self.unit(x).mean((2, 3)))
 
     def units(self):
         return iter([(1, self.unit)])
@@ -167,6 +219,30 @@ def test_state_is_float32_while_f_is_bfloat16(resolve, monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         logits = built(torch.randn(2, 1, 8, 8))
     assert {*kinds} == {torch.float32} == {logits.dtype}
+
+
+def test_unit_that_gives_f_the_state_is_refused(resolve):
+    config = custom(resolve, "shortcut", "Halved", "depth=8", "unit.order=full_preactivation")
+    check_buildable(config, (1, 8, 8))
+    config.unit = {"name": "own", "_target_": f"{HERE}.Forgetful"}
+    with pytest.raises(ConfigError, match="a unit does not call read of Halved, which has a state"):
+        check_buildable(config, (1, 8, 8))
+
+
+def test_network_that_opens_no_state_is_refused(resolve):
+    config = custom(resolve, "shortcut", "Unopened", "depth=8", "unit.order=full_preactivation")
+    check_buildable(config, (1, 8, 8))
+    config.net = {"name": "mine", "_target_": f"{HERE}.Direct"}
+    with pytest.raises(ConfigError, match="the network does not call open of Unopened, which has a state"):
+        check_buildable(config, (1, 8, 8))
+
+
+def test_checked_connection_is_as_before(resolve):
+    unit = Basic(4, 4, 1, Halved, order="full_preactivation")
+    before = set(vars(unit.shortcut))
+    with states_used([unit]):
+        unit(torch.randn(2, 4, 3, 3))
+    assert set(vars(unit.shortcut)) == before
 
 
 def test_factor_of_the_learning_rate_must_be_above_0(resolve):
