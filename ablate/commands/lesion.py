@@ -85,7 +85,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
     try:
         return check(list((read_json(file) or {})["runs"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         pass
     raise AblateError(f"{file} is not a lesion.json: name the folders of runs, or a file that --out has written")
 

@@ -1,7 +1,7 @@
 """How well measures of networks before training foretell their errors after it: the statistics of `ablate foretell`.
 
 A run is a dict of plain values, as foretell.json holds it: its `name`; its `row`, the shortcut with its parameters; the
-`shortcut`'s class; its `setting`, all else but the seed; its `error` in percent; and its `measures`, numbers or None.
+`shortcut`'s class; its `setting`, all else but the seed; its `error` in percent; and its `measures`, finite numbers.
 """
 
 import math
@@ -37,6 +37,8 @@ RIVALS = {
 squared norm of the gradient, from the first unit to the last (ξ∇ of Schoenholz et al. 2017, arXiv:1611.01232)."""
 DRAWS = 1000
 """Of the bootstrap."""
+FEWEST_ROWS = 5
+"""Rows from which there are intervals: all draws of one row are the same, and of a few rows they are few."""
 FEWEST = 4
 """Runs of a setting from which a rank correlation within it is taken."""
 
@@ -50,8 +52,10 @@ class Interval:
     high: float
 
     def written(self) -> str:
-        """0.71 [0.52, 0.83], or nothing where there is none."""
-        return "" if math.isnan(self.value) else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        """0.71 [0.52, 0.83], 0.71 without an interval, or nothing where there is no value."""
+        if math.isnan(self.value):
+            return ""
+        return f"{self.value:.2f}" + ("" if math.isnan(self.low) else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Foretold:
 
     `correlation`: Spearman's, of the measure and the error. `within`: the mean of those within a setting, which the
     setting itself cannot foretell. `left_out`: of the error and that predicted for it from the other shortcuts' runs.
-    `called`: the mean of two shares that this prediction gets right, of failed runs and of others; by chance 0.5.
+    For a measure that foretells nothing it is below 0: without a shortcut of high errors, the mean of the others is
+    lower. `called`: the mean of two shares that this prediction gets right, of failed runs and of others.
     """
 
     name: str
@@ -81,7 +86,7 @@ def foretold(runs: Sequence[dict[str, Any]]) -> list[Foretold]:
 
 
 def check(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs of a foretell.json. Raises ValueError, KeyError, TypeError or AttributeError if they are none."""
+    """The runs of a foretell.json. Raises one of the errors of values and types if they are none."""
     singles = [name for name in (*PROBES, *RIVALS) if ", " not in name]
     for run in runs:
         numbers = [run["error"], run["depth"], *(run["measures"][name] for name in singles)]
@@ -100,6 +105,7 @@ class _Study:
         self.settings = numpy.array([run["setting"] for run in runs])
         named = numpy.array([run["row"] for run in runs])
         rows = [numpy.flatnonzero(named == row) for row in numpy.unique(named)]
+        self.rows = len(rows)
         picks = numpy.random.default_rng(0).integers(len(rows), size=(DRAWS, len(rows)))
         # Runs of one row resemble each other, so whole rows are drawn.
         self.draws = [numpy.concatenate([rows[row] for row in pick]) for pick in picks]
@@ -143,7 +149,8 @@ class _Study:
     def _interval(self, of: Callable[[NDArray[numpy.int64]], float]) -> Interval:
         drawn = numpy.array([of(at) for at in self.draws])
         known = drawn[~numpy.isnan(drawn)]
-        low, high = numpy.quantile(known, [0.025, 0.975]) if len(known) > DRAWS / 2 else (numpy.nan, numpy.nan)
+        enough = self.rows >= FEWEST_ROWS and len(known) > DRAWS / 2
+        low, high = numpy.quantile(known, [0.025, 0.975]) if enough else (numpy.nan, numpy.nan)
         return Interval(of(numpy.arange(len(self.errors))), float(low), float(high))
 
 

@@ -101,7 +101,7 @@ def rows(found: Sequence[dict[str, Any]]) -> list[Row]:
 
 
 def check(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs of a lesion.json. Raises ValueError, KeyError, TypeError or AttributeError if they are none."""
+    """The runs of a lesion.json. Raises one of the errors of values and types if they are none."""
     if not found:
         raise ValueError("no runs")
     for run in found:

@@ -53,14 +53,17 @@ def test_measures_are_those_of_the_probe_and_of_the_records(runs, ask, tmp_path,
 
 def test_bad_requests_are_refused(runs, ask, tmp_path):
     (tmp_path / "foretell.json").write_text('{"runs": [{}]}')
+    (tmp_path / "file").touch()
     for words, part in (
         ((str(tmp_path / "none"),), "is not a folder"),
         ((str(tmp_path / "foretell.json"),), "is not a foretell.json"),
         ((str(runs), "--out", str(tmp_path)), "is there already"),
+        ((str(runs), "--out", str(tmp_path / "file")), "cannot be written: File exists; use another --out"),
     ):
         said = ask("foretell", *words)
         assert said.status in (1, 2)
         assert part in said.err
+        assert said.out == ""
     assert (tmp_path / "foretell.json").read_text() == '{"runs": [{}]}'
 
 

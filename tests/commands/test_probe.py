@@ -2,6 +2,8 @@
 
 import pytest
 
+from ablate.models.shortcuts import Identity
+
 CONSTANT = "over 9 units the shortcut path keeps 2^-9 of the gradient: expect a higher error than with the identity"
 
 
@@ -110,3 +112,21 @@ def test_seed_and_custom_shortcut(ask, tmp_path, monkeypatch):
 def test_what_cannot_be_measured_is_refused(words, sentence, ask):
     outcome = ask("probe", *words)
     assert (outcome.status, outcome.err) == (2, f"ablate probe: {sentence}\n")
+
+
+class Tagged(Identity):
+    def __init__(self, *shape, tag, **more):
+        super().__init__(*shape, **more)
+
+
+def test_names_are_no_markup(ask):
+    words = (
+        "-m",
+        "shortcut=identity",
+        f"shortcut._target_={__name__}.Tagged",
+        "+shortcut.tag='[/red]','[b]'",
+        "depth=8",
+    )
+    outcome = ask("probe", *words)
+    assert outcome.status == 0, outcome.err
+    assert [line.split("  ")[0] for line in outcome.out.splitlines()[1:3]] == ["Tagged tag=[/red]", "Tagged tag=[b]"]

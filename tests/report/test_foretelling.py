@@ -79,6 +79,14 @@ def test_intervals_are_over_rows_not_runs(runs):
     assert width > 0.5
 
 
+def test_few_rows_have_no_interval(runs):
+    few = [one for one in runs if one["row"] in ("a 0", "a 1", "b 0", "b 1")]
+    correlation = named(foretold(few))["path"].correlation
+    assert not math.isnan(correlation.value)
+    assert math.isnan(correlation.low)
+    assert correlation.written() == f"{correlation.value:.2f}"
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_monotone_prediction_is_isotonic_regression(sign):
     generator = numpy.random.default_rng(3)
@@ -109,11 +117,12 @@ def test_table_has_every_measure_and_says_of_what_it_is(runs):
         lambda one: one["measures"].pop("loss"),
         lambda one: one["measures"].update(path=math.inf),
         lambda one: one.update(error="low"),
+        lambda one: one.update(error=10**400),
         lambda one: one.update(shortcut=3),
     ],
 )
 def test_runs_that_are_none_are_refused(runs, change):
     assert check(runs) == runs
     change(runs[5])
-    with pytest.raises((ValueError, KeyError, TypeError)):
+    with pytest.raises((ValueError, KeyError, TypeError, OverflowError)):
         check(runs)
