@@ -5,12 +5,13 @@ from ablate.config.files import declared, options
 from ablate.models.connection import Connection
 
 LAYERS = {"single": 1, "bottleneck": 3}
-REFUSED = {("dense", "dirac"), ("dense", "fixup"), ("dense", "normfree")}
-"""Shortcuts and units that no network has together: with `dense`, F must be pre-activated, in net=densenet."""
 STATEFUL = {
     name for name in options("shortcut") if issubclass(load(declared("shortcut", name)["_target_"]), Connection)
 } - {"dense"}
 """Shortcuts that need an order with nothing after the addition."""
+ORDERED = {name for name in options("unit") if "order" in declared("unit", name)}
+REFUSED = {("dense", unit) for unit in {*options("unit")} - ORDERED} | {(name, "fixup") for name in STATEFUL}
+"""Shortcuts and units that no network has together: net=densenet needs an order, and Fixup has ReLU after the sum."""
 
 
 def words(group: str, name: str, **chosen: str) -> list[str]:
@@ -23,5 +24,5 @@ def words(group: str, name: str, **chosen: str) -> list[str]:
     elif unit == "normfree":
         chosen["net"] = "nf_resnet"
     layers = LAYERS.get(unit, declared("unit", unit).get("layers", 2))
-    chosen |= {"unit.order": "full_preactivation"} if chosen.get("shortcut") in STATEFUL else {}
+    chosen |= {"unit.order": "full_preactivation"} if chosen.get("shortcut") in STATEFUL and unit in ORDERED else {}
     return [f"depth={3 * layers + rest}", *(f"{one}={choice}" for one, choice in chosen.items())]
