@@ -45,9 +45,7 @@ def _parameters(node: dict[str, Any]) -> list[str]:
     if "source" not in node:
         hidden |= {key for key, value in DEFAULTS.items() if node.get(key) == value}
     return [
-        f"{key}={value:g}"
-        if isinstance(value, float)
-        else f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={as_typed(value)}"
         for key, value in node.items()
         if key not in hidden
     ]

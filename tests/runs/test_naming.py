@@ -19,6 +19,7 @@ def named(resolve):
     [
         ([("shortcut=gate", "depth=8", "seed=3")], ["gate bias_init=-6 d8 s3"]),
         ([("seed=0",), ("seed=1",)], ["identity s0", "identity s1"]),
+        ([("shortcut=layerscale", "seed=0")], ["layerscale init=null d20 s0"]),
         (
             [("shortcut=gate", "seed=0"), ("shortcut=gate_b0", "seed=0"), ("shortcut=gate", "seed=1")],
             ["gate bias_init=-6 s0", "gate bias_init=0 s0", "gate bias_init=-6 s1"],
