@@ -78,7 +78,7 @@ class Head(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
-def cifar(in_channels: int, classes: int, *, depth: int, width: int, unit: Units) -> ResNet:
+def cifar(in_channels: int, classes: int, *, depth: int, width: float, unit: Units) -> ResNet:
     """The network of ablate.models.resnet.cifar with a bias before its first ReLU and before its head, which is 0.
 
     Raises ValueError for units with batch normalisation, and for another depth.

@@ -106,7 +106,7 @@ class Head(nn.Linear):
         nn.init.zeros_(self.bias)
 
 
-def cifar(in_channels: int, classes: int, *, depth: int, width: int, unit: Units) -> ResNet:
+def cifar(in_channels: int, classes: int, *, depth: int, width: float, unit: Units) -> ResNet:
     """The network of ablate.models.resnet.cifar with a StandardConv for its stem, and β in its units.
 
     Each unit adds α² to the expected variance. The first of a stage brings it back to 1, because h standardises there.

@@ -6,8 +6,6 @@ import torch
 from ablate.contrib.highway import Highway
 from ablate.models.build import build
 from ablate.models.cost import parameters
-from ablate.models.resnet import ResNet, Stage, cifar
-from ablate.models.units import Basic, Units
 from tests.models.test_shortcuts import CHANGE, EQUAL
 
 
@@ -30,9 +28,7 @@ def test_network_of_110_layers_has_twice_the_parameters_in_f(resolve):
     assert parameters(network) == 1_727_962 + 1_726_848 + 576 + 2_176
 
 
-def test_network_of_the_release_has_the_parameters_that_its_log_states():
-    """flukeskywalker/highway-resnet-comparison, log_highway110/metrics.json: 110 layers, 14, 28 and 56 channels."""
-    units = Units(lambda *shape: Basic(*shape[:3], Highway, order="relu_before_addition"))
-    stem = cifar(3, 10, depth=8, width=1, unit=units).stem
-    network = ResNet(stem, 16, [Stage(18, 14), Stage(18, 28), Stage(18, 56)], units, 10, smallest=8)
-    assert parameters(network) == 2_649_918
+def test_network_of_the_release_has_the_parameters_that_its_log_states(resolve):
+    """flukeskywalker/highway-resnet-comparison, log_highway110/metrics.json: width_mult 0.875."""
+    words = ("depth=110", "width=0.875", "shortcut=highway", "unit.order=relu_before_addition")
+    assert parameters(build(resolve(*words), shape=(3, 32, 32), classes=10)) == 2_649_918
