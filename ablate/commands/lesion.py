@@ -113,6 +113,11 @@ def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, A
     batches = list(dataset.test_batches(mean))
     batch = _training_batch(dataset, mean)
     patient = Patient(network, batch[0][:2])
+    wanted = [kind for kind in options.only if kind != "swapped" or not patient.unswappable]
+    if len(wanted) < len(options.only):
+        if len(options.only) < len(KINDS):
+            raise AblateError(patient.unswappable)
+        say(f"{which}: left out: {patient.unswappable}", error=True)
 
     def error() -> float:
         return evaluate(network, batches).error
@@ -129,7 +134,7 @@ def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, A
         "intact": error(),
         "units": [place._asdict() for place in patient.places],
     }
-    for kind in options.only:
+    for kind in wanted:
         facts[kind] = list(_followed(_kind(kind, patient, error, batch, options.samples), f"{which}: {kind}"))
     return facts
 

@@ -124,6 +124,9 @@ def _show(found: dict[str, Any]) -> None:
         table.add_row(*row, "" if unit["dead"] is None else f"{unit['dead']:.1%}")
     console().print(table)
     say(MEANING)
+    if mixing := found["mixing"]:
+        rows, columns = (f"{mixing[name]:.4g}" for name in ("forward", "backward"))
+        say(f"streams mixed by all units: largest absolute row sum {rows}, column sum {columns}")
     for one in found["jacobians"]:
         values = f"{one['largest']:.3g}, median {one['median']:.3g}, smallest {one['smallest']:.2g}"
         say(f"singular values of dy/dx in unit {one['unit']}, of {'x'.join(map(str, one['shape']))}: largest {values}")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ablate.contrib.streams import SCALE, Streams, normalised, outside
-from ablate.models.shortcuts import Projection
+from ablate.contrib.streams import SCALE, Streams, kept, normalised, outside
+from ablate.models.shortcuts import match_shape
 
 APART = -8.0
 """The logits of A_r outside its diagonal at the start, where those on it are 0: A_r is I but for 3e-4."""
@@ -44,7 +44,7 @@ class ManifoldHyperConnections(Streams):
     ) -> None:
         if streams < 2:  # σ(m) = 1 has no m
             raise ValueError(f"shortcut.streams={streams} is invalid: use 2 or more")
-        super().__init__(in_channels, out_channels, stride, streams=streams, option=option)
+        super().__init__(match_shape(in_channels, out_channels, stride, option), streams)
         self.m, self.b = (
             nn.Parameter(torch.full((streams,), -math.log(streams - 1))),
             nn.Parameter(torch.zeros(streams)),
@@ -66,10 +66,9 @@ class ManifoldHyperConnections(Streams):
     def giving(self, state: Tensor) -> Tensor:
         return 2 * torch.sigmoid(self.b[:, None, None] + self.alpha_b * _all(state, self.w_b)).unsqueeze(2)
 
-    def gain(self) -> float | None:
+    def gain(self) -> float:
         """1 where no coefficient depends on x, whatever A_r is: the sum of the streams weighs every stream alike."""
-        moved = any(weight.any() for weight in (self.w_m, self.w_b, self.w_r))
-        return None if moved or isinstance(self.match, Projection) else 1.0
+        return kept(1.0, self.match, self.w_m, self.w_b, self.w_r)
 
     def scalars(self) -> dict[str, Tensor]:
         """`mixing`: what A_r of the constants has outside its diagonal, summed over a stream."""

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ablate.contrib.streams import EPSILON, matched
+from ablate.contrib.streams import EPSILON, kept, matched
 from ablate.models.connection import Connection, Position
-from ablate.models.shortcuts import Projection, match_shape
+from ablate.models.shortcuts import match_shape
 
 
 class Outputs(Connection):
@@ -27,9 +27,9 @@ class Outputs(Connection):
     here: Tensor | None
     last: Tensor | None
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, option: str) -> None:
+    def __init__(self, match: nn.Module) -> None:
         super().__init__()
-        self.match = match_shape(in_channels, out_channels, stride, option)
+        self.match = match
 
     def open(self, x: Tensor) -> Tensor:
         return x.unsqueeze(1)
@@ -63,7 +63,7 @@ class AttentionResiduals(Outputs):
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, position: Position, *, option: str = "A"
     ) -> None:
-        super().__init__(in_channels, out_channels, stride, option=option)
+        super().__init__(match_shape(in_channels, out_channels, stride, option))
         self.index = position.index
         self.here = nn.Parameter(torch.zeros(in_channels)) if position.index > 1 else None
         self.last = nn.Parameter(torch.zeros(out_channels)) if position.index == position.units else None
@@ -76,10 +76,9 @@ class AttentionResiduals(Outputs):
         weights = torch.softmax(torch.einsum("nlchw,c->nlhw", state, parameters) * root, 1)
         return torch.einsum("nlhw,nlchw->nchw", weights, state)
 
-    def gain(self) -> float | None:
+    def gain(self) -> float:
         """√(l / (l + 1)) of unit l where q = 0: a vector at the end goes to l + 1 outputs alike, and to l before F."""
-        moved = any(query is not None and query.any() for query in (self.here, self.last))
-        return None if moved or isinstance(self.match, Projection) else math.sqrt(self.index / (self.index + 1))
+        return kept(math.sqrt(self.index / (self.index + 1)), self.match, *_parameters(self))
 
 
 class DenseFormer(Outputs):
@@ -93,7 +92,7 @@ class DenseFormer(Outputs):
     def __init__(
         self, in_channels: int, out_channels: int, stride: int, position: Position, *, option: str = "A"
     ) -> None:
-        super().__init__(in_channels, out_channels, stride, option=option)
+        super().__init__(match_shape(in_channels, out_channels, stride, option))
         self.here = _newest(position.index) if position.index > 1 else None
         self.last = _newest(position.index + 1) if position.index == position.units else None
 
@@ -104,11 +103,13 @@ class DenseFormer(Outputs):
     def weigh(self, state: Tensor, parameters: Tensor) -> Tensor:
         return torch.einsum("nlchw,l->nchw", state, parameters)
 
-    def gain(self) -> float | None:
+    def gain(self) -> float:
         """1 at the start."""
-        moved = any(weights is not None and weights[:-1].any() for weights in (self.here, self.last))
-        moved |= any(weights is not None and weights[-1] != 1 for weights in (self.here, self.last))
-        return None if moved or isinstance(self.match, Projection) else 1.0
+        return kept(1.0, self.match, *(weights - _newest(len(weights)).to(weights) for weights in _parameters(self)))
+
+
+def _parameters(connection: Outputs) -> list[Tensor]:
+    return [one for one in (connection.here, connection.last) if one is not None]
 
 
 def _newest(outputs: int) -> nn.Parameter:

@@ -36,6 +36,13 @@ def normalised(state: Tensor, *dims: int) -> Tensor:
     return state * torch.rsqrt(state.square().mean(dims, keepdim=True) + EPSILON)
 
 
+def kept(gain: float, match: nn.Module, *moved: Tensor) -> float:
+    """The gain of a connection, if all of `moved` are 0. Raises NotImplementedError otherwise, and with projections."""
+    if isinstance(match, Projection) or any(one.any() for one in moved):
+        raise NotImplementedError
+    return gain
+
+
 class Streams(Connection):
     """Streams (N, n, C, H, W). A subclass says A_m, A_r and B, each for every image and position:
 
@@ -44,9 +51,9 @@ class Streams(Connection):
     be 1 for coefficients that are the same everywhere.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, *, streams: int, option: str) -> None:
+    def __init__(self, match: nn.Module, streams: int) -> None:
         super().__init__()
-        self.match, self.streams = match_shape(in_channels, out_channels, stride, option), streams
+        self.match, self.streams = match, streams
 
     def open(self, x: Tensor) -> Tensor:
         return torch.stack([x] * self.streams, 1)
@@ -61,6 +68,10 @@ class Streams(Connection):
     def mixed(self, state: Tensor) -> Tensor:
         """A_rᵀ X."""
         return torch.einsum("nijhw,nichw->njchw", self.mixing(state), state)
+
+    def mixture(self, state: Tensor) -> Tensor:
+        """A_r of a unit that is given this state, which `ablate probe` multiplies over all units."""
+        return self.mixing(matched(self.match, state))
 
     def close(self, state: Tensor) -> Tensor:
         return state.sum(1)
@@ -94,7 +105,7 @@ class UnmixedHyperConnections(Streams):
     ) -> None:
         if streams < 1:
             raise ValueError(f"shortcut.streams={streams} is invalid: use 1 or more")
-        super().__init__(in_channels, out_channels, stride, streams=streams, option=option)
+        super().__init__(match_shape(in_channels, out_channels, stride, option), streams)
         self.dynamic = dynamic
         self.a_m = nn.Parameter(functional.one_hot(torch.tensor((position.index - 1) % streams), streams).float())
         self.b = nn.Parameter(torch.ones(streams))
@@ -117,10 +128,9 @@ class UnmixedHyperConnections(Streams):
         b = self.b[:, None, None, None]
         return b + self.s_beta * _tanh(state, self.w_b) if self.dynamic else b[None]
 
-    def gain(self) -> float | None:
-        """1 where no coefficient depends on x; None otherwise, and with projections."""
-        moved = [name for name in ("w_m", "w_b", "w_r") if hasattr(self, name) and getattr(self, name).any()]
-        return None if moved or isinstance(self.match, Projection) else 1.0
+    def gain(self) -> float:
+        """1 where no coefficient depends on x."""
+        return kept(1.0, self.match, *(getattr(self, name) for name in ("w_m", "w_b", "w_r") if hasattr(self, name)))
 
 
 class HyperConnections(UnmixedHyperConnections):
@@ -159,8 +169,8 @@ class HyperConnections(UnmixedHyperConnections):
     def mixed(self, state: Tensor) -> Tensor:
         return Streams.mixed(self, state)
 
-    def gain(self) -> float | None:
-        return super().gain() if torch.equal(self.a_r, torch.eye(self.streams).to(self.a_r)) else None
+    def gain(self) -> float:
+        return kept(super().gain(), self.match, self.a_r - torch.eye(self.streams).to(self.a_r))
 
     def scalars(self) -> dict[str, Tensor]:
         """`mixing`: the mean absolute element of a_r outside its diagonal, summed over a stream."""

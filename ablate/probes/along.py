@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ablate.base.seeds import derive
 from ablate.models.generators import seed_generators
 from ablate.models.shortcuts import Gate
 from ablate.probes.gates import held
-from ablate.probes.path import Gain, Link, Map, Scaled, average, gain, identity, pulled, pushed
-from ablate.probes.visits import Visit
+from ablate.probes.path import Ends, Gain, Link, Map, Scaled, average, gain, identity, pulled, pushed
+from ablate.probes.visits import Visit, passages, seen, stateful
 
 DRAWS = 8
 """Over which a shortcut that draws random numbers is averaged."""
@@ -30,6 +30,9 @@ class Along:
     second derivative, and of most units of a large network, because it takes a product for each later unit. `with_f`:
     as `backward`, with what stands between two shortcuts in the path too: f, and pre-activations. `held`: as
     `backward`, with the gates held constant; None without gates.
+
+    Of connections, the signs are at the x that the last state gives, and pulled back to the state before unit l;
+    `own` has signs at the state after it. There is no `forward`.
     """
 
     own: Gain
@@ -58,19 +61,37 @@ class _Yardstick:
         generator = torch.Generator().manual_seed(derive(seed, "signs"))
         # Random signs, because means over them are exact where the Jacobian is diagonal.
         self.signs = [signs_like(visit.total, generator) for visit in passed]
-        links = [identity(visit) for visit in passed]
+        shortcuts = [visit.shortcut for visit in passed]
+        through = passages(passed, shortcuts)
+        links = [identity(passage) for passage in through]
         pulls: list[Map] = [link.pull if link else _same for link in links]
         pushes: list[list[Map]] = [[link.push for link in links[at:] if link] for at in range(len(links))]
-        self.own = [Scaled.of(pull(signs)) for pull, signs in zip(pulls, self.signs, strict=True)]
-        self.backward = pulled(self.signs[-1], pulls)
+        signs, self.start = self.signs, self.signs[-1]
+        self.ends: Ends | None = None
+        self.own_ends: list[Ends] | list[None] = [None] * len(passed)
+        states = stateful(passed)
+        if states:
+            signs = [signs_like(passage.after, generator) for passage in through]
+            self.start, self.ends = at_end(passed, shortcuts, signs[-1])
+            self.own_ends = [(Scaled.of(v), Scaled.of(w)) for v, w in zip(self.signs, signs, strict=True)]
+        self.own = [Scaled.of(pull(one)) for pull, one in zip(pulls, signs, strict=True)]
+        self.backward = pulled(signs[-1], pulls)
         work = sum((at + 1) * (1 + visit.x.numel() / FIXED) for at, visit in enumerate(passed))
         self.every = math.ceil(work / PUSHES)
-        self.forward = {at: pushed(passed[at].x, pushes[at]) for at in range(0, len(passed), self.every)}
+        chosen = [] if states else range(0, len(passed), self.every)
+        self.forward = {at: pushed(passed[at].x, pushes[at]) for at in chosen}
 
 
 def signs_like(like: Tensor, generator: torch.Generator) -> Tensor:
     """Random signs in the shape of a tensor."""
     return (2 * torch.randint(0, 2, like.shape, generator=generator) - 1).to(like.device, like.dtype)
+
+
+def at_end(passed: Sequence[Visit], shortcuts: Sequence[nn.Module], signs: Tensor) -> tuple[Tensor, Ends]:
+    """Signs at the x that the last state gives, pulled back to that state; and the two as the ends of paths."""
+    link = Link(partial(seen, shortcuts, len(passed) - 1), passed[-1].total)
+    start = link.pull(signs)
+    return start, (Scaled.of(start), Scaled.of(signs))
 
 
 def _same(v: Tensor) -> Tensor:
@@ -92,11 +113,12 @@ def _draw(yardstick: _Yardstick, number: int) -> list[Along]:
     sums = [partial(visit.again, same=number == 0) for visit in passed]
     links = [Link(again, visit.x) for again, visit in zip(sums, passed, strict=True)]
     pulls: list[Map] = [link.pull for link in links]
-    own = [gain(Scaled.of(link.pull(s)), w) for link, s, w in zip(links, yardstick.signs, yardstick.own, strict=True)]
+    sent = zip(links, yardstick.signs, yardstick.own, yardstick.own_ends, strict=True)
+    own = [gain(Scaled.of(link.pull(signs)), w, ends) for link, signs, w, ends in sent]
 
     def backward(maps: Sequence[Map]) -> list[Gain]:
-        vectors = pulled(yardstick.signs[-1], maps)
-        return [gain(v, w) for v, w in zip(vectors, yardstick.backward, strict=True)]
+        vectors = pulled(yardstick.start, maps)
+        return [gain(v, w, yardstick.ends) for v, w in zip(vectors, yardstick.backward, strict=True)]
 
     with_f = backward([_whole(passed, at, pull) for at, pull in enumerate(pulls)])
     of_held: list[Gain] | list[None] = [None] * len(passed)

@@ -27,6 +27,7 @@ class Foretold:
     """What is expected of a network before it trains. It is about the shortcut path, and no promise.
 
     `level`: 3 where nothing keeps it from training, 2 for a higher error, 1 for that of a plain network, 0 for none.
+    The limits between 3 and 2 are of shortcuts: connections with a state have 3.
     `path`, `with_f`: log2 of what the path keeps over all units, alone and with f; of a random shortcut, of the share
     of elements that it reaches. `added`: log2 of the factor on F(x) that is added, the median of the units.
     """
@@ -69,6 +70,10 @@ def _expectation(signal: Signal, kept: float, added: float) -> tuple[int, str]:
         return 0, f"expect this network not to train{opening}"
     if kept < TINY:
         return 1, "expect it to train as a plain network of its depth, worse than with the identity"
+    if signal.stateful:
+        known = abs(kept) < 0.005
+        unknown = "what that means for a state of several tensors is not known"
+        return 3, "nothing in it keeps this network from training" if known else unknown
     if kept < SMALL:
         return 2, "expect a higher error than with the identity"
     if added < CLOSED:

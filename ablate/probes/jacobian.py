@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ablate.models.connection import Connection
 from ablate.probes.visits import Visit
 
 ELEMENTS = 1024
@@ -30,11 +31,14 @@ def spectra(passed: list[Visit]) -> list[Spectrum]:
 
 
 def spectrum(visit: Visit, number: int) -> Spectrum | None:
-    """Of one unit, with F and h but without f; None if it cannot be computed, for a custom unit, or is not finite.
+    """Of one unit, with F and h but without f; None if it cannot be computed, for a custom unit or a connection whose
+    state is several tensors, or is not finite.
 
     x_l is cut to a square at its middle, of ELEMENTS elements at most. The mean and variance of batch normalisation are
     those of the pass (`keep_statistics`), and constant: one image of many hardly changes them.
     """
+    if isinstance(visit.shortcut, Connection) and visit.start.dim() != 4:
+        return None
     x = _cut(visit.start[:1].detach()).requires_grad_()
     sums: list[Tensor] = []
     hook = visit.shortcut.register_forward_hook(lambda _module, _args, y: sums.append(y))

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ablate.base.errors import AblateError
 from ablate.models.network import Network
 from ablate.models.shortcuts import NoShortcut, PadChannels
-from ablate.probes.visits import visits
+from ablate.probes.visits import passages, visits
 
 Error = Callable[[], float]
 """Measures the error of the network as it is now, in percent."""
@@ -44,7 +45,8 @@ class Swap:
 class Patient:
     """A trained network in evaluation mode, whose units are dropped or swapped and then as before.
 
-    `images`: a few that it takes, (N, C, H, W). Raises AblateError if a unit calls no shortcut.
+    `images`: a few that it takes, (N, C, H, W). `unswappable` says why no unit can be in the place of another, if so.
+    Raises AblateError if a unit calls no shortcut.
     """
 
     def __init__(self, network: Network, images: Tensor) -> None:
@@ -54,8 +56,13 @@ class Patient:
         self.units = [one.unit for one in found]
         self.shortcuts = [one.shortcut for one in found]
         self.shapes = [(tuple(one.start.shape[1:]), tuple(one.output.shape[1:])) for one in found]
+        self.unswappable = ""
+        if any(len(start) == 4 and start[0] != end[0] for start, end in self.shapes):
+            kind = type(self.shortcuts[0]).__name__
+            self.unswappable = f"units of {kind} cannot be swapped: the state of each has another number of tensors"
         self.places = [
-            Place(number, one.stage, one.x.shape != one.residual.shape) for number, one in enumerate(found, 1)
+            Place(number, one.stage, before.shape != after.shape)
+            for number, (one, (before, after)) in enumerate(zip(found, passages(found, self.shortcuts), strict=True), 1)
         ]
 
     @contextmanager
@@ -100,7 +107,12 @@ class Patient:
                 yield error()
 
     def swapped(self, error: Error, swaps: int, samples: int, draw: random.Random) -> Iterator[Swap]:
-        """The error after so many random swaps of two units of one shape, `samples` times ([V] Fig. 5b)."""
+        """The error after so many random swaps of two units of one shape, `samples` times ([V] Fig. 5b).
+
+        Raises AblateError if they are `unswappable`.
+        """
+        if self.unswappable:
+            raise AblateError(self.unswappable)
         alike: dict[Any, list[int]] = {}
         for index, shape in enumerate(self.shapes):
             if shape[0] == shape[1]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ablate.base.errors import AblateError
 from ablate.models.shortcuts import PadChannels
-from ablate.probes.visits import Visit
+from ablate.probes.visits import Passage
 
 Map = Callable[[Tensor], Tensor]
 
@@ -77,12 +77,12 @@ def _gradient(y: Tensor, x: Tensor, v: Tensor, *, create_graph: bool = False) ->
     return torch.zeros_like(x) if found is None else found
 
 
-def identity(visit: Visit) -> Link | None:
+def identity(passage: Passage) -> Link | None:
     """What the identity of option A does to the shape at a unit; None where it does not change.
 
     Raises AblateError if the shortcut's x and F(x) are not (N, C, H, W), and no stride makes one of the other.
     """
-    x, residual = visit.x, visit.residual
+    x, residual = passage
     if x.shape == residual.shape:
         return None
     try:
@@ -106,6 +106,9 @@ class Gain:
     `log2`: of the ratio of their norms. `mean`: the mean factor, each element weighted by the square of the identity's.
     `reached`: the participation ratio (Σ|v|)² / Σv², relative to the identity's: the share of the elements that carry
     the vector. Where h multiplies by a mask, it is the share that is kept.
+
+    Of a connection the vector is of its state, which has other elements than x. Then the norm and the participation
+    ratio are relative to those at the path's end too, and there is no `mean`: NaN.
     """
 
     log2: float
@@ -113,13 +116,26 @@ class Gain:
     reached: float
 
 
-def gain(one: Scaled, of_identity: Scaled) -> Gain:
-    """The gain of a path."""
+Ends = tuple[Scaled, Scaled]
+"""The vectors at the end of a path of states and of the identity's."""
+
+
+def gain(one: Scaled, of_identity: Scaled, ends: Ends | None = None) -> Gain:
+    """The gain of a path, of states if there are `ends`."""
     if one.log2 == -math.inf:
         return Gain(-math.inf, 0.0, 0.0)
+    if ends:
+        log2 = (one.norm - ends[0].norm) - (of_identity.norm - ends[1].norm)
+        return Gain(log2, math.nan, _carrying(one) / _carrying(ends[0]) * _carrying(ends[1]) / _carrying(of_identity))
     v, w = (vector.direction.detach().cpu().double().flatten() for vector in (one, of_identity))
     spread = (v.abs().mean() / w.abs().mean()).item() ** 2  # both have a mean square of 1
     return Gain(one.norm - of_identity.norm, (v @ w).item() / len(v) * power(one.log2 - of_identity.log2), spread)
+
+
+def _carrying(vector: Scaled) -> float:
+    """The participation ratio: the number of elements that carry the vector."""
+    v = vector.direction.detach().cpu().double()
+    return v.numel() * v.abs().mean().item() ** 2
 
 
 def power(log2: float) -> float:

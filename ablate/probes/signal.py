@@ -20,9 +20,10 @@ from ablate.models.network import Network
 from ablate.probes.along import Along, along
 from ablate.probes.gates import opened
 from ablate.probes.jacobian import Spectrum, keep_statistics, spectra
+from ablate.probes.mixing import Mixing, composite
 from ablate.probes.path import Gain, power
 from ablate.probes.theory import Product, products
-from ablate.probes.visits import Visit, visits
+from ablate.probes.visits import Visit, seen, stateful, visits
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class Gates:
 class UnitSignal:
     """The measures of one unit; `unit` counts from 1.
 
-    Mean squares of `x`: x_l; `h`: h(x_l), the shortcut's sum for F = 0; `residual`: F(x_l); `added`: y_l − h(x_l).
-    `gradient`: the norm of dE/dx_l through everything. `path`: gains of the shortcuts from this unit to the last, and
-    `theory` what theory says of them, if it does.
+    Mean squares of `x`: x_l; `h`: h(x_l), the shortcut's sum for F = 0; `residual`: F(x_l); `added`: y_l − h(x_l). Of
+    connections, x_l is what unit l reads of its state, and y_l what the next unit reads of the next one.
+    `gradient`: the norm of dE/dx_l through everything; of connections, in the whole state. `path`: gains of the
+    shortcuts from this unit to the last, and `theory` what theory says of them, if it does.
     `dead`: the share of the channels of the unit's ReLUs that are 0 at every position of every image.
     """
 
@@ -62,12 +64,16 @@ class UnitSignal:
 
 @dataclass(frozen=True)
 class Signal:
-    """What `measure` found. `loss`: cross-entropy of the batch; `draws`: over which gains are averaged."""
+    """What `measure` found. `loss`: cross-entropy of the batch; `draws`: over which gains are averaged; `stateful`:
+    whether the shortcuts are connections; `mixing`: of connections with streams that they mix.
+    """
 
     units: list[UnitSignal]
     jacobians: list[Spectrum]
     loss: float
     draws: int
+    stateful: bool = False
+    mixing: Mixing | None = None
 
 
 def measure(network: Network, images: Tensor, labels: Tensor, *, seed: int = 0) -> Signal:
@@ -91,6 +97,7 @@ def facts(signal: Signal) -> dict[str, Any]:
     return {
         "loss": signal.loss,
         "draws": signal.draws,
+        "mixing": None if signal.mixing is None else signal.mixing._asdict(),
         "units": [_unit(unit) for unit in signal.units],
         "jacobians": [spectrum._asdict() for spectrum in signal.jacobians],
     }
@@ -130,7 +137,7 @@ def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Sig
         UnitSignal(
             unit=at + 1,
             stage=visit.stage,
-            **_mean_squares(visit),
+            **_mean_squares(passed, at),
             gradient=torch.linalg.vector_norm(gradients[at].cpu(), dtype=torch.float64).item(),
             path=paths[at],
             theory=theory[at],
@@ -139,13 +146,15 @@ def _measure(network: Network, images: Tensor, labels: Tensor, seed: int) -> Sig
         )
         for at, visit in enumerate(passed)
     ]
-    return Signal(units, jacobians, loss.item(), draws)
+    return Signal(units, jacobians, loss.item(), draws, stateful(passed), composite(passed))
 
 
 @torch.no_grad()
-def _mean_squares(visit: Visit) -> dict[str, float]:
-    h = visit.again(residual=torch.zeros_like(visit.residual))
-    parts = {"x": visit.start, "h": h, "residual": visit.residual, "added": visit.total - h}
+def _mean_squares(passed: list[Visit], at: int) -> dict[str, float]:
+    visit, shortcuts = passed[at], [one.shortcut for one in passed]
+    x, y = seen(shortcuts, at - 1, visit.start), seen(shortcuts, at, visit.total)
+    h = seen(shortcuts, at, visit.again(residual=torch.zeros_like(visit.residual)))
+    parts = {"x": x, "h": h, "residual": visit.residual, "added": y - h}
     return {name: part.detach().cpu().double().square().mean().item() for name, part in parts.items()}
 
 

@@ -1,8 +1,8 @@
 """What theory says of the factor by which one unit's shortcut multiplies a vector, at initialisation.
 
 Relative to the identity of option A, as ablate.probes.path measures it. A shortcut of your own may say its factor in a
-method `gain()`, which returns a number. The shipped ones are here and not in ablate/models/shortcuts.py, whose source
-is part of a run's identity.
+method `gain()`, which returns a number, or raises NotImplementedError where theory says none. Those of
+ablate.models.shortcuts are here and not there, because that source is part of a run's identity.
 """
 
 import math
@@ -53,7 +53,10 @@ def factor(shortcut: nn.Module) -> Factor | None:
     """
     own = getattr(shortcut, "gain", None)
     if callable(own):
-        value = own()
+        try:
+            value = own()
+        except NotImplementedError:
+            return None
         try:
             if math.isfinite(number := float(value)):
                 return Factor(number, abs(number))

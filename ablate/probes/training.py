@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from ablate.models.generators import generators, restore_generators
 from ablate.models.network import Network
-from ablate.probes.along import signs_like
+from ablate.probes.along import at_end, signs_like
 from ablate.probes.gates import opened
 from ablate.probes.path import Link, Map, gain, identity, pulled
 from ablate.probes.theory import products
-from ablate.probes.visits import Visit, watching
+from ablate.probes.visits import Visit, passages, stateful, watching
 
 MISSING = torch.tensor(math.nan)
 
@@ -44,8 +44,8 @@ class SignalProbe:
 
         | key | of unit l |
         |---|---|
-        | x | mean square of x_l; null for a unit that was left out in this step |
-        | gradient | norm of dE/dx_l; null as for x |
+        | x | mean square of x_l, of a connection of its whole state; null for a unit that was left out in this step |
+        | gradient | norm of dE/dx_l, of a connection of the loss in its whole state; null as for x |
         | weights, weights_gradient | norm of its parameters, and of their gradients |
         | path | log2 of the gain of the shortcuts from it to the last, F held constant; null where nothing is left, \
         and up to a unit that called no shortcut in this step |
@@ -126,11 +126,15 @@ def _path(passed: list[tuple[Visit, nn.Module] | None]) -> list[float | None]:
     known = [one for one in passed[first:] if one]
     if not known:
         return [None] * len(passed)
-    signs = signs_like(known[-1][0].total, torch.Generator().manual_seed(0))
-    same: list[Map] = [link.pull if (link := identity(visit)) else lambda v: v for visit, _ in known]
+    visits, shortcuts = [visit for visit, _ in known], [shortcut for _, shortcut in known]
+    through, states = passages(visits, shortcuts), stateful(visits)
+    signs = signs_like(through[-1].after if states else visits[-1].total, torch.Generator().manual_seed(0))
+    start, ends = at_end(visits, shortcuts, signs) if states else (signs, None)
+    same: list[Map] = [link.pull if (link := identity(one)) else lambda v: v for one in through]
     links = [Link(partial(_again, visit, shortcut), visit.x) for visit, shortcut in known]
-    of_shortcuts, of_identity = pulled(signs, [link.pull for link in links]), pulled(signs, same)
-    return [*[None] * first, *(gain(one, other).log2 for one, other in zip(of_shortcuts, of_identity, strict=True))]
+    of_shortcuts, of_identity = pulled(start, [link.pull for link in links]), pulled(signs, same)
+    logs = [gain(one, other, ends).log2 for one, other in zip(of_shortcuts, of_identity, strict=True)]
+    return [*[None] * first, *logs]
 
 
 def _again(visit: Visit, shortcut: nn.Module, x: Tensor) -> Tensor:

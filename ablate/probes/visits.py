@@ -1,13 +1,16 @@
 """A forward pass that notes what each residual unit was given and made of it: what ablate.probes.signal measures."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ablate.base.errors import AblateError
+from ablate.models.connection import Connection
 from ablate.models.generators import generators, restore_generators
 from ablate.models.network import Network
 
@@ -18,8 +21,9 @@ class Visit:
 
     `x` and `residual` are what the shortcut was given, without their graph; `random` are the generators at that time.
     In the graph of the pass: `start`, x_l; `given`, the shortcut's x, which is x_l unless a pre-activated unit changes
-    the shape; `total`, y_l; `output`, x_{l+1}. `changed`: whether the unit changed x_l in place. `dead`: the share of
-    the channels of the unit's `nn.ReLU` modules that are 0 at every position of every image; None if it has none.
+    the shape; `total`, y_l; `output`, x_{l+1}. Of a connection they are its states. `changed`: whether the unit changed
+    x_l in place. `dead`: the share of the channels of the unit's `nn.ReLU` modules that are 0 at every position of
+    every image; None if it has none.
     """
 
     stage: int
@@ -42,6 +46,38 @@ class Visit:
             restore_generators(self.random, x.device)
         y: Tensor = self.shortcut(x.clone(), residual.clone())  # it may change them in place
         return y
+
+
+class Passage(NamedTuple):
+    """Tensors in the shapes of x before and after a unit: what the shortcut was given, and F(x).
+
+    Of a connection, what it reads of its state, and what the next one reads of the next state or the last makes of it.
+    """
+
+    before: Tensor
+    after: Tensor
+
+
+def stateful(passed: Sequence[Visit]) -> bool:
+    """Whether the units have connections."""
+    return isinstance(passed[-1].shortcut, Connection)
+
+
+def seen(shortcuts: Sequence[nn.Module], at: int, state: Tensor) -> Tensor:
+    """What the next connection reads of the state after a unit, or the last makes of it; of a shortcut y itself."""
+    reader = shortcuts[min(at + 1, len(shortcuts) - 1)]
+    if not isinstance(reader, Connection):
+        return state
+    return reader.read(state) if at + 1 < len(shortcuts) else reader.close(state)
+
+
+@torch.no_grad()
+def passages(passed: Sequence[Visit], shortcuts: Sequence[nn.Module]) -> list[Passage]:
+    """Of every unit; `shortcuts` are those of the visits, or copies."""
+    if not stateful(passed):
+        return [Passage(visit.x, visit.residual) for visit in passed]
+    xs = [seen(shortcuts, at - 1, visit.x) for at, visit in enumerate(passed)]
+    return [Passage(*one) for one in pairwise([*xs, seen(shortcuts, len(passed) - 1, passed[-1].total.detach())])]
 
 
 def visits(network: Network, images: Tensor) -> tuple[Tensor, list[Visit]]:
