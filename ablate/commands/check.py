@@ -31,7 +31,8 @@ SURROUNDINGS: tuple[tuple[str, ...], ...] = (
     ("unit.order=full_preactivation",),
     ("unit.order=bn_after_addition",),
     ("shortcut=none",),
-    ("net=densenet", "unit=single", "unit.order=full_preactivation"),
+    ("net=densenet",),
+    ("net=nf_resnet",),
 )
 """In which a shipped shortcut or unit is checked: the first that fits it."""
 
@@ -100,7 +101,7 @@ def fitting(word: str) -> "Config":
     refusals = []
     for words in SURROUNDINGS:
         try:
-            config = from_overrides(word, *words)
+            config = from_overrides(*words, word)  # the last of two words for a group counts
             check_buildable(config, SHAPE)
             return config
         except ConfigError as error:

@@ -8,6 +8,7 @@ import pytest
 
 from ablate.base.code import _closure
 from ablate.base.source import find, load
+from ablate.commands.check import fitting, shipped
 from ablate.config.files import conf_folder, declared, options
 from ablate.config.schema import LABELS, NET_LABELS
 from ablate.models.build import build
@@ -72,3 +73,9 @@ def test_every_name_is_in_the_table_of_variants():
     page = (conf_folder().parent / "docs" / "variants.md").read_text()
     missing = [f"{group}={name}" for group, name, _ in SHIPPED if f"`{group}={name}`" not in page]
     assert not missing
+
+
+@pytest.mark.parametrize("word", shipped())
+def test_check_of_all_checks_what_is_named(word):
+    group, _, name = word.partition("=")
+    assert getattr(fitting(word), group)["_target_"] == declared(group, name)["_target_"]
