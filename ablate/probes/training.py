@@ -22,7 +22,7 @@ from ablate.probes.along import at_end, signs_like
 from ablate.probes.gates import opened
 from ablate.probes.path import Link, Map, gain, identity, pulled
 from ablate.probes.theory import products
-from ablate.probes.visits import Visit, passages, stateful, watching
+from ablate.probes.visits import Visit, apart, passages, stateful, watching
 
 MISSING = torch.tensor(math.nan)
 
@@ -120,9 +120,11 @@ def _norm(tensors: list[Tensor]) -> Tensor:
 def _path(passed: list[tuple[Visit, nn.Module] | None]) -> list[float | None]:
     """As `ablate.probes.along.Along.backward`, with the random numbers of the step; −inf where nothing is left.
 
-    None up to the last unit that called no shortcut, such as one that is dropped at random: its path is not known.
+    None up to the last unit that called no shortcut, such as one that is dropped at random, or that has layers between
+    it and the next: its path is not known.
     """
     first = max((at for at, one in enumerate(passed, 1) if one is None), default=0)
+    first += apart([one[0] for one in passed[first:] if one])
     known = [one for one in passed[first:] if one]
     if not known:
         return [None] * len(passed)

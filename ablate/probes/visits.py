@@ -83,7 +83,7 @@ def passages(passed: Sequence[Visit], shortcuts: Sequence[nn.Module]) -> list[Pa
 def visits(network: Network, images: Tensor) -> tuple[Tensor, list[Visit]]:
     """The logits, and a Visit of every unit in the order of the pass. `images` should require a gradient.
 
-    Raises AblateError if a unit calls no shortcut.
+    Raises AblateError if a unit calls no shortcut, or if layers stand between two units.
     """
     with ExitStack() as hooks:
         found = watching(network, hooks)
@@ -92,7 +92,15 @@ def visits(network: Network, images: Tensor) -> tuple[Tensor, list[Visit]]:
     missing |= {type(unit).__name__ for _, unit in network.units() if unit not in [one.unit for one in found]}
     if missing:
         raise AblateError(f"{missing.pop()} calls no shortcut as shortcut(x, residual): there is no path to measure")
+    if at := apart(found):
+        raise AblateError(f"layers stand between units {at} and {at + 1}: no path of shortcuts alone leads to the last")
     return logits, found
+
+
+def apart(passed: Sequence[Visit]) -> int:
+    """The number of the last unit whose output is not what the next is given: something between them reshapes it."""
+    pairs = enumerate(pairwise(passed), 1)
+    return max((number for number, (one, other) in pairs if one.output.shape != other.start.shape), default=0)
 
 
 def watching(network: Network, hooks: ExitStack) -> list[Visit]:

@@ -125,7 +125,7 @@ def test_signal_within_training_has_the_same_gains(name, resolve, monkeypatch):
     for module in (along, training):
         monkeypatch.setattr(module, "signs_like", lambda like, _: torch.ones_like(like))
     built = network(resolve, f"shortcut={name}", "depth=14", std=0.3)
-    wanted, line = [unit.path.backward.log2 for unit in signal(built).units], {}
+    wanted, line = [unit.path.backward.log2 for unit in signal(built).units], {"step": 1}
     before = {key: value.clone() for key, value in built.state_dict().items() if "shortcut" in key}
     with training.SignalProbe(built, 100).watch(line) as fill:
         functional.cross_entropy(built(images(8, 1, 4)), torch.arange(4)).backward()
@@ -195,3 +195,16 @@ def test_shapes_of_a_path_are_those_of_x(resolve):
         shapes = [tuple(one.before.shape[1:]) for one in found] + [tuple(found[-1].after.shape[1:])]
         assert shapes == [(16, 8, 8), (16, 8, 8), (32, 4, 4), (64, 2, 2)]
         assert [identity(one) is None for one in found] == [True, False, False]
+
+
+def test_layers_between_units_end_the_path(resolve):
+    built = build(resolve("net=densenet", "depth=10", "net.growth=4"), shape=(1, 8, 8), classes=10)  # two units a stage
+    images, labels = torch.randn(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(AblateError, match="layers stand between units 4 and 5: no path of shortcuts alone leads"):
+        measure(built, images, labels)
+    line = {"step": 1}
+    with training.SignalProbe(built, 100).watch(line) as fill:
+        functional.cross_entropy(built(images), labels).backward()
+        fill()
+    assert line["path"][:4] == [None] * 4
+    assert all(math.isfinite(one) for one in line["path"][4:])
