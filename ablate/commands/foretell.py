@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,8 @@ def _measures(facts: dict[str, Any], run: "Run") -> dict[str, float | None]:
         "depth": len(units),
         "gradient": first,
         "scales": abs(2 * math.log(first / last)) if min(first, last) > 0 else None,
-        "loss": lines[0].get("train_loss") if lines else None,
+        # A run that diverged in its first epoch has no line: of all losses, that is the worst.
+        "loss": lines[0].get("train_loss") if lines else sys.float_info.max if run.state == "diverged" else None,
     }
     if wrong := [name for name, value in found.items() if value is None or not math.isfinite(value)]:
         raise AblateError(f"{' and '.join(wrong)} could not be measured")

@@ -2,11 +2,15 @@
 
 import json
 import math
+import sys
 
 import pytest
 
 import ablate
+from ablate.commands import foretell
 from ablate.commands.foretell import FILES
+from ablate.report.foretelling import check
+from ablate.runs.reading import read_run
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +76,13 @@ def test_few_runs_are_not_enough(ask, tmp_path):
     said = ask("foretell", str(tmp_path))
     assert said.status == 1
     assert "has 1 finished runs that can be measured: at least 10 are needed" in said.err
+
+
+def test_run_that_diverged_has_the_error_of_guessing_and_the_largest_loss(tmp_path):
+    words = ("depth=8", "iterations=20", "recipe.learning_rate=1e20", "threads=1", "device=cpu")
+    folder = ablate.run(*words, f"results={tmp_path}").folder
+    found = foretell._run(read_run(folder), trust=False)
+    assert json.loads((folder / "result.json").read_text())["status"] == "diverged"
+    assert found["error"] == 90
+    assert found["measures"]["loss"] == sys.float_info.max
+    assert check([found]) == [found]
