@@ -61,6 +61,9 @@ def test_gains_have_the_first_and_the_last_step_and_theory(tmp_path):
     drawn = [[float(y) for y in one.get_ydata()] for one in drawing.axes.lines]
     assert drawn == [[-4, -2], [-4, -2], [-2, -1], [-4, -2], [-2, -1]]  # theory, first and last; then without theory
     assert next(iter(drawing.tips.values())) == ["gate, unit 1: 2^-2", "gate, unit 2: 2^-1"]
+    nothing = write(tmp_path / "b", first, line(2, 1, 1, path=(None, -1)))
+    drawing = gains([(Row, signals.mean([nothing], "path"), None)])
+    assert next(iter(drawing.tips.values())) == ["gate, unit 2: 2^-1"]
 
 
 def test_numbers_that_cannot_be_drawn_are_left_out(tmp_path):
@@ -80,9 +83,9 @@ def test_long_titles_have_lines_as_wide_as_a_panel(tmp_path):
     class Long:
         name = "gate bias_init=-6 probe_every=5 probes=signal, depth 14"
 
-    for width, letters in ((None, 30), (3.25, 39), (5.5, 22), (6.75, 27)):
-        drawing = units("gradient", [(Long, measured)] * 10, width=width)
-        assert drawing.caption.endswith("The first 9 of 10 rows.")
+    for width, letters in ((None, 24), (3.25, 33), (5.5, 18), (6.75, 22)):
+        drawing = units("gradient", [(Long, measured)] * 17, width=width)
+        assert drawing.caption.endswith("The first 16 of 17 rows.")
         assert drawing.save("png").startswith(b"\x89PNG")  # with a warning, which is an error, if panels have no room
         title = drawing.figure.axes[0].get_title()
         assert title.replace("\n", " ") == Long.name

@@ -10,11 +10,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from ablate.report.figures.drawing import Drawing, look, power, short, styled
 from ablate.report.signals import Measured
 
-MOST = 9
+MOST = 16
 """Rows in a figure."""
+LOWEST = -64
+"""Of the log2 of a gain that is drawn."""
 NARROWEST = 1.8
 """Inches of a panel with its labels, in a paper."""
-LETTERS = 12
+LETTERS = 10
 """Of a title, in an inch."""
 TITLES = {
     "gradient": ("Gradient at each unit", "log10 of |dE/dx|"),
@@ -44,13 +46,14 @@ def gains(rows: list[tuple[Any, Measured, Measured | None]], *, width: float | N
         every = max(1, len(x) // 6)
         last = path.values[:, -1]
         drawing.axes.plot(x, last, color=colour, lw=1.5, marker=marker, ms=4, markevery=every, label=short(row.name))
-        drawing.points(
-            x, last, [f"{row.name}, unit {unit}: 2^{value:.3g}" for unit, value in zip(x, last, strict=True)]
-        )
+        known = numpy.isfinite(last)  # a page has no marks for others
+        words = [f"{row.name}, unit {unit}: 2^{value:.3g}" for unit, value in zip(x[known], last[known], strict=True)]
+        drawing.points(x[known], last[known], words)
     drawing.axes.yaxis.set_major_locator(MaxNLocator(7, integer=True))
     drawing.axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: power(2, y)))
     drawing.axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     drawing.axes.set(xlabel="unit", ylabel="gain to the last unit")
+    drawing.axes.set_ylim(bottom=max(drawing.axes.get_ylim()[0], LOWEST))
     drawing.legend()
     return drawing
 
@@ -62,7 +65,8 @@ def units(key: str, rows: list[tuple[Any, Measured]], *, width: float | None = N
     some = f" The first {MOST} of {len(rows)} rows." if len(rows) > MOST else ""
     rows = rows[:MOST]
     caption = f"{label}, by unit and step; mean over seeds. White: no number.{some}"
-    columns = min(3, len(rows), max(1, int(width / NARROWEST)) if width else 3)
+    most = 3 if len(rows) <= 9 else 4
+    columns = min(most, len(rows), max(1, int(width / NARROWEST)) if width else most)
     lines = math.ceil(len(rows) / columns)
     drawing = Drawing(title, caption, (2.1 * columns + 1.2, 1.9 * lines + 0.5), width)
     drawing.axes.remove()
