@@ -24,6 +24,7 @@ PROBES = {
     "with f": "gain of the shortcut path with f",
     "added": "what the units add of F(x)",
     "path, with f, added": "these three together",
+    "sentence, depth": "the sentence and the number of units",
 }
 """What is measured of the shortcuts before training."""
 LAST = [*PROBES][-1]
