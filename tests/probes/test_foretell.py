@@ -30,7 +30,8 @@ NONE = "passes the gradient at no element, over 8 draws of its random numbers"
         ("identity depth=20", 9, "keeps the gradient as it is", KEPT),
         ("gate depth=20", 9, "keeps 2^-0.032 of the gradient", KEPT),
         ("exclusive_gate depth=20", 9, "keeps 2^-0.032 of the gradient", CLOSED),
-        ("constant,1.25 depth=20", 9, "multiplies the gradient by 2^2.9", KEPT),
+        ("constant,1.03 depth=20", 9, "multiplies the gradient by 2^0.38", KEPT),
+        ("constant,1.05 depth=110", 54, "multiplies the gradient by 2^3.8, and with f in it by 2^2.6", HIGHER),
         ("dropout depth=110", 54, NONE, NOT),
     ],
 )
