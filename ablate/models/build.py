@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ablate.base.errors import ConfigError, one_line
 from ablate.base.seeds import derive
@@ -22,13 +23,16 @@ from ablate.models.generators import generators, restore_generators, seed_genera
 from ablate.models.network import Network
 from ablate.models.units import Units
 
+NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""_NormBase is that of batch and instance normalisation."""
+
 
 def build(config: Config, *, shape: Sequence[int], classes: int) -> Network:
     """The network of `config` for images of `shape` (C, H, W), its initial weights drawn from the seed.
 
     Shortcuts draw from a random stream of their own, so networks that differ in h alone start from the same F.
     Raises ConfigError if a network, unit or shortcut refuses its parameters or the images, if the network does not use
-    what the configuration chooses, or if a module exempts from weight decay what it has not.
+    what the configuration chooses, or if a module names in `no_decay` or `rate_factors` a parameter that it has not.
     """
     shortcut = _with_own_stream(_of_position("shortcut", config), derive(config.seed, "shortcuts"))
     shortcuts: list[nn.Module] = []
@@ -129,7 +133,11 @@ def rate_factors(network: nn.Module) -> dict[nn.Parameter, float]:
 
     Raises ConfigError if it has no parameter of that name, or for a factor that is not a number above 0.
     """
-    found = {parameter: factors[name] for parameter, (name, factors) in _named(network, "rate_factors")}
+    named = _named(network, "rate_factors")
+    for _, (_, factors) in named:
+        if not isinstance(factors, dict):
+            raise ConfigError(f'rate_factors is {factors!r}: it must be a dict, as {{"scale": 0.1}}')
+    found = {parameter: factors[name] for parameter, (name, factors) in named}
     for factor in found.values():
         if not isinstance(factor, (int, float)) or not 0 < factor < math.inf:
             raise ConfigError(f"a factor in rate_factors is {factor!r}: it must be a number above 0")
@@ -137,8 +145,8 @@ def rate_factors(network: nn.Module) -> dict[nn.Parameter, float]:
 
 
 def normalising(network: nn.Module) -> set[nn.Parameter]:
-    """The parameters of normalisation: of the modules that torch calls BatchNorm, LayerNorm, GroupNorm and so on."""
-    return {own for one in network.modules() if "Norm" in type(one).__name__ for own in one.parameters(recurse=False)}
+    """The parameters of torch's normalisations, and of classes derived from them."""
+    return {own for one in network.modules() if isinstance(one, NORMS) for own in one.parameters(recurse=False)}
 
 
 def _named(network: nn.Module, attribute: str) -> list[tuple[nn.Parameter, Any]]:

@@ -90,10 +90,8 @@ class Forgetful(nn.Module):
 
     def __init__(self, in_channels, out_channels, stride, shortcut):
         super().__init__()
-        self.shortcut, self.residual = (
-            shortcut(in_channels, out_channels, stride),
-            conv3x3(in_channels, out_channels, stride),
-        )
+        self.shortcut = shortcut(in_channels, out_channels, stride)
+        self.residual = conv3x3(in_channels, out_channels, stride)
 
     def forward(self, x):
         return add(self.shortcut, x, self.residual(x))
@@ -188,8 +186,7 @@ def test_streams_that_add_up_to_the_identity_give_its_logits_and_gradients(resol
     # Where the shape changes a pre-activated unit gives the identity BN and ReLU of x, and a connection its state.
     for _, unit in identity.units():
         unit.stateful = True
-    found, expected = [], []
-    for built, out in ((streams, found), (identity, expected)):
+    for built, out in ((streams, found := []), (identity, expected := [])):
         logits = built(images)
         logits.square().sum().backward()
         out += [logits, *(parameter.grad for parameter in built.parameters())]
@@ -239,13 +236,15 @@ def test_network_that_opens_no_state_is_refused(resolve):
 
 def test_checked_connection_is_as_before(resolve):
     unit = Basic(4, 4, 1, Halved, order="full_preactivation")
-    before = set(vars(unit.shortcut))
     with states_used([unit]):
         unit(torch.randn(2, 4, 3, 3))
-    assert set(vars(unit.shortcut)) == before
+    assert set(vars(unit.shortcut)) == set(vars(Halved(4, 4, 1)))
 
 
-def test_factor_of_the_learning_rate_must_be_above_0(resolve):
+def test_factor_of_the_learning_rate_must_be_above_0(resolve, monkeypatch):
     with pytest.raises(ConfigError, match="a factor in rate_factors is 0: it must be a number above 0"):
         network(custom(resolve, "shortcut", "Greedy", "depth=8"))
     assert rate_factors(network(resolve("depth=8"))) == {}
+    monkeypatch.setattr(Greedy, "rate_factors", ("scale",))
+    with pytest.raises(ConfigError, match=r"rate_factors is \('scale',\): it must be a dict"):
+        network(custom(resolve, "shortcut", "Greedy", "depth=8"))

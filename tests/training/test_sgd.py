@@ -9,6 +9,7 @@ from torch import nn
 
 from ablate.models.shortcuts import Gate
 from ablate.training.sgd import SGD, groups
+from ablate.training.synchronise import synchronise
 
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
@@ -129,3 +130,20 @@ def test_factors_and_exemptions_are_parameter_groups_of_torchs_optimizer(decay_n
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-7), name
     own = {name for name, group in groups(network, recipe).items() if group != (1.0, 0.01)}
     assert own == {"2.scale", "2.shift", *(() if decay_norm else ("1.weight", "1.bias"))}
+
+
+def test_decay_norm_exempts_torchs_normalisations_and_no_other_class(resolve):
+    class NormGate(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+    class Own(nn.BatchNorm2d):
+        pass
+
+    network = nn.Sequential(nn.BatchNorm2d(2), nn.GroupNorm(1, 2), nn.LayerNorm(2), nn.RMSNorm(2), Own(2), NormGate())
+    recipe = resolve("recipe.decay_norm=false").recipe
+    before = {name for name, own in groups(network, recipe).items() if own.weight_decay == 0}
+    synchronise(network, torch.device("cpu"))  # gives batch normalisation another class
+    after = {name for name, own in groups(network, recipe).items() if own.weight_decay == 0}
+    assert before == after == {name for name, _ in network.named_parameters()} - {"5.scale"}
