@@ -240,8 +240,10 @@ def is_row(config: dict[str, Any], row: Published) -> bool:
     )
 
 
+SIZES = (None, 224)
+"""`data.size` of images in the papers' size: as they are, or ImageNet's."""
 LATER = (
-    ("data", "size", (None, 224)),  # as they are, or ImageNet's
+    ("data", "size", SIZES),
     ("recipe", "schedule", ("steps",)),
     ("recipe", "nesterov", (False,)),
     ("recipe", "decay_norm", (True,)),
@@ -267,10 +269,10 @@ def same_setting(config: dict[str, Any], row: Published) -> bool:
 def find(config: dict[str, Any], *, own_depth: bool) -> tuple[Published | None, int]:
     """The published row of a run's network on its dataset, and the network's place in the papers' order.
 
-    The row is of the run's own depth, or else the first.
+    The row is of the run's own depth, or else the first. Images of another size are another dataset.
     """
     rows = [row for row in ROWS if is_row(config, row)]
-    known = [row for row in rows if row.data == config["data"]["name"]]
+    known = [row for row in rows if row.data == config["data"]["name"] and config["data"].get("size") in SIZES]
     exact = [row for row in known if row.depth == config["depth"]]
     return next(iter(exact if own_depth else known), None), ROWS.index(rows[0]) if rows else len(ROWS)
 

@@ -206,9 +206,10 @@ def test_warmup_that_the_paper_has_not_is_another_setting(depth, warmup, study):
     assert "Δ vs published" not in tables.words(cells)
 
 
-@pytest.mark.parametrize("data", ["digits", "cifar100"])
+@pytest.mark.parametrize("data", ["digits", "cifar100", "cifar10 16x16"])
 def test_published_error_stands_beside_runs_of_its_dataset_only(data, study):
-    cells = study({f"data={data} depth=110": [25.26], "data=cifar10 depth=110": [6.5]})
+    words = data.replace(" 16x16", " data.size=16")
+    cells = study({f"data={words} depth=110": [25.26], "data=cifar10 depth=110": [6.5]})
     assert dict(zip(cells.data, tables.words(cells).published, strict=True)) == {data: "–", "cifar10": "6.61"}
     assert "fail" not in tables.words(cells).to_string()
 
