@@ -118,7 +118,8 @@ def _checked(config: "Config") -> dict[str, Any]:
     from ablate.config.check import CIFAR, layers
     from ablate.models.build import build
     from ablate.models.cost import multiply_adds, parameters
-    from ablate.training.battery import CLASSES, battery
+    from ablate.training.battery import battery
+    from ablate.training.checks import CLASSES
 
     torch.set_num_threads(1)  # on a busy machine, threads that wait for each other take minutes for small products
     if config.net["_target_"] == CIFAR:

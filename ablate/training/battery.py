@@ -3,29 +3,19 @@
     ablate check layerscale.LayerScale
 
 Each check builds the shallowest network with units of every kind: in CIFAR's, one that keeps the shape and two that
-change it. A check returns nothing if it holds, and otherwise a sentence that says what is wrong.
+change it.
 """
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
 from ablate.base.errors import AblateError, one_line
 from ablate.config.schema import Config
-from ablate.models.build import build, checked_logits
-from ablate.models.generators import generators, restore_generators, seed_generators
-from ablate.models.network import Network
-from ablate.training.device import compile_units
-from ablate.training.recompute import recompute_units
+from ablate.models.generators import generators, restore_generators
+from ablate.training.checks import CHECKS, IMAGES, Bench, shapes
 
-CLASSES, IMAGES = 3, 4
-CLOSE = 1e-4
-"""Relative to the largest value: how far compiled code may be from eager code in float32."""
 CPU = torch.device("cpu")
 
 
@@ -41,7 +31,7 @@ def battery(config: Config, shape: tuple[int, int, int]) -> Iterator[Finding]:
     called, nothing else can be checked.
     """
     images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
-    bench = _Bench(config, images)
+    bench = Bench(config, images)
     for name, check in CHECKS.items():
         before = generators(CPU)
         try:
@@ -55,199 +45,3 @@ def battery(config: Config, shape: tuple[int, int, int]) -> Iterator[Finding]:
         yield Finding(name, wrong)
         if wrong and check is shapes:
             return
-
-
-class _Bench:
-    """Makes networks of one configuration, and calls them."""
-
-    def __init__(self, config: Config, images: Tensor) -> None:
-        self.config, self.images = config, images
-        self.labels = torch.arange(len(images)) % CLASSES
-
-    def network(self) -> Network:
-        seed_generators(0)  # `build` seeds again: what a class draws from elsewhere differs
-        return build(self.config, shape=self.images.shape[1:], classes=CLASSES).train()
-
-    def logits(self, network: nn.Module, seed: int = 1) -> Tensor:
-        seed_generators(seed)
-        out: Tensor = network(self.images)
-        return out
-
-    def loss(self, network: nn.Module) -> Tensor:
-        return functional.cross_entropy(self.logits(network).float(), self.labels)
-
-
-def shapes(bench: _Bench) -> str | None:
-    """Where the shape of x stays, where its channels change, and where the stride is 2."""
-    network = bench.network()
-    with checked_logits(network, bench.config, bench.images.shape[1:], (IMAGES, CLASSES)):
-        bench.logits(network)
-    return None
-
-
-def inputs(bench: _Bench) -> str | None:
-    """Shortcuts and units leave the tensors that they are given as they are."""
-    network, changed = bench.network(), list[str]()
-
-    def watch(module: nn.Module, hooks: ExitStack) -> None:
-        given: list[tuple[Tensor, Tensor]] = []
-
-        def keep(_module: nn.Module, args: tuple[Any, ...]) -> None:
-            given[:] = [(one, one.detach().clone()) for one in args if isinstance(one, Tensor)]
-
-        def compare(_module: nn.Module, _args: object, _out: object) -> None:
-            for number, (now, before) in enumerate(given, 1):
-                if not torch.equal(now, before):
-                    changed.append(f"{type(module).__name__} changes its input number {number} in place")
-
-        hooks.enter_context(module.register_forward_pre_hook(keep))
-        hooks.enter_context(module.register_forward_hook(compare))
-
-    with ExitStack() as hooks, torch.no_grad():
-        for _, unit in network.units():
-            watch(unit, hooks)
-            for child in unit.children():
-                if not isinstance(child, nn.Sequential):  # F and what stands around it work in place on their own
-                    watch(child, hooks)
-        bench.logits(network)
-    return changed[0] if changed else None
-
-
-def determined(bench: _Bench) -> str | None:
-    """The seed decides initial weights and what training draws."""
-    one, other = bench.network(), bench.network()
-    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-        if not _same(a, b):
-            return f"{name} starts with other values each time: draw from torch, numpy.random or random"
-    if not torch.equal(bench.logits(one), bench.logits(other)):
-        return "the same seed gives other results: draw from torch, numpy.random or random"
-    return None
-
-
-def registered(bench: _Bench) -> str | None:
-    """Tensors are parameters or buffers, so that they are trained, saved and moved to the GPU."""
-    for name, module in bench.network().named_modules():
-        for key, value in vars(module).items():
-            if not key.startswith("_") and any(isinstance(one, Tensor) for one in _flat(value)):
-                return (
-                    f"{type(module).__name__} of {name} has a tensor {key} that is neither a parameter nor a buffer: "
-                    "use nn.Parameter or register_buffer"
-                )
-    return None
-
-
-def state(bench: _Bench) -> str | None:
-    """A checkpoint has all that decides what follows: parameters, buffers and the random generators."""
-    one, other = bench.network(), bench.network()
-    bench.logits(one)
-    other.load_state_dict(one.state_dict())  # a run that resumes has not made the first call
-    now, resumed = bench.logits(one, seed=2), bench.logits(other, seed=2)
-    if not torch.equal(now, resumed):
-        return "a resumed run goes on otherwise: keep what changes in training in a buffer, not in an attribute"
-    one.eval(), other.eval()
-    other.load_state_dict(one.state_dict())
-    if not torch.equal(bench.logits(one), bench.logits(other)):
-        return "an evaluation after loading its weights differs: keep what changes in training in a buffer"
-    return None
-
-
-def gradients(bench: _Bench) -> str | None:
-    """Loss and gradients in float32 are finite, and every parameter has one."""
-    return _finite(bench, torch.float32)
-
-
-def bfloat16(bench: _Bench) -> str | None:
-    """The same where F is computed in bfloat16."""
-    return _finite(bench, torch.bfloat16)
-
-
-def _finite(bench: _Bench, precision: torch.dtype) -> str | None:
-    network = bench.network()
-    with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
-        loss = bench.loss(network)
-    if not loss.isfinite():
-        return f"the loss is {loss.item():g}"
-    loss.backward()
-    for name, parameter in network.named_parameters():
-        if parameter.grad is None:
-            return f"{name} has no gradient: it is not used"
-        if not parameter.grad.isfinite().all():
-            return f"the gradient of {name} is not finite"
-    return None
-
-
-def checkpointing(bench: _Bench) -> str | None:
-    """activation_checkpointing=true gives the same bits."""
-    plain, recomputed = bench.network(), bench.network()
-    recompute_units(recomputed)
-    for network in (plain, recomputed):
-        bench.loss(network).backward()
-    for (name, one), other in zip(plain.named_parameters(), recomputed.parameters(), strict=True):
-        if not _same(one.grad, other.grad):
-            return f"the gradient of {name} differs"
-    buffers = zip(plain.named_buffers(), recomputed.buffers(), strict=True)
-    if different := [name for (name, buffer), other in buffers if not _same(buffer, other)]:
-        return f"the buffer {different[0]} differs"
-    return None
-
-
-def compiled(bench: _Bench) -> str | None:
-    """compile=true gives the same up to rounding. The code is traced, and not made faster, which takes minutes."""
-    eager, traced = bench.network(), bench.network()
-    compile_units(traced, backend="aot_eager")
-    expected, found = bench.loss(eager), bench.loss(traced)
-    expected.backward()
-    found.backward()
-    if not torch.allclose(expected, found, rtol=CLOSE):
-        return f"the loss is {found.item():g}, and {expected.item():g} in eager mode"
-    for (name, one), other in zip(eager.named_parameters(), traced.parameters(), strict=True):
-        scale = max(1e-3, one.grad.abs().max().item()) if one.grad is not None else 1.0
-        if one.grad is not None and (
-            other.grad is None or not torch.allclose(one.grad, other.grad, atol=CLOSE * scale)
-        ):
-            return f"the gradient of {name} differs from that in eager mode"
-    return None
-
-
-def copied(bench: _Bench) -> str | None:
-    """A copy of the network is one of its own: probes measure copies."""
-    network = bench.network()
-    other = copy.deepcopy(network)
-    before = bench.logits(copy.deepcopy(network))
-    with torch.no_grad():
-        for own in network.parameters():
-            own.zero_()
-    return None if torch.equal(before, bench.logits(other)) else "a copy changes with its original"
-
-
-Check = Callable[[_Bench], str | None]
-CHECKS: dict[str, Check] = {
-    "shapes, stride 1 and 2": shapes,
-    "inputs not changed": inputs,
-    "decided by the seed": determined,
-    "tensors registered": registered,
-    "state saved and loaded": state,
-    "gradients in float32": gradients,
-    "gradients in bfloat16": bfloat16,
-    "activation checkpointing": checkpointing,
-    "compiled as eager": compiled,
-    "copies": copied,
-}
-"""By what the table of `ablate check` calls them."""
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, (list, tuple, set)):
-        for one in value:
-            yield from _flat(one)
-    elif isinstance(value, dict):
-        yield from _flat(list(value.values()))
-    else:
-        yield value
-
-
-def _same(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether two tensors are equal, with NaN where the other has it; or both are missing."""
-    if one is None or other is None:
-        return one is other
-    return torch.equal(one.nan_to_num(), other.nan_to_num()) and torch.equal(one.isnan(), other.isnan())

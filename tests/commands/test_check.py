@@ -2,7 +2,7 @@
 
 import pytest
 
-from ablate.training.battery import CHECKS
+from ablate.training.checks import CHECKS
 
 SHORTCUT = '''
 from torch import nn

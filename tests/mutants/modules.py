@@ -23,6 +23,7 @@ MODULES = {
         "training/device": "training/test_device training/test_step",
         "training/graph": "training/test_graph",
         "training/battery": "training/test_battery",
+        "training/checks": "training/test_battery",
         "training/recompute": "training/test_recompute",
         "training/group": "training/test_group",
         "training/synchronise": "training/test_group",

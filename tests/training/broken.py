@@ -54,6 +54,31 @@ class Unregistered(Identity):
         return self.match(x) + self.scales[0] * residual
 
 
+class UnregisteredPrivate(Identity):
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self._scale = torch.ones(())
+
+    def forward(self, x, residual):
+        return self.match(x) + self._scale * residual
+
+
+class ReadsItsNeighbours(Identity):
+    """In evaluation too; at its initial value the fault has no effect."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scale * residual.mean(0) + residual
+
+
+class RandomInEvaluation(Identity):
+    def forward(self, x, residual):
+        return self.match(x) * (torch.rand(()) + 0.5) + residual
+
+
 class Unused(Identity):
     def __init__(self, in_channels, out_channels, stride):
         super().__init__(in_channels, out_channels, stride)
@@ -104,3 +129,15 @@ class RandomPerCall(Identity):
     def forward(self, x, residual):
         self.counter[0] += 1
         return self.match(x) * (1 + self.counter[0] % 5) + residual
+
+
+class TwoNames(Identity):
+    """Without a fault: a list of its own parameters."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__(in_channels, out_channels, stride)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.scales = [self.scale]
+
+    def forward(self, x, residual):
+        return self.match(x) + self.scales[0] * residual

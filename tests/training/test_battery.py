@@ -3,7 +3,8 @@
 import pytest
 
 from ablate.commands.check import SHAPE, fitting, shipped
-from ablate.training.battery import CHECKS, battery
+from ablate.training.battery import battery
+from ablate.training.checks import CHECKS
 from tests.training import broken
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's own tracing
@@ -14,6 +15,9 @@ BROKEN = {
     "UnseededStart": ("decided by the seed", "shortcut.scale starts with other values each time"),
     "HiddenState": ("state saved and loaded", "keep what changes in training in a buffer, not in an attribute"),
     "Unregistered": ("tensors registered", "has a tensor scales that is neither a parameter nor a buffer"),
+    "UnregisteredPrivate": ("tensors registered", "has a tensor _scale that is neither a parameter nor a buffer"),
+    "ReadsItsNeighbours": ("evaluation image by image", "differ with the images beside it in a batch"),
+    "RandomInEvaluation": ("evaluation image by image", "an evaluation depends on random numbers"),
     "Unused": ("gradients in float32", "shortcut.scale has no gradient: it is not used"),
     "InfiniteGradient": ("gradients in float32", "shortcut.scale is not finite"),
     "InBfloat16": ("gradients in bfloat16", "the loss is nan"),
@@ -41,6 +45,10 @@ def test_fault_is_found_and_said(name, resolve):
 
 def test_nothing_is_checked_of_a_network_that_cannot_be_called(resolve):
     assert [*findings(resolve, "shortcut", "WrongShape")] == [next(iter(CHECKS))]
+
+
+def test_parameter_of_two_names_is_registered(resolve):
+    assert not any(findings(resolve, "shortcut", "TwoNames").values())
 
 
 @pytest.mark.long
