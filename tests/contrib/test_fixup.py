@@ -1,5 +1,7 @@
 """Fixup against its equation, and its initial values."""
 
+import json
+
 import pytest
 from torch import nn
 
@@ -7,6 +9,7 @@ from ablate.base.errors import ConfigError
 from ablate.models.build import build, rate_factors
 from ablate.models.cost import parameters
 from tests.contrib.slow import compare, pad
+from tests.runs.test_run import only, stopped
 
 
 def made(resolve, *words, shape=(1, 8, 8)):
@@ -66,3 +69,18 @@ def test_numbers_and_the_bias_of_the_head_have_a_tenth_of_the_learning_rate(reso
 def test_units_with_normalisation_are_refused(resolve):
     with pytest.raises(ConfigError, match="net fixup cannot be built: its units must be without batch normalisation"):
         made(resolve, "unit=basic")
+
+
+def test_run_records_its_factors_and_goes_on_where_it_was_stopped(ask, tmp_path, monkeypatch):
+    """With Nesterov's momentum along a cosine."""
+    words = ("net=fixup", "depth=8", "recipe=modern", "recipe.nesterov=true", "iterations=3", "device=cpu", "threads=1")
+    assert ask(*words, f"results={tmp_path / 'whole'}").status == 0
+    stopped(ask, monkeypatch, 2, *words)
+    assert ask(*words).status == 0
+    whole, resumed = (json.loads((only(tmp_path / one) / "result.json").read_text()) for one in ("whole", "runs"))
+    assert resumed["resumed"] == 1
+    assert resumed["weights_sha256"] == whole["weights_sha256"]
+    factors = {name: own["rate_factor"] for name, own in whole["parameter_groups"].items()}
+    assert {*factors.values()} == {0.1}
+    assert len(factors) == 5 * 3 + 2 + 1
+    assert {"stages.0.0.first_bias.bias", "stages.2.0.residual.5.scale", "head.bias"} <= factors.keys()
