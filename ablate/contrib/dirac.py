@@ -1,6 +1,10 @@
 """DiracNet: a plain network whose convolutions start near the identity.
 
-ablate net=diracnet depth=32
+    ablate net=diracnet depth=32
+
+Zagoruyko and Komodakis 2017, arXiv:1706.00388; szagoruyko/diracnets, diracnet.py, version 2. Its depth=32 is
+DiracNet-34 of the paper, which counts 6n + 4 layers. Departures: batch normalisation starts with weights of 1, there
+uniform from 0 to 1; with a width, the first convolution keeps 16 channels.
 """
 
 import torch

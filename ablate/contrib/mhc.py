@@ -25,8 +25,9 @@ class ManifoldHyperConnections(Streams):
 
     A_m = σ(m), B = 2 σ(b) and A_r = Sinkhorn(r), where m, b and r are each a constant plus α · norm(X) W. norm makes
     the mean square of all channels of all streams 1, and W reads all of them; of each position alone, as in
-    HyperConnections. At the start A_m = 1/n, B = 1, A_r is I but for 3e-4 outside its diagonal (as in FFTYYY/mhc-lite),
-    α = 0.01 and W = 0. The paper does not say whether weight decay acts on the constants: as in [HC], it does not.
+    HyperConnections. At the start α = 0.01 and W = 0. The paper does not say how the constants start: here A_m = 1/n
+    and B = 1, the fixed values of its Table 1, and A_r is I but for 3e-4 outside its diagonal, as in FFTYYY/mhc-lite.
+    Nor does it say whether weight decay acts on them: as in [HC], it does not.
 
     Sinkhorn's 20 steps make the weights of each new stream sum to 1; those from each old stream do so nearly, less the
     closer A_r is to a permutation (arXiv:2601.05732). Their activations are 40 maps of n² channels in each unit:

@@ -109,7 +109,8 @@ class Head(nn.Linear):
 def cifar(in_channels: int, classes: int, *, depth: int, width: float, unit: Units) -> ResNet:
     """The network of ablate.models.resnet.cifar with a StandardConv for its stem, and β in its units.
 
-    Each unit adds α² to the expected variance. The first of a stage brings it back to 1, because h standardises there.
+    Each unit adds α² to the expected variance. The first of a stage brings it back to 1, because h standardises there
+    if it is Projected; what another h does is not in β.
     Raises ValueError for other units than NormFree, and for another depth.
     """
     network = resnet.cifar(in_channels, classes, depth=depth, width=width, unit=unit)

@@ -142,7 +142,8 @@ class HyperConnections(UnmixedHyperConnections):
     start a_m = e_(l mod n), a_r = I, b = 1, s = 0.01 and W = 0. As in the paper, weight decay acts on W and s alone.
 
     norm makes the mean square of the channels 1, without learned scales, which W has; the paper's is layer
-    normalisation. Where the shape changes, A_r and B are those of the matched streams, as gates are of matched x.
+    normalisation. Where the shape changes, A_r and B are those of the matched streams, as gates are of matched x. The
+    paper also scales the initial weights of the last layer of F by √n; here F starts as with the identity.
     """
 
     def __init__(
