@@ -6,14 +6,17 @@ A check returns nothing if it holds, and otherwise a sentence that says what is 
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ablate.base.errors import ConfigError
+from ablate.config.check import CIFAR
 from ablate.config.schema import Config
-from ablate.models.build import build, checked_logits
+from ablate.models.build import build, check_buildable, checked_logits
 from ablate.models.generators import seed_generators
 from ablate.models.network import Network
 from ablate.training.device import compile_units
@@ -46,10 +49,18 @@ class Bench:
 
 
 def shapes(bench: Bench) -> str | None:
-    """Where the shape of x stays, where its channels change, and where the stride is 2."""
+    """Where the shape of x stays and where the stride is 2; in CIFAR's networks of twice the width, where its channels
+    change at stride 1.
+    """
     network = bench.network()
     with checked_logits(network, bench.config, bench.images.shape[1:], (IMAGES, CLASSES)):
         bench.logits(network)
+    if bench.config.net["_target_"] == CIFAR:
+        wider = replace(bench.config, width=2 * bench.config.width)
+        try:
+            check_buildable(wider, bench.images.shape[1:])
+        except ConfigError as error:
+            return f"with width={wider.width:g}, {error}"
     return None
 
 
@@ -99,10 +110,8 @@ def registered(bench: Bench) -> str | None:
     for name, module in network.named_modules():
         for key, value in vars(module).items():
             if key not in torchs and any(isinstance(one, Tensor) and one not in parameters for one in _flat(value)):
-                return (
-                    f"{type(module).__name__} of {name} has a tensor {key} that is neither a parameter nor a buffer: "
-                    "use nn.Parameter or register_buffer"
-                )
+                wrong = f"{type(module).__name__} of {name} has a tensor {key} that is neither a parameter nor a buffer"
+                return f"{wrong}: use nn.Parameter or register_buffer"
     return None
 
 
@@ -227,11 +236,9 @@ CHECKS: dict[str, Check] = {
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, (list, tuple, set)):
-        for one in value:
+    if isinstance(value, (dict, list, tuple, set)):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from _flat(one)
-    elif isinstance(value, dict):
-        yield from _flat(list(value.values()))
     else:
         yield value
 

@@ -14,6 +14,17 @@ class WrongShape(Identity):
         return super().forward(x, residual)[:, :, :1]
 
 
+class StrideByChannels(nn.Module):
+    """Takes a change of channels for a stride of 2."""
+
+    def __init__(self, in_channels, out_channels, stride):
+        super().__init__()
+        self.step, self.extra = 1 + (in_channels != out_channels), out_channels - in_channels
+
+    def forward(self, x, residual):
+        return nn.functional.pad(x[:, :, :: self.step, :: self.step], (0, 0, 0, 0, 0, self.extra)) + residual
+
+
 class ChangesInput(Identity):
     def forward(self, x, residual):
         y = self.match(x) + residual
