@@ -4,14 +4,16 @@ A check returns nothing if it holds, and otherwise a sentence that says what is 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._pytree import tree_leaves
 
 from ablate.base.errors import ConfigError
 from ablate.config.check import CIFAR
@@ -22,7 +24,7 @@ from ablate.models.network import Network
 from ablate.training.device import compile_units
 from ablate.training.recompute import recompute_units
 
-CLASSES, IMAGES = 3, 4
+CLASSES, IMAGES, STEPS = 3, 4, 20
 CLOSE = 1e-4
 """Relative to the largest value, in float32: how far compiled code may be from eager code, and an image alone from the
 same in a batch."""
@@ -44,14 +46,12 @@ class Bench:
         out: Tensor = network(self.images)
         return out
 
-    def loss(self, network: nn.Module) -> Tensor:
-        return functional.cross_entropy(self.logits(network).float(), self.labels)
+    def loss(self, network: nn.Module, seed: int = 1) -> Tensor:
+        return functional.cross_entropy(self.logits(network, seed).float(), self.labels)
 
 
 def shapes(bench: Bench) -> str | None:
-    """Where the shape of x stays and where the stride is 2; in CIFAR's networks of twice the width, where its channels
-    change at stride 1.
-    """
+    """Where the shape of x stays, where the stride is 2, and in CIFAR's networks where channels change at stride 1."""
     network = bench.network()
     with checked_logits(network, bench.config, bench.images.shape[1:], (IMAGES, CLASSES)):
         bench.logits(network)
@@ -109,7 +109,9 @@ def registered(bench: Bench) -> str | None:
     torchs, parameters = vars(nn.Module()), {*network.parameters()}
     for name, module in network.named_modules():
         for key, value in vars(module).items():
-            if key not in torchs and any(isinstance(one, Tensor) and one not in parameters for one in _flat(value)):
+            if key not in torchs and any(
+                isinstance(one, Tensor) and one not in parameters for one in tree_leaves(value)
+            ):
                 wrong = f"{type(module).__name__} of {name} has a tensor {key} that is neither a parameter nor a buffer"
                 return f"{wrong}: use nn.Parameter or register_buffer"
     return None
@@ -149,17 +151,22 @@ def evaluated(bench: Bench) -> str | None:
     return None
 
 
-def gradients(bench: Bench) -> str | None:
-    """Loss and gradients in float32 are finite, and every parameter has one."""
-    return _finite(bench, torch.float32)
+def learning(bench: Bench) -> str | None:
+    """Each parameter has a gradient other than 0 in a step of SGD. What is multiplied by another 0 has none."""
+    network, step = bench.network(), 0
+    still = dict(network.named_parameters())
+    while still and step < STEPS:
+        network.zero_grad()
+        bench.loss(network, seed=(step := step + 1)).backward()
+        still = {name: one for name, one in still.items() if one.grad is None or not one.grad.any()}
+        with torch.no_grad():
+            for one in network.parameters():
+                one.sub_(0.1 * one.grad if one.grad is not None else 0.0)
+    return f"the gradient of {next(iter(still))} is 0 in all of {STEPS} steps" if still else None
 
 
-def bfloat16(bench: Bench) -> str | None:
-    """The same where F is computed in bfloat16."""
-    return _finite(bench, torch.bfloat16)
-
-
-def _finite(bench: Bench, precision: torch.dtype) -> str | None:
+def gradients(bench: Bench, precision: torch.dtype) -> str | None:
+    """With F in `precision`, loss and gradients are finite, and every parameter has one."""
     network = bench.network()
     with torch.autocast("cpu", dtype=precision, enabled=precision != torch.float32):
         loss = bench.loss(network)
@@ -226,21 +233,14 @@ CHECKS: dict[str, Check] = {
     "tensors registered": registered,
     "state saved and loaded": state,
     "evaluation image by image": evaluated,
-    "gradients in float32": gradients,
-    "gradients in bfloat16": bfloat16,
+    "gradients in float32": partial(gradients, precision=torch.float32),
+    "every parameter learns": learning,
+    "gradients in bfloat16": partial(gradients, precision=torch.bfloat16),
     "activation checkpointing": checkpointing,
     "compiled as eager": compiled,
     "copies": copied,
 }
 """By what the table of `ablate check` calls them. The first decides whether the others can be made."""
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    if isinstance(value, (dict, list, tuple, set)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _flat(one)
-    else:
-        yield value
 
 
 def _same(one: Tensor | None, other: Tensor | None) -> bool:

@@ -21,6 +21,7 @@ BROKEN = {
     "RandomInEvaluation": ("evaluation image by image", "an evaluation depends on random numbers"),
     "Unused": ("gradients in float32", "shortcut.scale has no gradient: it is not used"),
     "InfiniteGradient": ("gradients in float32", "shortcut.scale is not finite"),
+    "ZeroTwice": ("every parameter learns", "the gradient of stages.0.0.shortcut.one is 0 in all of 20 steps"),
     "InBfloat16": ("gradients in bfloat16", "the loss is nan"),
     "RandomPerCall": ("activation checkpointing", ""),
     "Untraceable": ("compiled as eager", "in eager mode"),
