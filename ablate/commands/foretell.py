@@ -29,6 +29,8 @@ EXAMPLES = """examples:
 The network of each run is built again as it was before training, and measured as by ablate probe: seconds each.
 docs/why.md says what the columns are. Runs of several shortcuts, depths or orders make them worth reading."""
 FILES = ("foretell.json", "table.md", "foretell.svg")
+OTHER = ("shortcut", "seed", "probes", "probe_every")
+"""What does not make runs those of another network or recipe."""
 FEWEST = 10
 """Runs, at least."""
 
@@ -105,7 +107,7 @@ def _run(run: "Run", trust: bool) -> dict[str, Any]:
     facts = measured(from_tree(run.config), BATCH)
     classes = len(run.result["images"]["classes"])
     error = 100 * (1 - 1 / classes) if run.test_error is None else run.test_error
-    setting = {key: value for key, value in identity(run.config).items() if key not in ("shortcut", "seed")}
+    setting = {key: value for key, value in identity(run.config).items() if key not in OTHER}
     return {
         "name": title(run.config),
         "run": run.folder.name,

@@ -14,8 +14,8 @@ from ablate.report.published import FAIL
 COLUMNS = 4
 POWERS = {"path": 2, "with f": 2, "added": 2, "gradient": 10, "scales": 2, "loss": 2}
 """Measures that are drawn by their logarithm, and its base."""
-SMALLEST = 2.0**-60
-"""Gains below are drawn here."""
+SMALLEST, LARGEST = 2.0**-60, {"loss": 2.0**10}
+"""Gains below are drawn at the first; losses above, of runs that diverged, at the second."""
 LEVELS = ("fail", "plain", "higher", "train")
 """The sentences of ablate probe, in short."""
 
@@ -25,8 +25,9 @@ def draw(runs: Sequence[dict[str, Any]], found: Sequence[Foretold], *, width: fl
     """One mark for each run; those of one shortcut have one colour and shape."""
     single = [one for one in found if ", " not in one.name]
     caption = (
-        f"One mark for each run: its test error by what was measured before it trained, or in its first epoch. Smaller "
-        f"gains are drawn at 2^-60. Dotted: {FAIL:g} %, above which [B] prints fail. In the titles: rank correlation."
+        "One mark for each run: its test error by what was measured before it trained, or in its first epoch. Smaller "
+        "gains are drawn at 2^-60, larger losses, of runs that diverged, at 2^10. Dotted: "
+        f"{FAIL:g} %, above which [B] prints fail. In the titles: rank correlation."
     )
     lines = -(-len(single) // COLUMNS)
     drawing = Drawing("The error by what was measured before", caption, (9.6, 2.4 * lines + 0.6), width)
@@ -63,7 +64,7 @@ def _panel(drawing: Drawing, one: Foretold, runs: Sequence[dict[str, Any]]) -> N
         x = [run["measures"][one.name] for run in own]
         colour, marker, _ = look(at)
         drawing.points(
-            [math.log(max(value, SMALLEST), base) for value in x] if base else x,
+            [math.log(min(max(value, SMALLEST), LARGEST.get(one.name, math.inf)), base) for value in x] if base else x,
             [run["error"] for run in own],
             [f"{run['name']}, depth {run['depth']}: {run['error']:.2f} %" for run in own],
             **{"s": 16, "color": colour, "marker": marker, "alpha": 0.7, "linewidths": 0},
