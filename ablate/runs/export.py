@@ -62,7 +62,7 @@ def check(folder: Path, tree: dict[str, Any], form: str) -> None:
     flat = flatten(NEUTRAL) | flatten(tree)
     for key, values in NEEDED[form].items():
         if flat.get(key) not in values:
-            wanted, value = " or ".join(map(str, values)), flat.get(key)
+            wanted, value = " or ".join(map(str, values)), str(flat.get(key)).removesuffix(".0")
             raise ConfigError(
                 f"{folder} has {key}={value}, and {form}'s networks {wanted}: use --to safetensors, which takes any"
             )

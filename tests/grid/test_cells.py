@@ -59,7 +59,7 @@ def test_cell_that_lacks_a_parameter_is_named():
     with pytest.raises(ConfigError) as caught:
         compose("shortcut=gate,identity", "shortcut.bias_init=-3")
     assert str(caught.value) == (
-        "the chosen shortcut has no key 'bias_init', which belongs to exclusive_gate, gate "
+        "the chosen shortcut has no key 'bias_init', which belongs to exclusive_gate, gate, highway "
         "(in the cell shortcut=identity shortcut.bias_init=-3)"
     )
 
@@ -128,7 +128,7 @@ def test_options_of_a_users_folder_are_found_by_glob(tmp_path):
     (tmp_path / "recipe").mkdir()
     (tmp_path / "recipe" / "mine.yaml").write_text("defaults: [digits, _self_]\nname: mine\n")
     found, _ = cells.compose(["recipe=glob(*)"], [tmp_path])
-    assert sorted(one.recipe.name for one in found) == ["digits", "he2016", "imagenet", "mine"]
+    assert sorted(one.recipe.name for one in found) == ["digits", "he2016", "imagenet", "mine", "modern"]
 
 
 def test_grid_without_an_end_is_refused_at_once():

@@ -31,7 +31,7 @@ class Kept(Recorder):
 def test_first_steps_and_every_so_many_are_measured():
     probe = SignalProbe(None, 25)
     assert [step for step in range(1, 101) if probe.wants(step)] == [1, 2, 4, 8, 16, 25, 50, 75, 100]
-    assert [step for step in range(1, 5) if SignalProbe(None, 1).wants(step)] == [1, 2, 3]
+    assert [step for step in range(1, 5) if SignalProbe(None, 1).wants(step)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_compiled_units_give_the_losses_of_eager_ones(resolve, train, monkeypatc
 
     def trace(self, **how):  # without generating code, which takes a minute; the traced graph is what is tested
         units.append(self)
-        compiled(self, backend="aot_eager", **how)
+        compiled(self, **how | {"backend": "aot_eager"})
 
     monkeypatch.setattr(nn.Module, "compile", trace)
     eager, traced = (
