@@ -58,7 +58,10 @@ def test_measured_run_has_the_same_bits(words, resolve, train):  # noqa: F811
 
 
 ORDERED = [
-    (unit, order) for unit in options("unit") for order in (ORDERS if "order" in declared("unit", unit) else [""])
+    (unit, order)
+    for unit in options("unit")
+    for order in (ORDERS if "order" in declared("unit", unit) else [""])
+    if not (unit.startswith("zero_gamma") and order == "relu_before_addition")  # refused: F would stay 0
 ]
 
 
