@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -73,10 +74,11 @@ def test_smaller_images_are_means_of_squares_rounded():
     y = torch.arange(7)
     found = smaller(Dataset(x, y, x[:2], y[:2], ("a",)), 4)
     assert found.shape == (3, 4, 4)
-    for image in range(2):
-        square = x[image, 1, 2:4, 6:8].tolist()
+    for image, channel, row, column in product(range(2), range(3), range(4), range(4)):
+        square = x[image, channel, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].tolist()
         expected = round(sum(map(sum, square)) / 4)  # halves to even, in Python as in torch
-        assert found.train_x[image, 1, 1, 3] == found.test_x[image, 1, 1, 3] == expected
+        place = image, channel, row, column
+        assert found.train_x[place] == found.test_x[place] == expected
     assert found.train_x.dtype == torch.uint8
     for side in (3, 16):
         with pytest.raises(ConfigError, match=f"data.size={side} is invalid: images of 8x8 can be reduced"):
