@@ -66,11 +66,12 @@ def main(options: argparse.Namespace) -> None:
     runs = records.where(current, options.where)
     wrong, unused = read_wrong(runs)
     unread = [*read.unread, *superseded, *unused]
-    study = cells(runs, baseline, wrong=wrong, mixed=options.mixed)
+    most = read.design.get("most_seeds")
+    study = cells(runs, baseline, wrong=wrong, mixed=options.mixed, most=most)
     if options.baseline:
         check_baseline(study, baseline)
     if options.where:
-        study.attrs["of"] = cells(current, baseline, mixed=options.mixed).p.count()
+        study.attrs["of"] = cells(current, baseline, mixed=options.mixed, most=most).p.count()
     if options.names:
         study = rename(study, options.names)
     pivoted = pivot(study, *options.pivot) if options.pivot else None

@@ -87,6 +87,8 @@ def _show(words: Words) -> None:
 def _run(record: Record) -> None:
     if record.config.pack is not None:
         raise ConfigError("pack is for the runs of a grid: add -m")
+    if record.config.seeds is not None:
+        raise ConfigError("seeds=auto is for the rows of a grid: add -m")
     if record.config.dry_run:
         return dry_run([record])
 

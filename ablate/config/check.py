@@ -61,6 +61,10 @@ def check(config: Config) -> None:
     pack = config.pack is None or re.fullmatch(r"auto|[1-9]\d{0,2}|1000", config.pack)
     _require(pack, "pack", config.pack, "auto, or 1 to 1000")
     _require(config.rerun in (None, "failed", "changed", "all"), "rerun", config.rerun, "failed, changed or all")
+    _require(config.seeds in (None, "auto"), "seeds", config.seeds, "auto, or seed=0,1,2 for these seeds")
+    _require(3 <= config.most_seeds <= 1000, "most_seeds", config.most_seeds, "3 to 1000")
+    if config.seeds is None and config.most_seeds != Config.most_seeds:
+        raise ConfigError(f"most_seeds={config.most_seeds} is for seeds=auto: add that, or leave it out")
     _require(config.results.strip(), "results", config.results, "a folder")
     for path in (Path(config.results), *Path(config.results).parents):
         if path.is_symlink() and not path.exists():

@@ -128,6 +128,10 @@ class Config:
         None, "failed, changed (finished by other code) or all: train these again; old folders move to _archived"
     )
     accept_code: bool = _key(False, "skip finished runs and resume unfinished ones although other code trained them")
+    seeds: str | None = _key(
+        None, "auto: of a grid, more seeds for each row until it is settled against the identity, at most most_seeds"
+    )
+    most_seeds: int = _key(10, "of seeds=auto, the seeds after which a row is not separable")
     dry_run: bool = _key(False, "list the runs and their cost, and stop")
     results: str = _key("results/runs", "folder of the run records")
     name: str | None = _key(None, "a name for a grid, which --experiment of status and report takes")

@@ -34,6 +34,10 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
     asked = parse(words, composer.loader)
     master = composer.compose([str(one.input_line) for one in asked if _chooses(one)])
     lists = _lists(master.hydra)
+    if master.get("seeds") is not None:  # which chooses them
+        if any(one.key_or_group == "seed" for one in asked):
+            raise ConfigError("seed and seeds=auto are both given: give one of them")
+        lists = [word for word in lists if not word.startswith("seed=")]
     configs: list[Config] = []
     shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
     first: DictConfig | None = None
@@ -97,7 +101,7 @@ def expand(overrides: Sequence[Override]) -> list[list[str]]:
 
 def _check_settings(hydra: DictConfig, first: DictConfig, lists: list[str]) -> None:
     """Raise ConfigError if a cell brings lists of its own, or another launcher than the first cell."""
-    if _lists(hydra) != lists:
+    if [word for word in _lists(hydra) if word in lists or not word.startswith("seed=")] != lists:
         raise ConfigError("experiments cannot be a list, because each has lists of its own: give one")
     for key in ("launcher", "job.env_set"):
         if OmegaConf.select(hydra, key) != OmegaConf.select(first, key):

@@ -24,6 +24,7 @@ from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
 from ablate.grid.local import ProcessLauncher
 from ablate.grid.planning import dry_run
+from ablate.grid.settling import until_settled
 from ablate.runs import layout
 from ablate.runs.attempt import Outcome
 from ablate.runs.identity import SCHEMA
@@ -51,7 +52,10 @@ def sweep(words: Sequence[str], folders: Sequence[Path]) -> None:
     configs, composed = cells.compose(words, folders)
     with as_job(composed):
         launcher = _launcher(OmegaConf.to_container(composed.hydra.launcher, resolve=True))  # type: ignore[arg-type]
-        _carry_out([Record(config) for config in configs], launcher, started)
+        if configs[0].seeds is None:
+            _carry_out([Record(config) for config in configs], launcher, started)
+        else:
+            until_settled(configs, lambda records: _carry_out(records, launcher, started))
 
 
 def _launcher(settings: dict[str, Any]) -> RecordLauncher:
@@ -63,14 +67,17 @@ def _launcher(settings: dict[str, Any]) -> RecordLauncher:
     return made
 
 
-def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) -> None:
-    """Carry out what is unfinished of the runs that were `asked` for, at the time `started`."""
+def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) -> bool:
+    """Carry out what is unfinished of the runs that were `asked` for, at the time `started`.
+
+    Returns whether all of them are now done.
+    """
     records = _different(asked)
     for record, name in zip(records, names([record.tree for record in records]), strict=True):
         record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
     if any(record.config.dry_run for record in records):
         dry_run(records)
-        return
+        return False
     waiting, refused = [], []
     for record in records:
         facts.check(record.config)
@@ -99,8 +106,10 @@ def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) ->
     say(f"{len(records)} runs in the grid, {len(waiting)} to train")
     if waiting:
         outcomes = launcher.carry_out(waiting)
-        if outcomes is not None:  # None if the runs continue without this process
-            _report(waiting, outcomes, time.monotonic() - started)
+        if outcomes is None:  # the runs continue without this process
+            return False
+        _report(waiting, outcomes, time.monotonic() - started)
+    return all(record.finished() for record in records)
 
 
 def _different(asked: list[Record]) -> list[Record]:
@@ -204,12 +213,15 @@ def _write_plans(records: Iterable[Record]) -> None:
     Each request has a file of its own, named by its content, so that two that start at once do not overwrite another.
     """
     plans: dict[Path, dict[str, dict[str, Any]]] = {}
+    design: dict[str, Any] = {}
     for record in records:
         if record.config.experiment:
             folder = Path(record.config.results) / layout.PLANS / record.config.experiment
             plans.setdefault(folder, {})[record.name] = record.tree
+        if record.config.seeds:
+            design = {"design": {"most_seeds": record.config.most_seeds}}
     for folder, asked in plans.items():
         name = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
         with writing(folder, "use results=FOLDER"):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked}).encode())
+            write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked, **design}).encode())

@@ -26,12 +26,13 @@ def cells(
     *,
     wrong: Mapping[str, Wrong] | None = None,
     mixed: bool = False,
+    most: int | None = None,
 ) -> DataFrame:
     """One row for each cell, in the papers' order. Errors in percent.
 
     With a diverged run there is no mean, no interval and no difference, whichever seeds the baseline has; in the median
     it counts as an infinite error. `wrong` is what each run got wrong, by folder: with it, intervals and tests are
-    over seeds and test images (`predictions.read_wrong`).
+    over seeds and test images (`predictions.read_wrong`). `most`: the most seeds of a study with seeds=auto.
 
     | column | content |
     |---|---|
@@ -48,6 +49,7 @@ def cells(
     | common, difference, difference_low, difference_high, p | paired over common seeds |
     | difference_over, difference_low_seeds, difference_high_seeds, p_seeds | as above; Student's over seeds alone |
     | p_holm, verdict | p corrected for the number of rows that are compared; the result in words |
+    | looked, stopped | with seeds=auto, the seeds at the last look, whose p it is; why the row stopped |
     | published, source | the published error on the same dataset, and where it is from |
     | same_setting, from_published | of the paper; difference from the published error, by the paper's statistic |
     | parameters, multiply_adds, seconds | of the network; for one image; mean wall-clock time of a run |
@@ -56,7 +58,7 @@ def cells(
     | state | how many runs have not ended |
     | cell, config, place | hash, configuration, place in the papers' order |
 
-    `attrs` has the `baseline` and `mixed`, which compares in spite of `differs`.
+    `attrs` has the `baseline`, `mixed`, which compares in spite of `differs`, and `most`.
     """
     own_depth = by_own_depth(list(runs.drop_duplicates("cell").config))
     groups: dict[str, list[Any]] = {}
@@ -65,7 +67,7 @@ def cells(
     frame = DataFrame([_cell(group, own_depth, wrong or {}) for group in groups.values()])
     frame["label"] = labels(frame)
     frame = frame.sort_values(["data", "recipe", "place", "net", "unit", "label", "depth"], ignore_index=True)
-    return compare(frame, dict(zip(frame.cell, frame.pop("runs"), strict=True)), baseline, mixed=mixed)
+    return compare(frame, dict(zip(frame.cell, frame.pop("runs"), strict=True)), baseline, mixed=mixed, most=most)
 
 
 def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[str, Any]:

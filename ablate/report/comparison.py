@@ -5,13 +5,14 @@ Rows are compared only if the same code, kind of device, precision and minor ver
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy
 from pandas import DataFrame
 
 from ablate.base.errors import AblateError
-from ablate.report import stats
+from ablate.report import settled, stats
 from ablate.report.keys import NOT_OF_A_CELL, check_key, is_value, typed, without
 from ablate.report.predictions import Wrong, stack
 from ablate.report.records import rows_of
@@ -54,17 +55,20 @@ def computed_by(run: Any) -> Computed:
     return Computed(tuple(run.code.items()), *names, torch, run.parts)
 
 
-def compare(frame: DataFrame, seeds: dict[str, Seeds], baseline: Baseline, *, mixed: bool = False) -> DataFrame:
+def compare(
+    frame: DataFrame, seeds: dict[str, Seeds], baseline: Baseline, *, mixed: bool = False, most: int | None = None
+) -> DataFrame:
     """`frame`, one row for each cell, with columns that compare it with the cell that has the baseline's values.
 
     All other keys of the two are equal. If there are several such cells, as for options A and B of the identity, it
     is the one that shares most parameters. `mixed`: also what different code, devices, precisions or versions computed.
+    `most`: that of a study with seeds=auto, whose verdicts are those of its looks.
     """
     keys = [key for key, _ in baseline]
     for key in keys:
         check_key("--baseline", key)
     configs = list(frame.config)
-    found = []
+    found, pairs = [], {}
     for row, base in enumerate(_bases(configs, baseline)):
         ours = seeds[frame.cell[row]]
         facts: dict[str, Any] = {"baseline": "", "baseline_cell": "", "is_baseline": base == row, "common": 0}
@@ -79,12 +83,36 @@ def compare(frame: DataFrame, seeds: dict[str, Seeds], baseline: Baseline, *, mi
                 facts["common"] = len(ours.errors.keys() & theirs.errors.keys())
                 if mixed or not facts["differs"]:
                     facts |= _paired(ours, theirs)
+                    pairs[row] = (ours, theirs)
         found.append(facts)
     frame = frame.join(DataFrame(found))
-    frame.attrs |= {"baseline": baseline, "mixed": mixed}
+    frame.attrs |= {"baseline": baseline, "mixed": mixed, "most": most}
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
+    if most is not None:
+        looks = settled.settle([partial(_look, *pair) for pair in pairs.values()], most)
+        at = dict(zip(pairs, looks, strict=True))
+        frame["p_holm"] = [at[row].p if row in at else math.nan for row in range(len(frame))]
+    else:
+        at = {}
+    frame["looked"] = [at[row].seeds if row in at else 0 for row in range(len(frame))]
+    frame["stopped"] = [at[row].why if row in at else "" for row in range(len(frame))]
     frame["verdict"] = [_verdict(row, mixed) for row in rows_of(frame)]
     return frame
+
+
+def _look(ours: Seeds, theirs: Seeds, n: int) -> settled.Look | None:
+    """A row beside its baseline with the seeds below `n`."""
+    first = [
+        one._replace(
+            errors={seed: one.errors[seed] for seed in range(n) if seed in one.errors},
+            wrong={seed: one.wrong[seed] for seed in range(n) if seed in one.wrong},
+        )
+        for one in (ours, theirs)
+    ]
+    if any(len(one.errors) < n for one in first):
+        return None
+    p = float(_paired(*first).get("p", math.nan))
+    return settled.Look(p, all(error == math.inf for error in first[0].errors.values()))
 
 
 def check_baseline(cells: DataFrame, baseline: Baseline) -> None:
@@ -186,7 +214,9 @@ def _verdict(row: Any, mixed: bool) -> str:
         return "not tested: diverged" if row.diverged else "not tested: the baseline diverged"
     if row.common < stats.STUDENT_FROM:
         return f"not tested: {row.common} seed{'s' * (row.common > 1)}"
-    if math.isnan(row.p):
+    if row.stopped == settled.OPEN:
+        return f"open after {row.looked} seeds"
+    if math.isnan(row.p_holm):
         return "not tested: no spread over seeds"
     if row.p_holm >= 1 - stats.CONFIDENCE:
         return f"not separable with {row.common} seeds"

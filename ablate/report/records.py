@@ -28,10 +28,14 @@ TEXT_COLUMNS = (*TEXTS, "commit")
 
 
 class Records(NamedTuple):
-    """`runs`: one row for each run, with the columns of `load`. `unread`: a sentence for each record left out."""
+    """`runs`: one row for each run, with the columns of `load`. `unread`: a sentence for each record left out.
+
+    `design`: what the experiment's plans say of seeds=auto; empty without that.
+    """
 
     runs: DataFrame
     unread: list[str]
+    design: dict[str, Any]
 
 
 def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
@@ -85,13 +89,16 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     frame = DataFrame(rows)
     for key in TEXT_COLUMNS:  # pandas would make a missing text NaN, which is true
         frame[key] = Series([row[key] for row in rows], dtype=object)
-    return Records(frame, unread)
+    return Records(frame, unread, found.design)
 
 
 def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
     """As `read`, of several folders together. A run in two of them is taken from the first that has begun it."""
     found = [read(path, experiment) for path in paths]
     unread = [sentence for one in found for sentence in one.unread]
+    design = next((one.design for one in found if one.design), {})
+    if any(one.design not in ({}, design) for one in found):
+        raise AblateError(f"{experiment} has different most_seeds in these folders: report them one at a time")
     runs = pandas.concat([one.runs for one in found], ignore_index=True)
     runs = runs.sort_values("state", key=lambda state: state == "missing", kind="stable")
     used = runs.drop_duplicates("folder").set_index("folder", drop=False)
@@ -99,7 +106,7 @@ def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
         first = used.loc[run.folder]
         if (run.state, run.test_error) != (first.state, first.test_error):
             unread.append(f"{run.path} has another result than {first.path}, which is used")
-    return Records(used.reset_index(drop=True), unread)
+    return Records(used.reset_index(drop=True), unread, design)
 
 
 def without_superseded(runs: DataFrame) -> tuple[DataFrame, list[str]]:

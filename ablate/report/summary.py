@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pandas import DataFrame
 
-from ablate.report import stats
+from ablate.report import settled, stats
 from ablate.report.keys import labels
 from ablate.report.wording import number
 
@@ -27,13 +27,18 @@ def _verdicts(cells: DataFrame) -> list[str]:
     if not len(tested):
         why = f"differences are tested from {stats.STUDENT_FROM} seeds per row; the column verdict says what is missing"
         return [f"No row has been tested against {base}: {why}."] if len(bases) else []
-    equal = tested[tested.p_holm >= 1 - stats.CONFIDENCE]
+    undecided = tested.p_holm >= 1 - stats.CONFIDENCE
+    equal, more = (
+        tested[undecided & (tested.stopped != settled.OPEN)],
+        tested[undecided & (tested.stopped == settled.OPEN)],
+    )
     parts = [
         f"{_named(rows.name)} {verb.format(base)}"
         for rows, one, several in (
             (equal, "cannot be separated from {}", "cannot be separated from {}"),
             (tested[tested.verdict == "worse"], "is worse than {}", "are worse than {}"),
             (tested[tested.verdict == "better"], "is better than {}", "are better than {}"),
+            (more, "needs more seeds to be compared with {}", "need more seeds to be compared with {}"),
         )
         if len(rows)
         for verb in [one if len(rows) == 1 else several]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pandas import DataFrame
 
 from ablate.base.errors import ConfigError
-from ablate.report import stats, wording
+from ablate.report import sequential, stats, wording
 from ablate.report.comparison import SEEDS, SEEDS_AND_IMAGES
 from ablate.report.keys import SETTINGS, labels
 from ablate.report.papers import orders
@@ -23,6 +23,7 @@ COLUMNS = {
     "interval": INTERVAL,
     "p": "p (Holm)",
     "n": "n",
+    "stopped": "stopped because",
     "best": "best epoch (optimistic)",
     "published": "published",
     "from_published": FROM_PUBLISHED,
@@ -50,6 +51,7 @@ def headings(cells: DataFrame) -> dict[str, str]:
     return COLUMNS | {
         "error": LAST if len(images) > 1 else f"{images[0]} {LAST}",
         "difference": COLUMNS["difference"].format(_baseline(cells)),
+        "p": "p (rows and looks)" if cells.attrs.get("most") else COLUMNS["p"],
     }
 
 
@@ -65,6 +67,7 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
         "interval": [wording.interval(cell.low, cell.high) for cell in rows],
         "p": cells.p_holm.map(wording.p_value),
         "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
+        "stopped": [f"{cell.stopped}: {cell.looked}" if cell.stopped else "" for cell in rows],
         "best": cells.best_epoch.map(wording.number),
         "published": cells.published.map(wording.published),
         "from_published": cells.from_published.map(wording.signed),
@@ -156,7 +159,14 @@ def _intervals(cells: DataFrame) -> list[str]:
 def _verdicts(cells: DataFrame) -> list[str]:
     """How the verdicts were reached, and what weakens them."""
     tested, lines = cells[cells.p_holm.notna()], []
-    if n := len(tested):
+    if most := cells.attrs.get("most"):
+        lines.append(
+            f"Seeds until settled: rows were compared at {_listed(sequential.looks(most))} seeds, and got no more once "
+            "they were separable; p is corrected for rows and looks together, so that 5 % hold for the whole study. "
+            f"'Not separable' means with {most} seeds, not equal. Intervals have no such correction, and where a row "
+            "stopped early the difference is on average a little too large."
+        )
+    elif n := len(tested):
         rows = f"{n} row{'s' * (n > 1)}"
         lines.append(
             f"Verdict: paired test over common seeds, p corrected for {rows} (Holm). "
@@ -168,13 +178,17 @@ def _verdicts(cells: DataFrame) -> list[str]:
         rows = "; ".join(f"{cell.name} ({cell.differs})" for cell in rows_of(unlike))
         lines.append(f"Compared in spite of differences: {rows}.")
     for steps, count in Counter(tested.looks).items():
-        if len(steps) > 1:
+        if len(steps) > 1 and not most:
             lines.append(
                 f"The seeds of {count} row{'s' * (count > 1)} were requested in steps ({', '.join(map(str, steps))}). "
                 "If the report was read between them, 5 % false alarms become "
                 f"{100 * stats.false_alarms_of_looks(steps):.0f} %."
             )
     return lines
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " and ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
 
 
 def _baseline(cells: DataFrame, equals: str = "") -> str:

@@ -65,10 +65,14 @@ class Run:
 
 @dataclass(slots=True)
 class Runs:
-    """The runs that were read, and sentences about what was left out."""
+    """The runs that were read, and sentences about what was left out.
+
+    `design`: of the experiment that was asked for, what its plans say of seeds=auto; empty without that.
+    """
 
     runs: list[Run]
     unread: list[str]
+    design: dict[str, Any] = field(default_factory=dict)
 
 
 def read_runs(path: Path, experiment: str | None = None, more: Mapping[str, dict[str, Any]] | None = None) -> Runs:
@@ -81,7 +85,7 @@ def read_runs(path: Path, experiment: str | None = None, more: Mapping[str, dict
     if not path.is_dir():
         raise AblateError(f"{path} is not a folder: name the one that holds the runs")
     unread: list[str] = []
-    plans, old_plans = _read_plans(path, unread)
+    plans, designs, old_plans = _read_plans(path, unread)
     if experiment is not None and experiment not in plans:
         known = f"known here: {', '.join(sorted(plans))}" if plans else "no experiment was run here"
         raise AblateError(f"no run in {path} belongs to an experiment {experiment!r}; {known}")
@@ -90,7 +94,7 @@ def read_runs(path: Path, experiment: str | None = None, more: Mapping[str, dict
         if experiment in (None, name):
             asked.update(plan)
     there = {entry.name: entry for entry in sorted(path.iterdir()) if layout.is_run(entry.name) and entry.is_dir()}
-    found = Runs([], unread)
+    found = Runs([], unread, designs.get(experiment or "", {}))
     shared: dict[str, dict[str, Any]] = {}  # one configuration for each cell: a hundred thousand runs fit in memory
     old_records = 0
     names = list(dict.fromkeys([*asked, *(there if experiment is None else ())]))
@@ -139,12 +143,15 @@ def _without_copies(runs: list[Run], unread: list[str]) -> list[Run]:
     return list(kept.values())
 
 
-def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict[str, Any]]], int]:
-    """The configurations that each experiment asks for, by folder name; and how many plans have another schema.
+def _read_plans(
+    path: Path, unread: list[str]
+) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, dict[str, Any]], int]:
+    """The configurations that each experiment asks for, by folder name; its design; how many plans have another schema.
 
     Adds a sentence to `unread` for each plan that cannot be read.
     """
     plans: dict[str, dict[str, dict[str, Any]]] = {}
+    designs: dict[str, dict[str, Any]] = {}
     old = 0
     for file in sorted((path / layout.PLANS).glob("*/*.json"), key=lambda file: file.stat().st_mtime_ns):
         asked = plans.setdefault(file.parent.name, {})
@@ -152,6 +159,7 @@ def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict
             plan = json.loads(file.read_bytes())
             if plan["schema"] == SCHEMA:
                 asked |= plan["runs"]
+                designs.setdefault(file.parent.name, {}).update(plan.get("design", {}))
             else:  # its runs have other signatures
                 old += 1
         except NOT_A_RECORD as error:
@@ -159,7 +167,7 @@ def _read_plans(path: Path, unread: list[str]) -> tuple[dict[str, dict[str, dict
                 f"{file} cannot be read ({type(error).__name__}), so missing runs are not reported: run the grid's "
                 "command again"
             )
-    return plans, old
+    return plans, designs, old
 
 
 def _results(names: list[str], there: dict[str, Path]) -> Iterator[tuple[str, bytes | None]]:
