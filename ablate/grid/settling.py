@@ -13,8 +13,11 @@ from pandas import DataFrame
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
-from ablate.report import sequential
+from ablate.report import records, sequential
+from ablate.report.aggregate import cells
+from ablate.report.predictions import read_wrong
 from ablate.report.settled import OPEN
+from ablate.runs import layout
 from ablate.runs.record import Record
 
 AGAIN = "the same command, once they have ended, continues with the rows that are not settled"
@@ -23,42 +26,48 @@ AGAIN = "the same command, once they have ended, continues with the rows that ar
 def until_settled(rows: Sequence[Config], train: Callable[[list[Record]], bool]) -> None:
     """Train seeds 0, 1, ... of the cells `rows` until each verdict is settled; `train` returns whether all are done.
 
-    Raises ConfigError if the grid has no name or no baseline, or was begun with another `most_seeds`.
+    Raises ConfigError if the grid has no name or no baseline, or was begun with other rows or another `most_seeds`.
     """
-    experiment, most = rows[0].experiment, rows[0].most_seeds
+    experiment, most, results = rows[0].experiment, rows[0].most_seeds, Path(rows[0].results)
     if not experiment:
         raise ConfigError("seeds=auto compares the rows of a named grid: add name=NAME")
     if len(rows) < 2 or not any(config.shortcut["name"] == "identity" for config in rows):
         raise ConfigError("seeds=auto compares rows with shortcut=identity: add it to the grid")
-    wanted = {Record(config).cell: config for config in rows}
+    left = {Record(config).cell: config for config in rows}
+    _check_begun(results, experiment, set(left), most)
     before = 0
     for n in sequential.looks(most):
-        records = [Record(replace(config, seed=seed)) for config in wanted.values() for seed in range(before, n)]
-        if not train(records):
-            if not rows[0].dry_run:
-                say(f"{experiment}: up to {n} seeds were asked for; {AGAIN}")
+        stage = [Record(replace(config, seed=seed)) for config in left.values() for seed in range(before, n)]
+        if not train(stage):
+            say(f"{experiment}: up to {n} of at most {most} seeds were asked for; {AGAIN}")
             return
-        study = _study(Path(rows[0].results), experiment, {Record(config).cell for config in rows}, most)
+        study = _study(results, experiment, most)
         unsettled = study[study.stopped == OPEN]
-        wanted = {cell: wanted[cell] for cell in [*unsettled.cell, *unsettled.baseline_cell.unique()]}
+        left = {cell: left[cell] for cell in dict.fromkeys([*unsettled.cell, *unsettled.baseline_cell])}
         before = n
         say(_progress(study, n, len(unsettled)))
-        if not wanted:
+        if not left:
             return
 
 
-def _study(results: Path, experiment: str, cells_asked: set[str], most: int) -> DataFrame:
-    """The rows of a study as the report compares them."""
-    from ablate.report import records
-    from ablate.report.aggregate import cells
-    from ablate.report.predictions import read_wrong
-
+def _check_begun(results: Path, experiment: str, asked: set[str], most: int) -> None:
+    """Raise ConfigError if the experiment was begun with another `most`, or has rows that are not `asked` for."""
+    if not (results / layout.PLANS / experiment).is_dir():
+        return
     found = records.read(results, experiment)
-    if found.design.get("most_seeds", most) != most:
+    begun = found.design.get("most_seeds", most)
+    if begun != most:
+        raise ConfigError(f"{experiment} was begun with most_seeds={begun}: give that, or another name")
+    if others := set(found.runs.cell) - asked:
         raise ConfigError(
-            f"{experiment} was begun with most_seeds={found.design['most_seeds']}: give that, or another name"
+            f"{experiment} has {len(others)} row{'s' * (len(others) > 1)} that this command leaves out, and a verdict "
+            "depends on how many there are: ask for all rows, or give another name"
         )
-    runs = found.runs[found.runs.cell.isin(cells_asked)].reset_index(drop=True)
+
+
+def _study(results: Path, experiment: str, most: int) -> DataFrame:
+    """The rows of a study as the report compares them."""
+    runs = records.read(results, experiment).runs
     return cells(runs, wrong=read_wrong(runs)[0], most=most)
 
 

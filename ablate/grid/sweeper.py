@@ -24,7 +24,6 @@ from ablate.grid import cells
 from ablate.grid.launcher import RecordLauncher, SerialLauncher
 from ablate.grid.local import ProcessLauncher
 from ablate.grid.planning import dry_run
-from ablate.grid.settling import until_settled
 from ablate.runs import layout
 from ablate.runs.attempt import Outcome
 from ablate.runs.identity import SCHEMA
@@ -55,6 +54,8 @@ def sweep(words: Sequence[str], folders: Sequence[Path]) -> None:
         if configs[0].seeds is None:
             _carry_out([Record(config) for config in configs], launcher, started)
         else:
+            from ablate.grid.settling import until_settled  # pandas
+
             until_settled(configs, lambda records: _carry_out(records, launcher, started))
 
 
