@@ -48,14 +48,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
+    from functools import partial
+
     from rich.text import Text
 
-    from ablate.report import formats, records, tables
+    from ablate.report import formats, records, tables, tuning
     from ablate.report.aggregate import cells
     from ablate.report.comparison import IDENTITY, check_baseline
     from ablate.report.keys import key_and_value
     from ablate.report.names import rename
-    from ablate.report.pivot import pivot
+    from ablate.report.pivot import CAPTION, pivot
     from ablate.report.predictions import read_wrong
 
     if options.paper and not options.out:
@@ -66,17 +68,23 @@ def main(options: argparse.Namespace) -> None:
     runs = records.where(current, options.where)
     wrong, unused = read_wrong(runs)
     unread = [*read.unread, *superseded, *unused]
-    most = read.design.get("most_seeds")
-    study = cells(runs, baseline, wrong=wrong, mixed=options.mixed, most=most)
+    compare = partial(cells, baseline=baseline, wrong=wrong, mixed=options.mixed, most=read.design.get("most_seeds"))
+    tuned = tuning.Tuning.read(read.design, options.runs)
+    study = compare(tuning.at_common(runs, tuned) if tuned else runs)
     if options.baseline:
         check_baseline(study, baseline)
     if options.where:
-        study.attrs["of"] = cells(current, baseline, mixed=options.mixed, most=most).p.count()
+        study.attrs["of"] = compare(tuning.at_common(current, tuned) if tuned else current).p.count()
     if options.names:
         study = rename(study, options.names)
-    pivoted = pivot(study, *options.pivot) if options.pivot else None
-    terminal = console()
     chosen = tables.columns(options.columns) if options.columns is not None else ()
+    more = {"pivot": (pivot(study, *options.pivot), CAPTION)} if options.pivot else {}
+    names = dict(zip(study.cell, study.label, strict=True))
+    if tuned:
+        own = compare(tuning.at_own(runs, tuned))
+        own = rename(own, options.names) if options.names else own
+        more |= {"own": tuning.own_words(own, tuned, chosen), "tuning": tuning.words(tuned, names)}
+    terminal = console()
     table = tables.words(study, chosen)
     widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
     needed = 1 + sum(3 + len(word) for word in widest)
@@ -87,8 +95,10 @@ def main(options: argparse.Namespace) -> None:
         terminal.print(Text(line))
     if needed > terminal.width and not chosen:
         terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
-    if pivoted is not None:
-        terminal.print(formats.terminal(pivoted))
+    for extra, caption in more.values():
+        terminal.print(formats.terminal(extra))
+        for line in caption.split("\n"):
+            terminal.print(Text(line))
     for sentence in unread:
         warn("report", sentence)
     for run in records.rows_of(runs[runs.state == "failed"]):
@@ -100,7 +110,8 @@ def main(options: argparse.Namespace) -> None:
             options.out,
             runs,
             study,
-            pivot=pivoted,
+            more=more,
+            draw=lambda width: tuning.draw(tuned, study, names, width) if tuned else (),
             experiment=options.experiment,
             unread=unread,
             columns=chosen,

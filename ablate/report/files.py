@@ -1,7 +1,8 @@
 """The report as files: tables in each form, figures, the page."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from rich.progress import track
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole
 from ablate.base.terminal import console, is_terminal
-from ablate.report import figures, formats, paper, pivot, tables
+from ablate.report import figures, formats, paper, tables
 from ablate.report.curves import read_curves
+from ablate.report.figures.drawing import Drawing
 from ablate.report.figures.svg import inline
 from ablate.report.page import page
 from ablate.report.paper import WIDTHS
@@ -23,11 +25,15 @@ PAGE = "report.html"
 GENERATOR = b'<meta name="generator" content="ablate">'
 """Marks a page of this command; see templates/page.html."""
 FORMS, IMAGES = ("md", "tex", "csv"), ("pdf", "svg", "png")
+MORE = ("pivot", "own", "tuning")
+"""Tables that only some reports have."""
 PATTERNS = (
-    *(f"{name}.{form}" for name in ("table", "pivot", *(table.name for table in TABLES)) for form in FORMS),
+    *(f"{name}.{form}" for name in ("table", *MORE, *(table.name for table in TABLES)) for form in FORMS),
     *(f"figures/{name}.{form}" for name in figures.PATTERNS for form in IMAGES),
 )
 """Files of an earlier report."""
+Draw = Callable[[float | None], Iterable[tuple[str, Drawing]]]
+"""Figures by name, for a paper of this width in inches or for the page."""
 NARROWER = "choose fewer with --columns, or shorter names with --names"
 MOST_COMPARISONS = 40
 """Comparisons whose curves are drawn, so that the page stays small."""
@@ -38,7 +44,8 @@ def write(
     runs: DataFrame,
     cells: DataFrame,
     *,
-    pivot: DataFrame | None,
+    more: Mapping[str, tuple[DataFrame, str]],
+    draw: Draw = lambda width: (),
     experiment: str | None,
     unread: list[str],
     columns: Sequence[str] = (),
@@ -47,7 +54,8 @@ def write(
     """Write the report into `out` and return a sentence for each curve that is not drawn or lacks evaluations, and for
     each LaTeX table that is too wide.
 
-    `columns` of `tables.COLUMNS` for the main table. `width`: that of a paper's column or page in inches, for the
+    `more`: the tables of MORE that there are, with their captions; `draw`: further figures. `columns` of
+    `tables.COLUMNS` for the main table. `width`: that of a paper's column or page in inches, for the
     figures' files and LaTeX. `out` is a new or empty folder, or one with an earlier report, which is replaced; other
     files in it stay. Raises AblateError, with nothing changed, if it holds files but no page of this command, and if it
     cannot be written.
@@ -57,10 +65,10 @@ def write(
         if GENERATOR not in head and out.exists() and any(path for path in out.rglob("*") if path.is_file()):
             raise AblateError(f"--out {out} holds files but no report: nothing was written; use another folder")
         (out / "figures").mkdir(parents=True, exist_ok=True)
-        drawn, shown, left_out = _figures(runs, cells, width)
+        drawn, shown, left_out = _figures(runs, cells, draw, width)
         notes = [*unread, *left_out]
-        text = page(runs, cells, shown, pivot=pivot, experiment=experiment, unread=notes, columns=columns)
-        written, too_wide = _tables(runs, cells, pivot, columns, width or WIDTHS["page"], experiment or "ablate")
+        text = page(runs, cells, shown, more=more.values(), experiment=experiment, unread=notes, columns=columns)
+        written, too_wide = _tables(runs, cells, more, columns, width or WIDTHS["page"], experiment or "ablate")
         # The page comes first: it marks the folder, should this process be killed.
         files = {PAGE: text.encode(), **written, **drawn}
         for name, content in files.items():
@@ -74,7 +82,7 @@ def write(
 
 
 def _figures(
-    runs: DataFrame, cells: DataFrame, width: float | None
+    runs: DataFrame, cells: DataFrame, further: Draw, width: float | None
 ) -> tuple[dict[str, bytes], list[tuple[str, str, str]], list[str]]:
     """Every figure as files, those of the page, and a sentence for each thing that is not drawn."""
     pairs = list(figures.comparisons(cells))
@@ -87,24 +95,29 @@ def _figures(
     progress: Any = {"console": console(error=True), "transient": True, "disable": not is_terminal()}
     with warnings.catch_warnings():  # matplotlib warns of each letter that the font lacks, and draws a box
         warnings.simplefilter("ignore", UserWarning)
-        for name, drawing in track(figures.draw(cells, runs, curves), "Drawing figures", **progress):
+        every = chain(figures.draw(cells, runs, curves), further(None))
+        for name, drawing in track(every, "Drawing figures", **progress):
             shown.append((inline(drawing, name), drawing.title, drawing.caption))
             if not width:
                 drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
         if width:
-            for name, drawing in track(figures.draw(cells, runs, curves, width=width), "For the paper", **progress):
+            every = chain(figures.draw(cells, runs, curves, width=width), further(width))
+            for name, drawing in track(every, "For the paper", **progress):
                 drawn |= {f"figures/{name}.{kind}": drawing.save(kind) for kind in IMAGES}
     return drawn, shown, left_out
 
 
 def _tables(
-    runs: DataFrame, cells: DataFrame, pivoted: DataFrame | None, columns: Sequence[str], width: float, study: str
+    runs: DataFrame,
+    cells: DataFrame,
+    more: Mapping[str, tuple[DataFrame, str]],
+    columns: Sequence[str],
+    width: float,
+    study: str,
 ) -> tuple[dict[str, bytes], list[str]]:
     """Every table in each form, and a sentence for each that is wider than `width` inches as LaTeX."""
     published = papers(cells)
-    made = {"table": (tables.words(cells, columns), "\n".join(tables.notes(cells))), **published}
-    if pivoted is not None:
-        made["pivot"] = (pivoted, pivot.CAPTION)
+    made = {"table": (tables.words(cells, columns), "\n".join(tables.notes(cells))), **published, **more}
     found, too_wide = {"runs.csv": formats.runs_csv(runs)}, []
     for name, (table, caption) in made.items():
         below = "\n\n".join(formats.markdown_text(line) for line in caption.split("\n"))

@@ -14,7 +14,6 @@ from ablate.report.aggregate import computed_on
 from ablate.report.equations import equation
 from ablate.report.formats import LEFT
 from ablate.report.papers import papers
-from ablate.report.pivot import CAPTION
 from ablate.report.records import rows_of
 from ablate.report.summary import summary
 from ablate.runs.identity import EXCLUDED
@@ -35,12 +34,14 @@ def page(
     cells: DataFrame,
     figures: list[tuple[str, str, str]],
     *,
-    pivot: DataFrame | None = None,
+    more: Iterable[tuple[DataFrame, str]] = (),
     experiment: str | None = None,
     unread: Iterable[str] = (),
     columns: Sequence[str] = (),
 ) -> str:
-    """The page's HTML. `figures`: the <svg>, title and caption of each; `unread`: a sentence for each unread record."""
+    """The page's HTML. `figures`: the <svg>, title and caption of each; `more`: further tables, each with its caption;
+    `unread`: a sentence for each unread record.
+    """
     return PAGES.get_template("page.html").render(
         title=experiment or "residual shortcuts",
         counts=[(count, state) for state in ("finished", *TROUBLES) if (count := int((runs.state == state).sum()))],
@@ -53,7 +54,7 @@ def page(
         wording=wording,
         computed_on=computed_on,
         papers=[_table(table, caption) for table, caption in papers(cells).values()],
-        pivot=None if pivot is None else _table(pivot, CAPTION),
+        more=[_table(table, caption) for table, caption in more],
         figures=[(Markup(svg), title, caption) for svg, title, caption in figures],
         troubles=[
             (state, run.folder, REASONS.get(state) or str(run.reason or "no reason given").splitlines()[0])

@@ -36,7 +36,7 @@ def report(writer, tmp_path_factory, resolve):
     write(tree=custom, status="diverged", reason="the loss was not finite at step 4")
     (write("data=cifar10", "shortcut=gate_b0", test_error=1.0) / "result.json").write_text("{")
     read = records.read(folder / "runs")
-    files.write(folder / "out", read.runs, cells(read.runs), pivot=None, experiment=None, unread=read.unread)
+    files.write(folder / "out", read.runs, cells(read.runs), more={}, experiment=None, unread=read.unread)
     return folder / "out" / "report.html"
 
 

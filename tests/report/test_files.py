@@ -5,7 +5,7 @@ import pytest
 from ablate.base.errors import AblateError
 from ablate.report import files, records
 from ablate.report.aggregate import cells
-from ablate.report.pivot import pivot
+from ablate.report.pivot import CAPTION, pivot
 from tests.report.studies import learn
 
 
@@ -17,7 +17,7 @@ def report(tmp_path):
         runs = records.where(records.load(tmp_path / "runs"), list(where))
         study = cells(runs)
         table = pivot(study, "shortcut", "depth")
-        return files.write(tmp_path / "out", runs, study, pivot=table, experiment=None, unread=[])
+        return files.write(tmp_path / "out", runs, study, more={"pivot": (table, CAPTION)}, experiment=None, unread=[])
 
     return make
 

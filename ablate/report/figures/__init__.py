@@ -25,7 +25,7 @@ from ablate.report.keys import labels
 from ablate.report.records import rows_of
 from ablate.runs.record import ERRORS
 
-PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "units-*", "curves-??-*")
+PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "units-*", "gains", "tuning*", "curves-??-*")
 
 
 def draw(
