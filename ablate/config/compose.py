@@ -53,9 +53,10 @@ def _register() -> None:
     JobRuntime.instance().set("name", "ablate")
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    # Hydra's `basic` and another package's `joblib` have schemas that conf/hydra/launcher does not follow.
-    for name in options("hydra/launcher"):
-        store.repo["hydra"]["launcher"].pop(f"{name}.yaml", None)
+    # Hydra's `basic` and another package's `joblib` have schemas that the files in conf/hydra do not follow.
+    for kind in ("launcher", "sweeper"):
+        for name in options(f"hydra/{kind}"):
+            store.repo["hydra"][kind].pop(f"{name}.yaml", None)
 
 
 ADDABLE = ("hydra.job.env_set.", "hydra.job.env_copy", "hydra.sweeper.params.", "hydra.launcher.")
@@ -75,6 +76,8 @@ def _check_hydra(hydra: DictConfig) -> None:
     if not launcher:
         known = ", ".join(options("hydra/launcher"))
         raise ConfigError(f"hydra/launcher={hydra.runtime.choices['hydra/launcher']} is another package's: use {known}")
+    if (sweeper := hydra.runtime.choices["hydra/sweeper"]) not in options("hydra/sweeper"):
+        raise ConfigError(f"hydra/sweeper={sweeper} is another package's: leave it out")
     added: Any = OmegaConf.to_container(hydra.overrides.hydra)
     for key in (word.lstrip("+").partition("=")[0] for word in added if word.startswith("+")):
         if not key.startswith(ADDABLE):

@@ -16,6 +16,7 @@ from ablate.base.errors import ConfigError
 from ablate.config.check import check_storable
 from ablate.config.explain import every_key, nearest_key
 from ablate.config.files import options
+from ablate.config.lists import parse_zip, unreadable, where
 
 LONG = {"-m": "--multirun", "-cd": "--config-dir", "-c": "--cfg", "-p": "--package", "-i": "--info"}
 VALUES: dict[str, tuple[str, ...]] = {
@@ -75,7 +76,8 @@ def parse(words: Sequence[str], loader: ConfigLoader | None = None) -> list[Over
     `loader` finds the options in `shortcut=glob(*)`.
     """
     parser = OverridesParser.create(loader)
-    return [_parse(word, parser) for word in words]
+    parser.functions.register("where", where)
+    return [parse_zip(word, lambda member: _parse(member, parser)) or _parse(word, parser) for word in words]
 
 
 def _parse(word: str, parser: OverridesParser) -> Override:
@@ -88,7 +90,8 @@ def _parse(word: str, parser: OverridesParser) -> Override:
     try:
         (override,) = parser.parse_overrides([word])  # parse_override forgets the loader
     except OverrideParseException as error:
-        raise ConfigError(_unreadable(word)) from error
+        reason = error.__cause__  # of where(...), which knows it
+        raise ConfigError(f"{word}: {reason}" if isinstance(reason, ConfigError) else _unreadable(word)) from error
     return override
 
 
@@ -105,6 +108,8 @@ def parse_run(words: Sequence[str]) -> None:
 def _unreadable(word: str) -> str:
     """One sentence for a word outside Hydra's grammar: the character, and how to write it."""
     key, equals, value = word.partition("=")
+    if sentence := unreadable(key, value):
+        return sentence
     wrong = re.sub(UNQUOTED, "", value, flags=re.ASCII)
     if not equals or not wrong or value[0] in "[{":
         return f"{word!r} cannot be read: write KEY=VALUE, and quote brackets and commas for the shell"

@@ -1,11 +1,13 @@
 """The cells of a grid: from the words of a command line, and an experiment's lists, to one configuration each."""
 
 import copy
-import math
+import functools
+import operator
 import re
-from collections.abc import Sequence
-from itertools import islice, product
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice, product
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -17,9 +19,10 @@ from ablate.config.compose import Composer
 from ablate.config.resolve import resolve
 from ablate.config.schema import Config, as_typed
 from ablate.config.words import parse
+from ablate.grid.dimensions import MOST, Samples, check_wheres, expand
 
-MANY, MOST = 10_000, 100_000
-"""Runs in a grid that take seconds to check, and the most: they take a minute."""
+MANY = 10_000
+"""Runs in a grid that take seconds to check."""
 SET = re.compile(r"(seed|depth)=\d+")
 """Overrides on which no other value depends, unless it refers to them: they can be set in a resolved configuration."""
 DEPENDS = re.compile(r"\$\{[^}]*\b(seed|depth)\b")
@@ -41,7 +44,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
     configs: list[Config] = []
     shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
     first: DictConfig | None = None
-    grid = expand([*parse(lists, composer.loader), *asked])
+    grid = _united([[*parse(part, composer.loader), *asked] for part in lists], master.hydra)
     if len(grid) > MANY:
         say(f"checking {len(grid):,} runs")
     for cell in grid:
@@ -66,11 +69,37 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
     return configs, first
 
 
-def _lists(hydra: DictConfig) -> list[str]:
-    """An experiment's lists as words of a command line. In its file each is one string, or a YAML list."""
+def _lists(hydra: DictConfig) -> list[list[str]]:
+    """An experiment's lists as words of a command line, for each of its sub-grids. One without any is a grid of one.
+
+    In its file the list of a key is a string, or a YAML list. A list of lines of KEY: LIST is a union of sub-grids.
+    """
     params = OmegaConf.to_container(hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
+    params = params if isinstance(params, dict) else {"params": params}
+    unions: dict[str, list[dict[str, Any]]] = {}
+    for key, value in params.items():
+        if isinstance(value, list) and (key == "params" or any(isinstance(part, dict) for part in value)):
+            if not all(isinstance(part, dict) and part for part in value):
+                raise ConfigError(f"hydra.sweeper.{key} is a list of sub-grids: each must be lines of KEY: LIST")
+            unions[str(key)] = value
+    common = {key: value for key, value in params.items() if key not in unions}
+    return [_words(functools.reduce(operator.or_, parts, common)) for parts in product(*unions.values())]
+
+
+def _words(params: Mapping[str, Any]) -> list[str]:
     values = {key: value if isinstance(value, list) else [value] for key, value in params.items()}
     return [f"{key}={','.join(map(as_typed, value))}" for key, value in values.items()]
+
+
+def _united(parts: Sequence[Sequence[Override]], hydra: DictConfig) -> list[list[str]]:
+    """The cells of all sub-grids, one after another."""
+    chosen: dict[str, str] = OmegaConf.to_container(hydra.runtime.choices)  # type: ignore[assignment]
+    samples = Samples.of(hydra)
+    grid = list(islice(chain.from_iterable(expand(part, samples, chosen) for part in parts), MOST + 1))
+    if len(grid) > MOST:
+        raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")
+    check_wheres(chain.from_iterable(parts), grid, chosen)
+    return grid
 
 
 def _chooses(override: Override) -> bool:
@@ -78,28 +107,7 @@ def _chooses(override: Override) -> bool:
     return not override.is_sweep_override() and ("." not in override.key_or_group or override.is_hydra_override())
 
 
-def expand(overrides: Sequence[Override]) -> list[list[str]]:
-    """The cells of a grid; the first key varies slowest. The last value given for a key counts: the command line's."""
-    values: dict[str, list[str]] = {}
-    for override in overrides:
-        key, word = override.get_key_element(), str(override.input_line)
-        if not override.is_sweep_override():
-            values[key] = [word]
-            continue
-        if override.is_hydra_override():
-            raise ConfigError(f"{word} is a list: give one value, because a grid has one launcher")
-        if not override.is_discrete_sweep():
-            raise ConfigError(f"{word} is not a list: give values, as in KEY=1,2,3 or KEY=range(1,4)")
-        values[key] = [f"{key}={value}" for value in islice(override.sweep_string_iterator(), MOST + 1)]
-        if not values[key]:
-            raise ConfigError(f"{word} is an empty list: no run would be trained")
-    count = math.prod(map(len, values.values()))
-    if count > MOST:
-        raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")
-    return [list(cell) for cell in product(*values.values())]
-
-
-def _check_settings(hydra: DictConfig, first: DictConfig, lists: list[str]) -> None:
+def _check_settings(hydra: DictConfig, first: DictConfig, lists: list[list[str]]) -> None:
     """Raise ConfigError if a cell brings lists of its own, or another launcher than the first cell."""
     if [word for word in _lists(hydra) if word in lists or not word.startswith("seed=")] != lists:
         raise ConfigError("experiments cannot be a list, because each has lists of its own: give one")
