@@ -149,7 +149,7 @@ def configs(name: str, options: argparse.Namespace, *, seeds: bool = False) -> "
     from ablate.grid.cells import compose
     from ablate.runs.identity import cell, signature
 
-    found, _ = compose(options.words, [options.config_dir] if options.config_dir else [])
+    found = compose(options.words, [options.config_dir] if options.config_dir else []).configs
     identify = signature if seeds else cell
     # Activation checkpointing changes no result, but what a network costs.
     return [*{(identify(asdict(config)), config.activation_checkpointing): config for config in found}.values()]

@@ -85,20 +85,15 @@ def main(options: argparse.Namespace) -> None:
         own = rename(own, options.names) if options.names else own
         more |= {"own": tuning.own_words(own, tuned, chosen), "tuning": tuning.words(tuned, names)}
     terminal = console()
-    table = tables.words(study, chosen)
-    widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
-    needed = 1 + sum(3 + len(word) for word in widest)
-    if needed > terminal.width and not chosen:
-        table = table.drop(columns=tables.DETAILS, errors="ignore")
-    terminal.print(formats.terminal(table))
-    for line in tables.notes(study):
-        terminal.print(Text(line))
-    if needed > terminal.width and not chosen:
-        terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
-    for extra, caption in more.values():
-        terminal.print(formats.terminal(extra))
-        for line in caption.split("\n"):
-            terminal.print(Text(line))
+    shown = {"table": (tables.words(study, chosen), "\n".join(tables.notes(study))), **more}
+    for table, caption in shown.values():
+        widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
+        needed = 1 + sum(3 + len(word) for word in widest)
+        narrow = needed > terminal.width and not chosen
+        terminal.print(formats.terminal(table.drop(columns=tables.DETAILS, errors="ignore") if narrow else table))
+        terminal.print(Text(caption))
+        if narrow:
+            terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
     for sentence in unread:
         warn("report", sentence)
     for run in records.rows_of(runs[runs.state == "failed"]):

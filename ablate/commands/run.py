@@ -89,6 +89,8 @@ def _run(record: Record) -> None:
         raise ConfigError("pack is for the runs of a grid: add -m")
     if record.config.seeds is not None:
         raise ConfigError("seeds=auto is for the rows of a grid: add -m")
+    if record.config.tune.trials is not None:
+        raise ConfigError("tune.trials is for the rows of a grid: add -m")
     if record.config.dry_run:
         return dry_run([record])
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from ablate.base.errors import ConfigError
 from ablate.base.image_folder import SPLITS, evaluation_split
-from ablate.config.schema import CUSTOM, SIGNAL, Config, Recipe, Tracker, as_typed
+from ablate.config.schema import CUSTOM, SIGNAL, Config, Recipe, Tracker, Tune, as_typed
 
 LAYERS = {f"ablate.models.units.{name}": layers for name, layers in (("Basic", 2), ("Bottleneck", 3), ("Single", 1))}
 """Convolutions in a shipped unit."""
@@ -61,6 +61,14 @@ def check(config: Config) -> None:
     pack = config.pack is None or re.fullmatch(r"auto|[1-9]\d{0,2}|1000", config.pack)
     _require(pack, "pack", config.pack, "auto, or 1 to 1000")
     _require(config.rerun in (None, "failed", "changed", "all"), "rerun", config.rerun, "failed, changed or all")
+    tune = config.tune
+    for key in ("trials", "studies", "held_out"):
+        value = getattr(tune, key)
+        _require(value is None or value >= 1, f"tune.{key}", value, "1 or more")
+    if tune.trials is None and tune != Tune():
+        raise ConfigError("tune.studies and tune.held_out are for tune.trials=N: add that, or leave them out")
+    if tune.trials is not None and config.seeds is not None:
+        raise ConfigError("tune.trials and seeds=auto are both given: give one of them")
     _require(config.seeds in (None, "auto"), "seeds", config.seeds, "auto, or seed=0,1,2 for these seeds")
     _require(3 <= config.most_seeds <= 1000, "most_seeds", config.most_seeds, "3 to 1000")
     if config.seeds is None and config.most_seeds != Config.most_seeds:

@@ -79,6 +79,15 @@ class Checkpoint:
 
 
 @dataclass
+class Tune:
+    """Of a grid, values of its own for each row: those of the best of some trials on held-out training images."""
+
+    trials: int | None = _key(None, "trials of each row, drawn in the grid's intervals; null: no tuning")
+    studies: int = _key(1, "repetitions with other draws and another seed; the study with the median best counts")
+    held_out: int | None = _key(None, "training images that the trials are evaluated on; null: a fifth")
+
+
+@dataclass
 class Tracker:
     """An experiment tracker that shows runs beside their records."""
 
@@ -128,6 +137,7 @@ class Config:
         None, "failed, changed (finished by other code) or all: train these again; old folders move to _archived"
     )
     accept_code: bool = _key(False, "skip finished runs and resume unfinished ones although other code trained them")
+    tune: Tune = field(default_factory=Tune)
     seeds: str | None = _key(
         None, "auto: of a grid, more seeds for each row until it is settled against the identity, at most most_seeds"
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +19,10 @@ from ablate.config.compose import Composer
 from ablate.config.resolve import resolve
 from ablate.config.schema import Config, as_typed
 from ablate.config.words import parse
-from ablate.grid.dimensions import MOST, Samples, check_wheres, expand
+from ablate.grid.dimensions import MOST, Samples, check_wheres, expand, intervals
+
+if TYPE_CHECKING:
+    from ablate.grid.sampling import Interval
 
 MANY = 10_000
 """Runs in a grid that take seconds to check."""
@@ -28,23 +31,36 @@ SET = re.compile(r"(seed|depth)=\d+")
 DEPENDS = re.compile(r"\$\{[^}]*\b(seed|depth)\b")
 
 
-def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config], DictConfig]:
+class Grid(NamedTuple):
     """The configuration of every cell, and what Hydra composed for the first: all cells share Hydra's settings.
+
+    `intervals` are those of tune.trials, by key. The configurations then have the common values of these keys.
+    """
+
+    configs: list[Config]
+    composed: DictConfig
+    intervals: "dict[str, Interval]"
+
+
+def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
+    """The cells of the grid that a command line asks for, with configuration files of `folders` too.
 
     Raises ConfigError for a word that is wrong, or wrong in a cell, which it names.
     """
     composer = Composer(folders)
     asked = parse(words, composer.loader)
     master = composer.compose([str(one.input_line) for one in asked if _chooses(one)])
-    lists = _lists(master.hydra)
+    lists = every = _lists(master.hydra)
     if master.get("seeds") is not None:  # which chooses them
         if any(one.key_or_group == "seed" for one in asked):
             raise ConfigError("seed and seeds=auto are both given: give one of them")
-        lists = [word for word in lists if not word.startswith("seed=")]
+        lists = [[word for word in part if not word.startswith("seed=")] for part in lists]
     configs: list[Config] = []
     shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
     first: DictConfig | None = None
-    grid = _united([[*parse(part, composer.loader), *asked] for part in lists], master.hydra)
+    parts = [[*parse(part, composer.loader), *asked] for part in lists]
+    tuned = OmegaConf.select(master, "tune.trials") is not None
+    grid = _united(parts, master.hydra, drawn=not tuned)
     if len(grid) > MANY:
         say(f"checking {len(grid):,} runs")
     for cell in grid:
@@ -58,7 +74,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
             else:
                 composed = composer.compose(cell)
                 first = composed if first is None else first
-                _check_settings(composed.hydra, first.hydra, lists)
+                _check_settings(composed.hydra, first.hydra, every)
                 config = resolve(composed)
                 if not DEPENDS.search(OmegaConf.to_yaml(composed)):
                     shared[rest] = config
@@ -66,7 +82,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> tuple[list[Config]
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
         configs.append(config)
     assert first is not None
-    return configs, first
+    return Grid(configs, first, intervals(chain.from_iterable(parts)) if tuned else {})
 
 
 def _lists(hydra: DictConfig) -> list[list[str]]:
@@ -91,10 +107,10 @@ def _words(params: Mapping[str, Any]) -> list[str]:
     return [f"{key}={','.join(map(as_typed, value))}" for key, value in values.items()]
 
 
-def _united(parts: Sequence[Sequence[Override]], hydra: DictConfig) -> list[list[str]]:
-    """The cells of all sub-grids, one after another."""
+def _united(parts: Sequence[Sequence[Override]], hydra: DictConfig, *, drawn: bool) -> list[list[str]]:
+    """The cells of all sub-grids, one after another; unless `drawn`, without values from intervals."""
     chosen: dict[str, str] = OmegaConf.to_container(hydra.runtime.choices)  # type: ignore[assignment]
-    samples = Samples.of(hydra)
+    samples = Samples.of(hydra) if drawn else None
     grid = list(islice(chain.from_iterable(expand(part, samples, chosen) for part in parts), MOST + 1))
     if len(grid) > MOST:
         raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")
@@ -104,12 +120,14 @@ def _united(parts: Sequence[Sequence[Override]], hydra: DictConfig) -> list[list
 
 def _chooses(override: Override) -> bool:
     """Whether an override may bring Hydra's settings with it, and does not depend on a choice that is a list."""
-    return not override.is_sweep_override() and ("." not in override.key_or_group or override.is_hydra_override())
+    key = override.key_or_group
+    of_a_choice = "." in key and not key.startswith("tune.") and not override.is_hydra_override()
+    return not override.is_sweep_override() and not of_a_choice
 
 
 def _check_settings(hydra: DictConfig, first: DictConfig, lists: list[list[str]]) -> None:
     """Raise ConfigError if a cell brings lists of its own, or another launcher than the first cell."""
-    if [word for word in _lists(hydra) if word in lists or not word.startswith("seed=")] != lists:
+    if _lists(hydra) != lists:
         raise ConfigError("experiments cannot be a list, because each has lists of its own: give one")
     for key in ("launcher", "job.env_set"):
         if OmegaConf.select(hydra, key) != OmegaConf.select(first, key):

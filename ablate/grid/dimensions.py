@@ -43,22 +43,23 @@ class Samples:
         return cls(count, seed)
 
 
-def expand(overrides: Sequence[Override], samples: Samples, chosen: Mapping[str, str]) -> Iterator[list[str]]:
+def expand(overrides: Sequence[Override], samples: Samples | None, chosen: Mapping[str, str]) -> Iterator[list[str]]:
     """The words of each cell; the first key varies slowest. The last value given for a key counts: the command line's.
 
-    `chosen` are the choices of the groups that no word chooses. Raises ConfigError for a list that a grid cannot have.
+    `chosen` are the choices of the groups that no word chooses. Without `samples`, intervals are left out. Raises
+    ConfigError for a list that a grid cannot have.
     """
     given = {_name(override): override for override in overrides}
     _check_once(given)
-    intervals = [override for override in given.values() if override.is_interval_sweep()]
+    spaces = [override for override in given.values() if override.is_interval_sweep()]
     dimensions: list[list[Setting]] = []
     conditional: list[tuple[str, Where, list[Setting]]] = []
     for key, override in given.items():
         if override.is_sweep_override() and _of_hydra(override):
             raise ConfigError(f"{override.input_line} is a list: give one value, because a grid has one launcher")
         if override.is_interval_sweep():
-            if override is intervals[0]:
-                dimensions.append(_drawn(intervals, samples))
+            if samples and override is spaces[0]:
+                dimensions.append(_drawn(spaces, samples))
         elif parts := wheres(override):
             conditional += [(group_of(override), part, _each(key, map(Transformer.str, part.list))) for part in parts]
         else:
@@ -68,6 +69,12 @@ def expand(overrides: Sequence[Override], samples: Samples, chosen: Mapping[str,
         more = [values for group, part, values in conditional if choice(words, group, chosen) == part.choice]
         for rest in product(*more):
             yield [*words, *(word for setting in rest for word in setting)]
+
+
+def intervals(overrides: Iterable[Override]) -> "dict[str, Interval]":
+    """The intervals among the words of a grid, by key. Raises ConfigError for one that is wrong."""
+    given = {_name(override): override for override in overrides}
+    return {key: _interval(override) for key, override in given.items() if override.is_interval_sweep()}
 
 
 def choice(cell: Iterable[str], group: str, chosen: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ continues an interrupted study, one whose runs are on a cluster, and one that be
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pandas import DataFrame
 
@@ -23,7 +24,7 @@ from ablate.runs.record import Record
 AGAIN = "the same command, once they have ended, continues with the rows that are not settled"
 
 
-def until_settled(rows: Sequence[Config], train: Callable[[list[Record]], bool]) -> None:
+def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[str, Any]], bool]) -> None:
     """Train seeds 0, 1, ... of the cells `rows` until each verdict is settled; `train` returns whether all are done.
 
     Raises ConfigError if the grid has no name or no baseline, or was begun with other rows or another `most_seeds`.
@@ -37,8 +38,8 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Record]], bool])
     _check_begun(results, experiment, set(left), most)
     before = 0
     for n in sequential.looks(most):
-        stage = [Record(replace(config, seed=seed)) for config in left.values() for seed in range(before, n)]
-        if not train(stage):
+        stage = [replace(config, seed=seed) for config in left.values() for seed in range(before, n)]
+        if not train(stage, {"most_seeds": most}):
             say(f"{experiment}: up to {n} of at most {most} seeds were asked for; {AGAIN}")
             return
         study = _study(results, experiment, most)

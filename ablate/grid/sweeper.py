@@ -48,15 +48,24 @@ def sweep(words: Sequence[str], folders: Sequence[Path]) -> None:
     Raises AblateError, and GridError if a run failed.
     """
     started = time.monotonic()
-    configs, composed = cells.compose(words, folders)
+    grid = cells.compose(words, folders)
+    composed, configs = grid.composed, grid.configs
     with as_job(composed):
         launcher = _launcher(OmegaConf.to_container(composed.hydra.launcher, resolve=True))  # type: ignore[arg-type]
-        if configs[0].seeds is None:
-            _carry_out([Record(config) for config in configs], launcher, started)
-        else:
+
+        def train(stage: Sequence[Config], design: dict[str, Any]) -> bool:
+            return _carry_out([Record(config) for config in stage], launcher, started, design)
+
+        if configs[0].tune.trials is not None:
+            from ablate.grid.tuning import tuned  # pandas
+
+            tuned(words, folders, grid, train)
+        elif configs[0].seeds is not None:
             from ablate.grid.settling import until_settled  # pandas
 
-            until_settled(configs, lambda records: _carry_out(records, launcher, started))
+            until_settled(configs, train)
+        else:
+            train(configs, {})
 
 
 def _launcher(settings: dict[str, Any]) -> RecordLauncher:
@@ -68,10 +77,12 @@ def _launcher(settings: dict[str, Any]) -> RecordLauncher:
     return made
 
 
-def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) -> bool:
+def _carry_out(
+    asked: list[Record], launcher: RecordLauncher, started: float, design: dict[str, Any] | None = None
+) -> bool:
     """Carry out what is unfinished of the runs that were `asked` for, at the time `started`.
 
-    Returns whether all of them are now done.
+    Returns whether all of them are now done. Their plans say what the study's `design` is.
     """
     records = _different(asked)
     for record, name in zip(records, names([record.tree for record in records]), strict=True):
@@ -103,7 +114,7 @@ def _carry_out(asked: list[Record], launcher: RecordLauncher, started: float) ->
         _check_buildable(waiting)
         _prepare_data(waiting)
         _check_initial(waiting)
-    _write_plans(records)
+    _write_plans(records, design or {})
     say(f"{len(records)} runs in the grid, {len(waiting)} to train")
     if waiting:
         outcomes = launcher.carry_out(waiting)
@@ -208,21 +219,18 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         raise GridError(f"{count} of {len(records)} runs failed; {again} to train the rest", status)
 
 
-def _write_plans(records: Iterable[Record]) -> None:
+def _write_plans(records: Iterable[Record], design: dict[str, Any]) -> None:
     """Write what each experiment asks for next to the runs, so that a report can name what is missing.
 
     Each request has a file of its own, named by its content, so that two that start at once do not overwrite another.
     """
     plans: dict[Path, dict[str, dict[str, Any]]] = {}
-    design: dict[str, Any] = {}
     for record in records:
         if record.config.experiment:
             folder = Path(record.config.results) / layout.PLANS / record.config.experiment
             plans.setdefault(folder, {})[record.name] = record.tree
-        if record.config.seeds:
-            design = {"design": {"most_seeds": record.config.most_seeds}}
     for folder, asked in plans.items():
         name = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
         with writing(folder, "use results=FOLDER"):
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked, **design}).encode())
+            write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked, "design": design}).encode())

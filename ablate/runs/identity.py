@@ -29,6 +29,7 @@ EXCLUDED = {
     "pack": "what else runs at the same time; a CPU's threads, which depend on it, are in the record",
     "rerun": "whether to train again, not what",
     "accept_code": "whether work of other code counts; the record says which code it was",
+    "tune": "how a row's values were found, not what they are",
     "seeds": "how many runs a row gets, not what each is",
     "most_seeds": "the same",
     "dry_run": "whether to train at all",

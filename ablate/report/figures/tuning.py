@@ -1,6 +1,7 @@
 """What tuning found: held-out error by value and by number of trials, a panel for each row."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -77,7 +78,10 @@ def by_trials(rows: Sequence[Panel], *, width: float | None = None) -> Drawing:
         drawing.axes = panel
         bottom, top = log_axis(panel, "y", finite)
         ys = numpy.array([error if math.isfinite(error) else 100.0 for error in row.errors])
-        low, point, high = EmpiricalDistribution.confidence_bands(ys, CONFIDENCE, 0.0, 100.0, method="ld_equal_tailed")
+        with warnings.catch_warnings():  # of equal errors, which are counted: the band then covers more often
+            warnings.simplefilter("ignore", RuntimeWarning)
+            bands = EmpiricalDistribution.confidence_bands(ys, CONFIDENCE, 0.0, 100.0, method="ld_equal_tailed")
+        low, point, high = bands
         # A lower distribution function has higher errors: its curve is the upper end.
         curves = [one.quantile_tuning_curve(ns, q=0.5, minimize=True) for one in (high, point, low)]
         below, middle, above = (numpy.clip(curve, bottom, top) for curve in curves)
