@@ -20,6 +20,8 @@ import yaml
 import ablate
 from ablate.config.resolve import from_overrides
 from ablate.config.schema import Config
+from ablate.grid import launcher
+from ablate.runs import attempt
 from ablate.runs.code import code
 from ablate.runs.identity import SCHEMA, folder_name, signature
 from ablate.runs.record import Record
@@ -27,6 +29,8 @@ from tests.waiting import LIMIT
 
 # The checkout under test comes first, wherever an installed `ablate` may point.
 ROOT = str(Path(ablate.__file__).resolve().parents[1])
+SPREAD = (0.0, 0.3, 0.1, 0.4, 0.2, 0.6, 0.5, 0.1, 0.3, 0.2)
+"""Of the errors over seeds, the same for each row, with another sign in all but the identity."""
 OWN = ("HYDRA_FULL_ERROR", "ABLATE_TRACEBACK", "ABLATE_WORKERS", "ABLATE_DATA")
 
 
@@ -175,3 +179,37 @@ def _write(resolve, runs, *overrides, tree=None, ended=True, **results):
     if ended:
         (folder / "result.json").write_text(json.dumps(result))
     return folder
+
+
+@pytest.fixture
+def trained(monkeypatch, writer, tmp_path):
+    """The runs that were asked for, stage by stage, as (shortcut, seed): `trained(identity=5.0, gate=9.0)`.
+
+    Each row has its mean error, or a function of the configuration; a row of None diverges. With `leave` the runs
+    continue elsewhere, as on a cluster.
+    """
+
+    def make(leave=False, **errors):
+        stages = []
+
+        def carry_out(self, records):
+            stages.append(sorted((record.tree["shortcut"]["name"], record.config.seed) for record in records))
+            for record in records:
+                row, seed = record.tree["shortcut"]["name"], record.config.seed
+                mean = errors[row](record.config) if callable(errors[row]) else errors[row]
+                sign = 1 if row == "identity" else -1
+                end = {"status": "diverged"} if mean is None else {"test_error": round(mean + sign * SPREAD[seed], 2)}
+                on = "validation" if record.config.data.validation else "test"
+                writer(tmp_path / "runs")(tree=record.tree, evaluated_on=on, **end)
+            return None if leave else [attempt.Outcome() for _ in records]
+
+        monkeypatch.setattr(launcher.SerialLauncher, "carry_out", carry_out)
+        return stages
+
+    return make
+
+
+@pytest.fixture
+def of():
+    """The runs of a row: `of("gate", 0, 1)`."""
+    return lambda row, *seeds: [(row, seed) for seed in seeds]

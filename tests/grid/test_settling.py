@@ -4,45 +4,12 @@ import json
 
 import pytest
 
-from ablate.grid.launcher import SerialLauncher
 from ablate.runs import layout
-from ablate.runs.attempt import Outcome
 
 ROWS = ("-m", "name=study", "depth=8", "iterations=2")
-SPREAD = (0.0, 0.3, 0.1, 0.4, 0.2, 0.6, 0.5, 0.1, 0.3, 0.2)
-"""Of the errors over seeds, the same for each row; a row's own follows below."""
 
 
-@pytest.fixture
-def trained(monkeypatch, writer, tmp_path):
-    """The runs that were asked for, stage by stage: `trained(identity=5.0, gate=9.0)` gives each row's mean error.
-
-    A row of None diverges; the rows differ in the sign of their spread, so that differences have one too.
-    """
-
-    def make(folder="runs", leave=False, **errors):
-        stages = []
-
-        def carry_out(self, records):
-            stages.append(sorted((record.tree["shortcut"]["name"], record.config.seed) for record in records))
-            for record in records:
-                mean, seed = errors[record.tree["shortcut"]["name"]], record.config.seed
-                sign = 1 if record.tree["shortcut"]["name"] == "identity" else -1
-                end = {"status": "diverged"} if mean is None else {"test_error": round(mean + sign * SPREAD[seed], 2)}
-                writer(tmp_path / folder)(tree=record.tree, **end)
-            return None if leave else [Outcome(0) for _ in records]
-
-        monkeypatch.setattr(SerialLauncher, "carry_out", carry_out)
-        return stages
-
-    return make
-
-
-def of(row, *seeds):
-    return [(row, seed) for seed in seeds]
-
-
-def test_settled_rows_get_no_more_seeds(ask, trained):
+def test_settled_rows_get_no_more_seeds(ask, trained, of):
     stages = trained(identity=5.0, gate=5.1, none=80.0, dropout=None)
     outcome = ask(*ROWS, "seeds=auto", "shortcut=identity,gate,none,dropout")
     assert (outcome.status, outcome.err) == (0, "")
@@ -77,7 +44,7 @@ def test_the_table_says_how_many_seeds_each_row_took_and_why(ask, trained):
     assert "requested in steps" not in report.out
 
 
-def test_a_plain_grid_is_continued(ask, trained):
+def test_a_plain_grid_is_continued(ask, trained, of):
     stages = trained(identity=5.0, gate=5.1)
     assert ask(*ROWS, "seed=range(4)", "shortcut=identity,gate").status == 0
     stages.clear()
@@ -85,7 +52,7 @@ def test_a_plain_grid_is_continued(ask, trained):
     assert stages[0] == [*of("gate", 4), *of("identity", 4)]
 
 
-def test_on_a_cluster_the_same_command_continues(ask, trained):
+def test_on_a_cluster_the_same_command_continues(ask, trained, of):
     stages = trained(leave=True, identity=5.0, gate=5.1)
     words = (*ROWS, "seeds=auto", "shortcut=identity,gate")
     first = ask(*words)
@@ -97,7 +64,7 @@ def test_on_a_cluster_the_same_command_continues(ask, trained):
     assert stages[1] == [*of("gate", 3), *of("identity", 3)]
 
 
-def test_an_experiments_list_of_seeds_is_replaced(ask, trained):
+def test_an_experiments_list_of_seeds_is_replaced(ask, trained, of):
     stages = trained(identity=5.0, none=80.0)
     words = ("shortcut=identity,none", "depth=8", "iterations=2", "seeds=auto", "hydra/launcher=basic")
     assert ask("-m", "+experiment=quickstart", *words).status == 0

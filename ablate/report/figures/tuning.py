@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy
+from matplotlib.ticker import FuncFormatter
 
 from ablate.report.figures.drawing import COLOURS, GREY, Drawing, log_axis, short, styled
 
@@ -39,6 +40,7 @@ def by_value(rows: Sequence[Panel], key: str, *, log: bool, width: float | None 
         bottom, top = log_axis(panel, "y", finite)
         if log:
             panel.set_xscale("log")
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         if row.common is not None:
             panel.axvline(row.common, color=GREY, lw=0.8, ls="--")
         gone = [not math.isfinite(error) for error in row.errors]
