@@ -131,6 +131,7 @@ def at_own(runs: DataFrame, tuning: Tuning) -> DataFrame:
 
 def own_words(own: DataFrame, tuning: Tuning, chosen: Sequence[str] = ()) -> tuple[DataFrame, str]:
     """The table of rows at their own values, as `tables.words`, and its caption."""
+    own = own.assign(same_setting=False, from_published=math.nan)  # the papers have one value for all rows
     table, values = tables.words(own, chosen), {row.common: row.values for row in tuning.rows}
     for at, key in enumerate(tuning.intervals, 1):
         table.insert(at, f"own {key}", [f"{values[cell][key]:g}" for cell in own.cell])

@@ -31,34 +31,24 @@ def test_choice(errors, losses, place):
 def tuned(ask, trained, tmp_path):
     """Two rows whose best learning rates are 0.1 and 0.3, which is the end of the interval."""
     trained(identity=distance(0.1), gate=distance(0.3))
-    words = (
-        "-m",
-        "name=fair",
-        "depth=8",
-        "iterations=2",
-        "shortcut=identity,gate",
-        "seed=0,1,2",
-        "tune.trials=8",
-        RATE,
-    )
-    assert ask(*words).status == 0
+    words = ("-m", "name=fair", "depth=8", "iterations=2", "shortcut=identity,gate", "seed=0,1,2")
+    assert ask(*words, "tune.trials=8", RATE).status == 0
     return tmp_path / "runs"
 
 
 def test_the_two_tables_have_their_own_runs(tuned):
     read = records.read(tuned, "fair")
     found = tuning.Tuning.read(read.design, [tuned])
-    rates = {row.values["recipe.learning_rate"] for row in found.rows}
-    assert len(rates) == 2
     common, own = cells(tuning.at_common(read.runs, found)), cells(tuning.at_own(read.runs, found))
     assert [*common.label] == [*own.label] == ["identity", "gate bias_init=-6"]
     assert [*common.n] == [*own.n] == [3, 3]
-    best = [5 + 10 * abs(math.log10(row.values["recipe.learning_rate"] / 0.1)) for row in found.rows[:1]]
-    assert own["mean"][0] == pytest.approx(best[0] + (0.0 + 0.3 + 0.1) / 3, abs=0.01)
-    assert common["mean"][0] == pytest.approx(5 + 10 * math.log10(5) + (0.0 + 0.3 + 0.1) / 3, abs=0.01)
+    rates = [row.values["recipe.learning_rate"] for row in found.rows]
+    identity, gate = (5 + 10 * abs(math.log10(rate / best)) for rate, best in zip(rates, (0.1, 0.3), strict=True))
+    over_seeds = (0.0 + 0.3 + 0.1) / 3
+    assert own["mean"][0] == pytest.approx(identity + over_seeds, abs=0.01)
+    assert common["mean"][0] == pytest.approx(5 + 10 * math.log10(5) + over_seeds, abs=0.01)
     # Rows differ in the learning rate, and are compared all the same.
-    assert own.verdict[1] != "" and not own.is_baseline[1]
-    assert not own.same_setting.any()
+    assert own.difference[1] == pytest.approx(gate - over_seeds - identity - over_seeds, abs=0.01)
 
 
 def test_the_report_has_both_tables_and_what_was_chosen(ask, tuned, tmp_path):
