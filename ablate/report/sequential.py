@@ -1,16 +1,18 @@
-"""More seeds until each row is separable from its baseline: the looks, and p-values corrected for them.
+"""More seeds until each row is separable from its baseline: the looks, and p-values corrected for looks and rows.
 
 A look is a number of seeds at which the verdicts are read. Rows that are separable at a look get no more seeds; the
-others go on to the next look, up to `most` seeds. p_k is the row's paired p-value at look k, over its first seeds.
+others go on to the next look, up to `most` seeds. p_k is a row's paired p-value at look k, over its first seeds.
 
-    corrected p at look k = Holm's correction, over the rows, of q_k = min(p_1 / w_1, ..., p_k / w_k)
+Rows are found one after another, as in Holm's method (1979): with s rows left, a row is separable if
+p_k < 5 % w_k(s) / s at any look so far, where the weights w_k(s) have the sum 1 over all looks. The chance that a
+row is found to differ although it is equal to the baseline (family-wise error) is at most 5 %:
 
-The share of rows that are found to differ although they do not, in any look, is at most 5 % (family-wise error):
-1. sum of w_k = 1, so a row that does not differ has P(q_k <= a at any look) <= sum of P(p_k <= a w_k) <= a.
-2. So q is a valid p-value, and Holm's method (1979) holds 5 % for valid p-values, whatever their dependence.
-3. q only falls with more looks. So a separable row stays so, and stopping it changes no other row's verdict.
+1. When the first of e equal rows is found, s >= e. w_k(s) / s falls with s, so p_k < 5 % w_k(e) / e at some look.
+2. The chance of this is at most the sum over the e rows and all looks, e * sum of 5 % w_k(e) / e = 5 %, whatever the
+   dependence of rows and looks.
+3. More looks only add rows that are found. So a separable row stays so, and stopping it changes no verdict.
 
-results/statistics.md has the error, the power and the number of runs, by simulation, and compares other methods.
+results/statistics.md has the error, the power and the number of runs, by simulation, and other rules for comparison.
 """
 
 import numpy
@@ -19,10 +21,10 @@ from numpy.typing import NDArray
 from ablate.report import stats
 from ablate.report.stats import Array
 
-LAST = 1 / 3
-"""Weight of the last look."""
 DECAY = 2 / 3
 """Weight of a look over that of the look before it, except the last."""
+LAST = 1.5
+"""With s rows left, the last look has the weight LAST / (s + LAST): few rows gain most from all seeds."""
 
 
 def looks(most: int) -> tuple[int, ...]:
@@ -37,22 +39,33 @@ def looks(most: int) -> tuple[int, ...]:
     return tuple(sorted({max(stats.STUDENT_FROM, round(most / 2 ** (step / 2))) for step in steps}))
 
 
-def weights(most: int) -> Array:
-    """The share of the 5 % that each look gets: w (looks,), of sum 1."""
+def weights(most: int, rows: int) -> Array:
+    """The share of the 5 % that each look gets with this number of rows left: w (looks,), of sum 1."""
     earlier = DECAY ** numpy.arange(len(looks(most)) - 1)
-    return numpy.append(earlier / earlier.sum() * (1 - LAST), LAST) if len(earlier) else numpy.ones(1)
+    if not len(earlier):
+        return numpy.ones(1)
+    last = LAST / (rows + LAST)
+    return numpy.append((1 - last) * earlier / earlier.sum(), last)
 
 
 def corrected(p: Array, most: int) -> Array:
-    """p-values (looks so far, ..., rows) corrected for looks and rows, of the same shape; it only falls from look to
-    look. A row is separable at the first look at which it is below 5 %.
+    """p-values (looks so far, ..., rows) corrected for looks and rows, of the same shape.
 
-    Rows are all that are compared, also the separable ones: without p at their later looks. NaN is a look without p,
-    because it was skipped or the row had stopped. A row without any is corrected for, and gets 1: leave out rows that
-    diverged.
+    A row is separable from the first look at which its corrected p is below 5 %; from look to look it only falls.
+    Rows are all that are compared, with NaN for a look that was skipped or that came after the row had stopped. A row
+    without any p counts as a row, and gets 1: leave out rows that diverged.
     """
-    over_looks = p / weights(most)[: len(p)].reshape(-1, *[1] * (p.ndim - 1))
-    return stats.holm(numpy.minimum(numpy.fmin.accumulate(numpy.nan_to_num(over_looks, nan=1.0)), 1.0))
+    rows = p.shape[-1]
+    p = numpy.nan_to_num(p, nan=1.0)
+    out, left, highest = numpy.empty_like(p), numpy.ones(p.shape, bool), numpy.zeros((*p.shape[:-1], 1))
+    for s in range(rows, 0, -1):
+        of_look = p / weights(most, s)[: len(p)].reshape(-1, *[1] * (p.ndim - 1))
+        of_row = numpy.where(left, s * numpy.minimum.accumulate(of_look), numpy.inf)
+        lowest = of_row.argmin(-1, keepdims=True)
+        highest = numpy.maximum(highest, numpy.take_along_axis(of_row, lowest, -1))
+        numpy.put_along_axis(out, lowest, numpy.minimum(highest, 1.0), -1)
+        numpy.put_along_axis(left, lowest, False, -1)
+    return out
 
 
 def separable_at(p: Array, most: int) -> NDArray[numpy.int64]:
