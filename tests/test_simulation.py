@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from ablate.report import stats
-from tests.simulation import images
+from tests.simulation import images, rules, stopping
 from tests.simulation.methods import fiducial, misses, satterthwaite, squares
 from tests.simulation.seeds import TRUTH, Coverage, counted, coverage, false_alarms, normal, skewed, too_low_or_high
 
@@ -69,3 +69,25 @@ def test_methods_that_are_not_used_are_known_by_their_coverage():
     assert misses(satterthwaite, 3, 0.005).max() > 0.02  # four times its level
     for method in (squares, fiducial, satterthwaite, stats._half_width):
         assert misses(method, 5, 0.05)[[0, -1]] == pytest.approx(0.05, abs=0.002)  # images alone, seeds alone
+
+
+def test_correction_for_looks_prevents_false_alarms():
+    values = numpy.random.default_rng(0).normal(TRUTH, 0.1, (1000, 11, stopping.MOST))
+    *as_reported, fixed, uncorrected = stopping.alarms(values, 0)
+    assert max(*as_reported, fixed) < 0.08
+    assert uncorrected > 0.1
+
+
+def test_runs_of_the_baseline_are_as_many_as_those_of_the_row_that_has_most():
+    assert stopping.runs(numpy.array([[3, 3, 10], [3, 4, 4]])) == (26 + 15) / 2
+
+
+@pytest.mark.parametrize("rule", [rules.reported, lambda values: rules.permuted(values, numpy.random.default_rng(1))])
+def test_rule_stops_rows_that_are_far_from_the_baseline(rule):
+    values = numpy.random.default_rng(0).normal(size=(50, 4, rules.MOST))
+    values[:, 1:3] += 100
+    found, seeds = rule(values)
+    assert found[:, :2].all()
+    assert found[:, 2].mean() < 0.2
+    assert (seeds[:, :2] <= rules.BLOCK).all()
+    assert (seeds[~found] == rules.MOST).all()

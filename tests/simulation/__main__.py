@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy
 
-from tests.simulation import images, methods, rows, seeds
+from tests.simulation import images, methods, rows, rules, seeds, stopping
 
 SECTIONS = [
     seeds.intervals_section,
@@ -24,6 +24,8 @@ SECTIONS = [
     images.noise_section,
     rows.looks_section,
     rows.ranks_section,
+    *stopping.SECTIONS,
+    rules.rules_section,
 ]
 
 
