@@ -1,5 +1,7 @@
 """Looks, their weights, and p-values corrected for looks and rows, against values worked out by hand."""
 
+import itertools
+
 import numpy
 import pytest
 from statsmodels.stats.multitest import multipletests
@@ -49,6 +51,17 @@ def test_one_look_is_holms_correction():
     for rows in (1, 2, 10):
         p = rng.uniform(size=rows) ** 4
         assert corrected(p[None], 3)[0] == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_correction_is_closed_testing():
+    """A row's p is the largest of all sets of rows with it, each tested by Bonferroni (Marcus et al. 1976)."""
+    rng = numpy.random.default_rng(3)
+    for _ in range(200):
+        p = rng.uniform(size=(3, 4)) ** 4
+        sets = [chosen for size in range(1, 5) for chosen in itertools.combinations(range(4), size)]
+        of_sets = {chosen: min((len(chosen) * p[:, chosen].T / weights(5, len(chosen))).min(), 1) for chosen in sets}
+        expected = [max(of_set for chosen, of_set in of_sets.items() if row in chosen) for row in range(4)]
+        assert corrected(p, 5)[-1] == pytest.approx(expected)
 
 
 def test_two_rows_at_two_looks():

@@ -143,7 +143,7 @@ def rules_section(studies: int, rng: numpy.random.Generator, broken: list[str]) 
             )
     yield from (
         "",
-        "The sum over looks holds for any valid p-value, also over seeds and images, and for any dependence of rows and "
+        "The sum over looks holds for any valid p-value, also over seeds and images, and any dependence of rows and "
         "looks. The joint distribution saves few runs more, and holds for normal errors only. A larger share for the "
         "last look finds more rows that are close, and takes more runs. The reported rule gives it a larger one when "
         "few rows are left. Its price is power if many rows are alike and none is far from the baseline. The "
