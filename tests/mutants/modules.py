@@ -43,6 +43,7 @@ MODULES = {
         "data/streamed": "data/test_streamed training/test_streamed",
         "data/views": "data/test_views data/test_streamed",
         "report/stats": "report/test_stats",
+        "report/sequential": "report/test_sequential",
         "report/published": "report/test_papers report/test_comparison",
         "report/papers": "report/test_papers",
         "runs/identity": "runs/test_identity",

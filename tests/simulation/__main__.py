@@ -2,7 +2,7 @@
 
     python -m tests.simulation --out results/statistics.md
 
-Takes about three minutes on two cores; exits with 1 if a bound is broken. Each section names its bounds.
+Takes about four minutes on two cores; exits with 1 if a bound is broken. Each section names its bounds.
 """
 
 import argparse
