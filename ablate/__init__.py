@@ -45,8 +45,9 @@ def run(*overrides: str) -> "Run":
 
     with _one_at_a_time:
         config = from_overrides(*overrides)
-        if config.pack is not None or config.dry_run or config.experiment:
-            raise ConfigError("pack, dry_run and experiments are for the command line: train a grid with ablate -m")
+        if config.pack is not None or config.fail_fast or config.dry_run or config.experiment:
+            what = "pack, fail_fast, dry_run and experiments"
+            raise ConfigError(f"{what} are for the command line: train a grid with ablate -m")
         record = Record(config)
         train(record, Progress(), tracker(config))
         return read_run(record.folder)

@@ -85,12 +85,15 @@ def _show(words: Words) -> None:
 
 
 def _run(record: Record) -> None:
-    if record.config.pack is not None:
-        raise ConfigError("pack is for the runs of a grid: add -m")
-    if record.config.seeds is not None:
-        raise ConfigError("seeds=auto is for the rows of a grid: add -m")
-    if record.config.tune.trials is not None:
-        raise ConfigError("tune.trials is for the rows of a grid: add -m")
+    of_grids = {
+        "pack": record.config.pack is not None,
+        "fail_fast": record.config.fail_fast,
+        "seeds=auto": record.config.seeds is not None,
+        "tune.trials": record.config.tune.trials is not None,
+    }
+    for key, given in of_grids.items():
+        if given:
+            raise ConfigError(f"{key} is for the runs of a grid: add -m")
     if record.config.dry_run:
         return dry_run([record])
 

@@ -136,7 +136,7 @@ def _values(member: Override) -> list[str]:
 
 def _pieces(text: str, word: str) -> Iterator[str]:
     """The parts of `text` between commas that are in no brackets and no quotes."""
-    begin, open_, quote = 0, 0, ""
+    begin, inside, quote = 0, 0, ""
     for place, letter in enumerate(text):
         if text[place - 1 : place] == "\\":
             continue
@@ -144,11 +144,11 @@ def _pieces(text: str, word: str) -> Iterator[str]:
             quote = "" if letter == quote else quote
         elif letter in "'\"":
             quote = letter
-        elif letter == "," and not open_:
+        elif letter == "," and not inside:
             yield text[begin:place].strip()
             begin = place + 1
-        open_ += 0 if quote else (letter in "([{") - (letter in ")]}")
-        if open_ < 0:
+        inside += 0 if quote else (letter in "([{") - (letter in ")]}")
+        if inside < 0:
             raise ConfigError(f"{word} cannot be read: write {FORMS['zip']}")
     yield text[begin:].strip()
 

@@ -142,6 +142,7 @@ class Config:
         None, "auto: of a grid, more seeds for each row until it is settled against the identity, at most most_seeds"
     )
     most_seeds: int = _key(10, "of seeds=auto, the seeds after which a row is not separable")
+    fail_fast: bool = _key(False, "stop a grid at its first failed run; otherwise the others go on")
     dry_run: bool = _key(False, "list the runs and their cost, and stop")
     results: str = _key("results/runs", "folder of the run records")
     name: str | None = _key(None, "a name for a grid, which --experiment of status and report takes")

@@ -1,5 +1,7 @@
 """The interface of a launcher, and the simplest one: one run after another in this process."""
 
+import signal
+
 from ablate.base.terminal import is_terminal
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.record import Record
@@ -34,7 +36,15 @@ class SerialLauncher(RecordLauncher):
                     outcomes[number] = outcome
                     if outcome.interrupted:  # the run has answered the signal: stop the grid as well
                         stopping.signum = outcome.status - 128
+                    stop_if_failed(stopping, record, outcome)
             return complete(outcomes, stopping)
+
+
+def stop_if_failed(stopping: Stopping, record: Record, outcome: Outcome) -> None:
+    """With fail_fast=true, stop a grid after a failed run as a signal would: runs in progress write a checkpoint."""
+    failed = outcome.status != 0 and not outcome.interrupted
+    if failed and record.config.fail_fast and stopping.signum is None:
+        stopping.signum = signal.SIGTERM
 
 
 def complete(outcomes: list[Outcome | None], stopping: Stopping) -> list[Outcome]:

@@ -12,7 +12,7 @@ from ablate.base.process import POLL, Worker
 from ablate.base.signals import SIGNALS
 from ablate.base.terminal import say
 from ablate.grid import packing
-from ablate.grid.launcher import RecordLauncher, complete
+from ablate.grid.launcher import RecordLauncher, complete, stop_if_failed
 from ablate.runs.attempt import Outcome, attempt
 from ablate.runs.record import Record
 from ablate.runs.stopping import Stopping
@@ -52,17 +52,20 @@ class ProcessLauncher(RecordLauncher):
                         workers[slot].send(records[number], f"[{number + 1}/{len(records)}] ", self.slots)
                         running[slot] = number
                     except Exception as error:  # no process can be started, say; the other slots continue
-                        outcomes[number] = Outcome(1, one_line(error))
+                        outcomes[number] = outcome = Outcome(1, one_line(error))
+                        stop_if_failed(stopping, records[number], outcome)
                 wait([workers[slot].connection for slot in running], POLL)
                 for slot, number in list(running.items()):
                     worker = workers[slot]
                     if worker.done():
                         del running[slot]
                         try:
-                            outcomes[number] = worker.result()
+                            outcome = worker.result()
                         except AblateError as error:
-                            outcomes[number] = Outcome(1, str(error))
+                            outcome = Outcome(1, str(error))
                             del workers[slot]
+                        outcomes[number] = outcome
+                        stop_if_failed(stopping, records[number], outcome)
                         if not waiting:
                             worker.close()  # frees its memory
                     elif stopping.signum is not None:  # repeatedly, because a run that is just beginning ignores it

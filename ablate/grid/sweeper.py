@@ -211,7 +211,11 @@ def _report(records: list[Record], outcomes: list[Outcome], seconds: float) -> N
         say(f"ablate: {which[0].name}{more} failed: {reason}{log}", error=True)
     # With rerun=all the same command would train the finished runs again.
     again = "run the same command " + ("without rerun=all" if records[0].config.rerun == "all" else "again")
-    if stopped := [outcome for outcome in outcomes if outcome.interrupted]:
+    stopped = [outcome for outcome in outcomes if outcome.interrupted]
+    if stopped and failed and any(record.config.fail_fast for record in records):
+        name = next(iter(failed.values()))[0].name
+        raise GridError(f"fail_fast=true: {name} failed, with {len(stopped)} runs to go; {again} to resume", 1)
+    if stopped:
         raise GridError(f"interrupted with {len(stopped)} runs to go; {again} to resume", stopped[0].status)
     if failed:
         count = sum(map(len, failed.values()))

@@ -32,6 +32,7 @@ EXCLUDED = {
     "tune": "how a row's values were found, not what they are",
     "seeds": "how many runs a row gets, not what each is",
     "most_seeds": "the same",
+    "fail_fast": "when a grid ends, not what its runs compute",
     "dry_run": "whether to train at all",
 }
 """Keys that are not part of the identity, and why."""

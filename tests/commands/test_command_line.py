@@ -77,6 +77,8 @@ WRONG = {
     ("tracker.project=x",): ["tracker.project and tracker.entity are for W&B: add tracker=wandb"],
     ("hydra/launcher=joblib",): ["hydra/launcher=joblib is for the runs of a grid: add -m"],
     ("pack=2",): ["pack is for the runs of a grid: add -m"],
+    ("fail_fast=true",): ["fail_fast is for the runs of a grid: add -m"],
+    ("-m", "hydra/sweeper=nevergrad"): ["hydra/sweeper 'nevergrad' is unknown. Known: basic"],
     ("tracker=null",): ["tracker=null chooses nothing: tracker is one of none, wandb"],
     ("data=null",): ["data=null chooses nothing"],
     ("+shortcut.xs=[1,nan]",): ["shortcut.xs.1=nan is not a finite number"],

@@ -91,7 +91,7 @@ def test_what_cannot_be_settled_is_refused(ask, trained, words, sentence):
 
 
 def test_a_single_run_has_no_verdict(ask):
-    assert ask("depth=8", "seeds=auto").err == "ablate: seeds=auto is for the rows of a grid: add -m\n"
+    assert ask("depth=8", "seeds=auto").err == "ablate: seeds=auto is for the runs of a grid: add -m\n"
 
 
 def test_the_design_is_fixed_once_it_has_begun(ask, trained, tmp_path):

@@ -64,6 +64,7 @@ UNIDENTIFYING = {
         "pack": None,
         "rerun": None,
         "accept_code": False,
+        "fail_fast": False,
         "dry_run": False,
         "graph": False,
     },

@@ -36,6 +36,8 @@ class SlurmLauncher(RecordLauncher):
         for record in records:
             check_processes(record.config, self.settings.nodes * self.settings.processes)
         folder, experiment = records[0].config.results, records[0].config.experiment
+        if any(record.config.fail_fast for record in records):
+            raise ConfigError("fail_fast=true is for the runs of one machine: leave it out, and use ablate cancel")
         if any(record.config.results != folder for record in records):
             raise ConfigError("results has several values in this grid: submit a grid for each")
         waiting = _not_submitted(records, by_run(Path(folder)))
