@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ablate.base.errors import ConfigError
-from ablate.config.explain import explained, unknown_key
+from ablate.config.explain import explained, unknown_key, unknown_sweeper
 from ablate.config.files import Origin, check_folders, conf_folder, options, sites_folder
 from ablate.config.schema import Config, as_typed, probes_of
 
@@ -65,6 +65,8 @@ ADDABLE = ("hydra.job.env_set.", "hydra.job.env_copy", "hydra.sweeper.params.", 
 
 def _check_hydra(hydra: DictConfig) -> None:
     """Raise ConfigError if a setting differs from the one in conf/config.yaml, or the launcher does not have a key."""
+    if (sweeper := hydra.runtime.choices["hydra/sweeper"]) not in options("hydra/sweeper"):
+        raise ConfigError(unknown_sweeper(sweeper))  # that of an installed plugin
     asked = flat(OmegaConf.to_container(hydra))
     for key, value in _fixed().items():
         if (asked[key] or None) != (value or None):
@@ -76,8 +78,6 @@ def _check_hydra(hydra: DictConfig) -> None:
     if not launcher:
         known = ", ".join(options("hydra/launcher"))
         raise ConfigError(f"hydra/launcher={hydra.runtime.choices['hydra/launcher']} is another package's: use {known}")
-    if (sweeper := hydra.runtime.choices["hydra/sweeper"]) not in options("hydra/sweeper"):
-        raise ConfigError(f"hydra/sweeper={sweeper} is another package's: leave it out")
     added: Any = OmegaConf.to_container(hydra.overrides.hydra)
     for key in (word.lstrip("+").partition("=")[0] for word in added if word.startswith("+")):
         if not key.startswith(ADDABLE):
@@ -89,7 +89,8 @@ def _check_hydra(hydra: DictConfig) -> None:
 
 @functools.cache
 def _fixed() -> dict[str, Any]:
-    return flat(OmegaConf.to_container(OmegaConf.load(conf_folder() / "config.yaml").hydra))
+    fixed = flat(OmegaConf.to_container(OmegaConf.load(conf_folder() / "config.yaml").hydra))
+    return {**fixed, "sweeper.max_batch_size": None}
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -106,8 +106,15 @@ def unknown_option(choice: str, origin: Origin) -> str:
         return f"data={name} is not a dataset: for a folder of images, write data=folder data.root={name}"
     if group == "experiment" and name.startswith(tuple(f"{other}/" for other in GROUPS)):
         return f"a choice in the defaults of an experiment is written 'override /{name.replace('/', ': ')}'"
+    if group == "hydra/sweeper":
+        return unknown_sweeper(name)
     known = options(group, origin.folders)
     return f"{group} '{name}' is unknown{near(name, known) or '.'} Known: {', '.join(known) or 'none'}"
+
+
+def unknown_sweeper(name: str) -> str:
+    """One sentence for hydra/sweeper=optuna: Hydra's plugins start runs themselves, and know no records."""
+    return f"hydra/sweeper={name} is not one of ablate's: leave it out; docs/python.md shows Optuna with ablate.run"
 
 
 def unknown_key(key: str) -> str:

@@ -30,7 +30,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"\n]+)\")?\n(.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)")
 SPAN = re.compile(r"`([^`\n]+)`")
-GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "hydra/launcher")
+GROUPS = ("shortcut", "unit", "data", "recipe", "tracker", "hydra/launcher", "hydra/sweeper")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 
 
@@ -105,6 +105,7 @@ def folder(tmp_path, monkeypatch) -> Path:
             del sys.modules[name]
 
 
+@pytest.mark.usefixtures("optuna")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_blocks_run(page, folder):
     names: dict[str, object] = {"__name__": "__main__"}
