@@ -71,6 +71,12 @@ def wheres(override: Override) -> list[Where]:
     return found
 
 
+def keys(override: Override) -> list[str]:
+    """The keys that a word gives values: its own, or those of a zip."""
+    value = override.value()
+    return [member.key_or_group for member in value.members] if isinstance(value, Zip) else [override.key_or_group]
+
+
 def group_of(override: Override) -> str:
     """The group of the key shortcut.bias_init: shortcut. '' if it is in none."""
     group, dot, _ = override.key_or_group.partition(".")

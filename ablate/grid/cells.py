@@ -16,6 +16,7 @@ from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.check import check
 from ablate.config.compose import Composer
+from ablate.config.lists import group_of, keys
 from ablate.config.resolve import resolve
 from ablate.config.schema import Config, as_typed
 from ablate.config.words import parse
@@ -58,9 +59,9 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
     configs: list[Config] = []
     shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
     first: DictConfig | None = None
-    parts = [[*parse(part, composer.loader), *asked] for part in lists]
+    parts = [parse(part, composer.loader) for part in lists]
     tuned = OmegaConf.select(master, "tune.trials") is not None
-    grid = _united(parts, master.hydra, drawn=not tuned)
+    grid = _united(parts, asked, master.hydra, drawn=not tuned)
     if len(grid) > MANY:
         say(f"checking {len(grid):,} runs")
     for cell in grid:
@@ -82,7 +83,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error
         configs.append(config)
     assert first is not None
-    return Grid(configs, first, intervals(chain.from_iterable(parts)) if tuned else {})
+    return Grid(configs, first, intervals([*chain.from_iterable(parts), *asked]) if tuned else {})
 
 
 def _lists(hydra: DictConfig) -> list[list[str]]:
@@ -107,14 +108,20 @@ def _words(params: Mapping[str, Any]) -> list[str]:
     return [f"{key}={','.join(map(as_typed, value))}" for key, value in values.items()]
 
 
-def _united(parts: Sequence[Sequence[Override]], hydra: DictConfig, *, drawn: bool) -> list[list[str]]:
-    """The cells of all sub-grids, one after another; unless `drawn`, without values from intervals."""
+def _united(
+    parts: Sequence[Sequence[Override]], asked: Sequence[Override], hydra: DictConfig, *, drawn: bool
+) -> list[list[str]]:
+    """The cells of an experiment's sub-grids, one after another, with what the command line asks for in each; unless
+    `drawn`, without values from intervals.
+    """
     chosen: dict[str, str] = OmegaConf.to_container(hydra.runtime.choices)  # type: ignore[assignment]
     samples = Samples.of(hydra) if drawn else None
-    grid = list(islice(chain.from_iterable(expand(part, samples, chosen) for part in parts), MOST + 1))
+    grid = list(islice(chain.from_iterable(expand([*part, *asked], samples, chosen) for part in parts), MOST + 1))
     if len(grid) > MOST:
         raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")
-    check_wheres(chain.from_iterable(parts), grid, chosen)
+    narrowed = {key for override in asked for key in keys(override)}  # as in +experiment=NAME shortcut=identity
+    theirs = [override for part in parts for override in part if group_of(override) not in narrowed]
+    check_wheres([*theirs, *asked], grid, chosen)
     return grid
 
 

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, Transforme
 from omegaconf import DictConfig
 
 from ablate.base.errors import ConfigError
-from ablate.config.lists import Where, Zip, group_of, settings, wheres
+from ablate.config.lists import Where, Zip, group_of, keys, settings, wheres
 from ablate.config.schema import as_typed
 
 if TYPE_CHECKING:  # it takes scipy a second
@@ -153,11 +153,8 @@ def _of_hydra(override: Override) -> bool:
 
 def _check_once(given: Mapping[str, Override]) -> None:
     """Raise ConfigError for a key of a zip that is given again: the values would not be pairs."""
-    names = [key.lstrip("+~") for key in given]
+    names = [name for override in given.values() for name in keys(override)]
     for key, override in given.items():
-        value = override.value()
-        if isinstance(value, Zip):
-            names += (inside := [member.key_or_group for member in value.members])
-            for name in inside:
-                if names.count(name) > 1:
-                    raise ConfigError(f"{name} is in {key} and given again: give it once")
+        for name in keys(override) if isinstance(override.value(), Zip) else ():
+            if names.count(name) > 1:
+                raise ConfigError(f"{name} is in {key} and given again: give it once")

@@ -78,9 +78,7 @@ WRONG = {
     ("hydra/launcher=joblib",): ["hydra/launcher=joblib is for the runs of a grid: add -m"],
     ("pack=2",): ["pack is for the runs of a grid: add -m"],
     ("fail_fast=true",): ["fail_fast is for the runs of a grid: add -m"],
-    ("-m", "hydra/sweeper=nevergrad"): [
-        "hydra/sweeper=nevergrad is not one of ablate's: leave it out; docs/python.md shows Optuna"
-    ],
+    ("-m", "hydra/sweeper=nevergrad"): ["hydra/sweeper=nevergrad is not one of ablate's: leave it out"],
     ("tracker=null",): ["tracker=null chooses nothing: tracker is one of none, wandb"],
     ("data=null",): ["data=null chooses nothing"],
     ("+shortcut.xs=[1,nan]",): ["shortcut.xs.1=nan is not a finite number"],

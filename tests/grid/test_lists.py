@@ -1,12 +1,14 @@
 """Grids that are more than every combination: keys that are paired, keys of one choice, unions, and drawn values."""
 
 import shlex
+from dataclasses import asdict
 
 import pytest
 
 from ablate.base.errors import ConfigError
 from ablate.grid import cells
 from ablate.grid.sampling import Interval, points
+from ablate.runs.identity import signature
 
 FORMS = {
     "zip": "NAME=zip(KEY=choice(A,B),KEY=choice(C,D))",
@@ -21,6 +23,10 @@ GATES = "shortcut=identity,gate,exclusive_gate"
 def compose(words, folders=()):
     """The configurations of the cells that `ablate -m WORDS` asks for, as a shell splits the words."""
     return cells.compose(shlex.split(words), [*folders])[0]
+
+
+def order(config):
+    return config.shortcut["name"], config.shortcut.get("bias_init", 0)
 
 
 def biases(configs):
@@ -99,6 +105,25 @@ def test_choice_may_be_in_pairs_or_the_only_one(experiment):
     folders = experiment("params:\n  shortcut: identity, gate\n  shortcut.bias_init: where(gate,0,-1)")
     assert biases(compose("+experiment=mine", folders)) == [("identity", None), ("gate", 0), ("gate", -1)]
     assert biases(compose("+experiment=mine shortcut=gate shortcut.bias_init=-5", folders)) == [("gate", -5)]
+    assert biases(compose("+experiment=mine shortcut=identity", folders)) == [("identity", None)]  # narrowed
+
+
+def test_choice_that_an_experiments_own_lists_do_not_have_is_refused(experiment):
+    folders = experiment("params:\n  shortcut: identity, gate\n  shortcut.bias_init: where(gat,0,-1)")
+    with pytest.raises(ConfigError, match=r"no run of this grid has shortcut=gat, only shortcut=identity,gate$"):
+        compose("+experiment=mine", folders)
+
+
+def test_rows_of_table_1_are_a_grid_of_biases_with_the_same_signatures():
+    named = compose("+experiment=table1 seed=0")
+    spelt = compose(
+        "data=cifar10 depth=110 shortcut=identity,none,constant,frozen_gate,exclusive_gate,gate,conv1x1,dropout seed=0 "
+        "'shortcut.bias_init=where(exclusive_gate,0,-1,-2,-3,-4,-5,-6,-7),where(gate,0,-6)'"
+    )
+    assert [signature(asdict(one)) for one in sorted(spelt, key=order)] == [
+        signature(asdict(one)) for one in sorted(named, key=order)
+    ]
+    assert len({signature(asdict(one)) for one in named}) == 16
 
 
 def test_sub_grids_are_united_and_the_command_line_is_for_all_of_them(experiment):
