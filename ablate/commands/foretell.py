@@ -83,11 +83,12 @@ def _read(file: Path) -> list[dict[str, Any]]:
 def _measured(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Every finished run of residual units with its measures; a sentence for each that has none."""
     from ablate.runs.reading import read_runs
+    from ablate.runs.record import DONE
 
     found = read_runs(folder, options.experiment)
     for sentence in found.unread:
         warn("foretell", sentence)
-    chosen = [run for run in found.runs if run.state in ("finished", "diverged")]
+    chosen = [run for run in found.runs if run.state in DONE]
     out = []
     for run in track(chosen, "measured", console=console(error=True), transient=True, disable=not is_terminal()):
         try:

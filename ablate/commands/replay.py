@@ -14,7 +14,7 @@ from ablate.config.resolve import settle
 from ablate.runs.code import use_copy
 from ablate.runs.naming import flatten
 from ablate.runs.reading import NOT_A_RECORD, TIMES, read_run
-from ablate.runs.record import Record, read_metrics
+from ablate.runs.record import DONE, Record, read_metrics
 from ablate.runs.tracker import NullTracker
 
 EXAMPLES = """examples:
@@ -23,7 +23,10 @@ EXAMPLES = """examples:
   ablate replay RUN --trust              the record names a class outside this package"""
 
 HASHES = {"shortcut.source": "shortcut", "data.fingerprint": "data", "init_fingerprint": "file of init_from"}
-SAME = ("status", "test_error", "best_test_error", "train_loss", "train_error", "parameters", "weights_sha256")
+SAME = (
+    *("status", "stopped_at", "test_error", "best_test_error", "train_loss", "train_error"),
+    *("parameters", "weights_sha256"),
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +51,8 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
         run = read_run(folder)
     except NOT_A_RECORD as error:
         raise AblateError(f"{folder} is not a whole record: {error}") from error
-    if run.state not in ("finished", "diverged"):
-        raise AblateError(f"{folder} is {run.state}: only a finished or diverged run can be replayed")
+    if run.state not in DONE:
+        raise AblateError(f"{folder} is {run.state}: only a run that is {', '.join(DONE)} can be replayed")
     from ablate.runs.trained import require_trust
 
     require_trust(run.config, folder, trust, "--trust")

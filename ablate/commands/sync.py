@@ -9,7 +9,8 @@ from ablate.commands import runs_arguments, warn
 from ablate.config.check import check_tracker
 from ablate.config.schema import Tracker
 from ablate.runs.layout import WANDB_LEDGER
-from ablate.runs.reading import Run, read_runs
+from ablate.runs.reading import ENDED, Run, read_runs
+from ablate.runs.record import DONE
 
 EXAMPLES = """examples:
   ablate sync                                every record in results/runs that W&B lacks
@@ -18,7 +19,7 @@ EXAMPLES = """examples:
 
 Each record is sent once, and again only if it has changed. A run that is on W&B already is extended."""
 
-ENDED = ("finished", "diverged", "failed", "interrupted", "stale")
+IDLE = (*ENDED, "stale")
 """States of a record that no process is writing."""
 
 
@@ -38,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
     for sentence in found.unread:
         warn("sync", sentence)
     records = [run for run in found.runs if run.state != "missing"]
-    ended = [run for run in records if run.state in ENDED]
+    ended = [run for run in records if run.state in IDLE]
     waiting = [run for run in ended if _should_be_sent(run, *where)]
     say(f"{len(records)} records, {len(records) - len(ended)} unfinished, {len(waiting)} to send")
     failed = 0
@@ -72,7 +73,7 @@ def _should_be_sent(run: Run, project: str | None, entity: str | None) -> bool:
     from ablate.tracking.facts import read
     from ablate.tracking.session import delivered
 
-    if run.state not in ("finished", "diverged") and not read(run.folder, WANDB_LEDGER):
+    if run.state not in DONE and not read(run.folder, WANDB_LEDGER):
         return False
     try:
         return not delivered(run.folder, project, entity)

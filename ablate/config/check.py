@@ -53,6 +53,8 @@ def check(config: Config) -> None:
         raise ConfigError("sync_batch_norm=true cannot be compiled: add compile=false")
     if config.activation_checkpointing and config.graph:
         raise ConfigError("activation_checkpointing=true cannot be captured as a CUDA graph: add graph=false")
+    share = config.stop_at_chance
+    _require(share is None or 0 < share < 1, "stop_at_chance", share, "a share of the run between 0 and 1, or null")
     _check_recipe(config.recipe)
     every = config.checkpoint
     _require(every.minutes is None or every.minutes > 0, "checkpoint.minutes", every.minutes, "above 0, or null")

@@ -122,6 +122,9 @@ class Config:
     sync_batch_norm: bool = _key(
         False, "with several processes, normalise over a whole batch; otherwise each over its own part"
     )
+    stop_at_chance: float | None = _key(
+        None, "share of the run after which it is stopped if its training is still at chance; null: never"
+    )
     deterministic: bool = _key(False, "bit-identical results on a GPU too, at some cost in speed")
     graph: bool = _key(False, "capture a GPU's training step as a CUDA graph after checking it against eager steps")
     compile: bool = _key(False, "compile the residual units with torch.compile")

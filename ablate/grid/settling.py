@@ -43,7 +43,7 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
             say(f"{experiment}: up to {n} of at most {most} seeds were asked for; {AGAIN}")
             return
         study = _study(results, experiment, most)
-        unsettled = study[study.stopped == OPEN]
+        unsettled = study[study.settled == OPEN]
         left = {cell: left[cell] for cell in dict.fromkeys([*unsettled.cell, *unsettled.baseline_cell])}
         before = n
         say(_progress(study, n, len(unsettled)))

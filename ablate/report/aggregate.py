@@ -15,9 +15,11 @@ from ablate.report.keys import SETTINGS, labels
 from ablate.report.predictions import Wrong, stack
 from ablate.report.published import by_own_depth, find, same_setting
 from ablate.report.records import rows_of
+from ablate.runs.reading import EVALUATED
+from ablate.runs.record import DONE
 
-ENDED = ("finished", "diverged")
-INCOMPLETE = ("failed", "interrupted", "running", "stale", "missing")
+STATES = ("stopped", "failed", "interrupted", "running", "stale", "missing")
+"""What the column `state` counts."""
 
 
 def cells(
@@ -31,8 +33,9 @@ def cells(
     """One row for each cell, in the papers' order. Errors in percent.
 
     With a diverged run there is no mean, no interval and no difference, whichever seeds the baseline has; in the median
-    it counts as an infinite error. `wrong` is what each run got wrong, by folder: with it, intervals and tests are
-    over seeds and test images (`predictions.read_wrong`). `most`: the most seeds of a study with seeds=auto.
+    it counts as an infinite error. A run that was stopped at chance counts with the error that it had there. `wrong` is
+    what each run got wrong, by folder: with it, intervals and tests are over seeds and test images
+    (`predictions.read_wrong`). `most`: the most seeds of a study with seeds=auto.
 
     | column | content |
     |---|---|
@@ -43,19 +46,19 @@ def cells(
     | low_seeds, high_seeds | the interval over seeds alone (Student's) |
     | noise_share | share of the variance over seeds that is due to the finite number of test images |
     | best_epoch | the mean of each run's lowest error, which is optimistic |
-    | diverged | how many runs diverged |
+    | diverged, stopped | how many runs diverged; how many were stopped at chance |
     | baseline, baseline_cell, is_baseline | what it is compared with; see `comparison.compare` |
     | differs | what must be alike to compare, and is not, among the runs of the row and of its baseline |
     | common, difference, difference_low, difference_high, p | paired over common seeds |
     | difference_over, difference_low_seeds, difference_high_seeds, p_seeds | as above; Student's over seeds alone |
     | p_holm, verdict | p corrected for the number of rows that are compared; the result in words |
-    | looked, stopped | with seeds=auto, the seeds at the last look, whose p it is; why the row stopped |
+    | looked, settled | with seeds=auto, the seeds at the last look, whose p it is; why the row stopped |
     | published, source | the published error on the same dataset, and where it is from |
     | same_setting, from_published | of the paper; difference from the published error, by the paper's statistic |
     | parameters, multiply_adds, seconds | of the network; for one image; mean wall-clock time of a run |
     | computed, machines | device and precision; CPU and threads |
     | looks | numbers of seeds after each command that added seeds, from 3: when a reader may have looked |
-    | state | how many runs have not ended |
+    | state | how many runs were stopped at chance, or have not ended |
     | cell, config, place | hash, configuration, place in the papers' order |
 
     `attrs` has the `baseline`, `mixed`, which compares in spite of `differs`, and `most`.
@@ -71,8 +74,8 @@ def cells(
 
 
 def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[str, Any]:
-    first, ended = runs[0], [run for run in runs if run.state in ENDED]
-    errors = numpy.array([run.test_error if run.state == "finished" else math.inf for run in ended])
+    first, ended = runs[0], [run for run in runs if run.state in DONE]
+    errors = numpy.array([run.test_error if run.state in EVALUATED else math.inf for run in ended])
     by_seed = [wrong.get(run.folder) for run in ended]
     n = len(errors)
     finite = bool(n) and bool(numpy.isfinite(errors).all())
@@ -97,6 +100,7 @@ def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[
         **_intervals(errors, stack(by_seed) if finite else None),
         "best_epoch": _mean(run.best_test_error for run in ended) if finite else math.nan,
         "diverged": int(numpy.isinf(errors).sum()),
+        "stopped": counts["stopped"],
         "published": published.error if published else math.nan,
         "source": published.described() if published else "",
         "same_setting": same,
@@ -107,7 +111,7 @@ def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[
         "computed": _listed(map(computed_on, ended)),
         "machines": _listed(f"{run.cpu}, {run.threads:.0f} threads" for run in ended if run.cpu and run.threads > 0),
         "looks": looks(ended),
-        "state": ", ".join(f"{state} {counts[state]} of {len(runs)}" for state in INCOMPLETE if state in counts),
+        "state": ", ".join(f"{state} {counts[state]} of {len(runs)}" for state in STATES if state in counts),
         "place": place,
     }
 

@@ -95,7 +95,7 @@ def compare(
     else:
         at = {}
     frame["looked"] = [at[row].seeds if row in at else 0 for row in range(len(frame))]
-    frame["stopped"] = [at[row].why if row in at else "" for row in range(len(frame))]
+    frame["settled"] = [at[row].why if row in at else "" for row in range(len(frame))]
     frame["verdict"] = [_verdict(row, mixed) for row in rows_of(frame)]
     return frame
 
@@ -214,7 +214,7 @@ def _verdict(row: Any, mixed: bool) -> str:
         return "not tested: diverged" if row.diverged else "not tested: the baseline diverged"
     if row.common < stats.STUDENT_FROM:
         return f"not tested: {row.common} seed{'s' * (row.common > 1)}"
-    if row.stopped == settled.OPEN:
+    if row.settled == settled.OPEN:
         return f"open after {row.looked} seeds"
     if math.isnan(row.p_holm):
         return "not tested: no spread over seeds"

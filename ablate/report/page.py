@@ -21,7 +21,7 @@ from ablate.runs.naming import flatten, within
 
 PAGES = Environment(loader=PackageLoader("ablate.report", "templates"), autoescape=True, trim_blocks=True)
 MOST_VALUES = 12
-TROUBLES = ("failed", "diverged", "interrupted", "stale", "running", "missing")
+TROUBLES = ("failed", "diverged", "stopped", "interrupted", "stale", "running", "missing")
 REASONS = {
     "missing": "requested, but not started",
     "stale": "no process trains it; run the same command again to resume",

@@ -12,7 +12,7 @@ from pandas import DataFrame
 from ablate.report.records import rows_of
 from ablate.report.stats import GRAIN
 from ablate.runs import layout
-from ablate.runs.reading import NOT_A_RECORD, READERS, read_predictions
+from ablate.runs.reading import EVALUATED, NOT_A_RECORD, READERS, read_predictions
 
 
 class Wrong(NamedTuple):
@@ -24,11 +24,11 @@ class Wrong(NamedTuple):
 
 
 def read_wrong(runs: DataFrame) -> tuple[dict[str, Wrong], list[str]]:
-    """What each finished run in `runs` got wrong, by folder name, and a sentence for each file that is not used.
+    """What each run in `runs` with an error got wrong, by folder name, and a sentence for each file that is not used.
 
     A run whose predictions do not give its test error has none, nor has a cell whose runs differ in the true classes.
     """
-    chosen = rows_of(runs[runs.predictions & (runs.state == "finished")])
+    chosen = rows_of(runs[runs.predictions & runs.state.isin(EVALUATED)])
     with ThreadPoolExecutor(READERS) as pool:  # for cold disks and NFS
         read = list(pool.map(_read, chosen))
     found = {run.folder: wrong for run, wrong in zip(chosen, read, strict=True) if isinstance(wrong, Wrong)}

@@ -15,10 +15,10 @@ from ablate.base.terminal import plain
 from ablate.report.keys import is_value, key_and_value, typed, without
 from ablate.runs import layout
 from ablate.runs.naming import label, network
-from ablate.runs.reading import NUMBERS, READERS, Run, read_runs
-from ablate.runs.record import last_evaluation
+from ablate.runs.reading import EVALUATED, NUMBERS, READERS, Run, read_runs
+from ablate.runs.record import DONE, last_evaluation
 
-WORTH = ("finished", "diverged", "running")
+WORTH = (*DONE, "running")
 """States of a run that has a result or may still get one."""
 TEXTS = (
     *("reason", "evaluated_on", "device", "device_type", "cpu", "precision", "host"),
@@ -44,11 +44,11 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | column | content |
     |---|---|
     | folder, path | the name and the path of the run's folder |
-    | state | finished, diverged, interrupted, failed, running, stale (no process trains it) or missing |
+    | state | as of `ablate.runs.reading.Run` |
     | cell | the hash of the configuration without the seed, which is the same for all seeds |
     | label | the shortcut with its parameters |
     | shortcut, depth, net, unit, data, recipe, seed | from the configuration |
-    | test_error, best_test_error | percent, at the last epoch and at the best epoch |
+    | test_error, best_test_error | percent, at the last epoch that was trained and at the best epoch |
     | train_loss, train_error | means over the last epoch; percent |
     | parameters, multiply_adds | of the network; multiply-adds for one image |
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
@@ -145,14 +145,15 @@ def rows_of(frame: DataFrame) -> list[Any]:
 
 
 def _contradiction(run: Run) -> str:
-    """How the last evaluation of a finished run contradicts its result; empty if it does not, or if it is not known."""
-    if run.state != "finished":
+    """How a run's last evaluation contradicts its result; empty if it does not, or if one of them has no error."""
+    if run.state not in EVALUATED:
         return ""
     try:
         last = last_evaluation(run.folder)
     except OSError:
         return ""
-    error = None if last is None or last["step"] != run.result.get("steps") else last.get("test_error")
+    step = run.result.get("stopped_at", run.result.get("steps"))
+    error = None if last is None or last["step"] != step else last.get("test_error")
     if error in (None, run.test_error):
         return ""
     return f"{layout.RESULT} has a test error of {run.test_error} % and {layout.METRICS} one of {error} %"

@@ -29,8 +29,8 @@ def _verdicts(cells: DataFrame) -> list[str]:
         return [f"No row has been tested against {base}: {why}."] if len(bases) else []
     undecided = tested.p_holm >= 1 - stats.CONFIDENCE
     equal, more = (
-        tested[undecided & (tested.stopped != settled.OPEN)],
-        tested[undecided & (tested.stopped == settled.OPEN)],
+        tested[undecided & (tested.settled != settled.OPEN)],
+        tested[undecided & (tested.settled == settled.OPEN)],
     )
     parts = [
         f"{_named(rows.name)} {verb.format(base)}"

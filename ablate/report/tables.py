@@ -23,7 +23,7 @@ COLUMNS = {
     "interval": INTERVAL,
     "p": "p (Holm)",
     "n": "n",
-    "stopped": "stopped because",
+    "settled": "stopped because",
     "best": "best epoch (optimistic)",
     "published": "published",
     "from_published": FROM_PUBLISHED,
@@ -67,7 +67,7 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
         "interval": [wording.interval(cell.low, cell.high) for cell in rows],
         "p": cells.p_holm.map(wording.p_value),
         "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
-        "stopped": [f"{cell.stopped}: {cell.looked}" if cell.stopped else "" for cell in rows],
+        "settled": [f"{cell.settled}: {cell.looked}" if cell.settled else "" for cell in rows],
         "best": cells.best_epoch.map(wording.number),
         "published": cells.published.map(wording.published),
         "from_published": cells.from_published.map(wording.signed),
@@ -129,7 +129,7 @@ def same_seeds(cells: DataFrame) -> bool:
 def statistics(cells: DataFrame, *, intervals: bool = True, verdicts: bool = True) -> list[str]:
     """What the intervals and verdicts are worth."""
     cells = cells.assign(name=labels(cells, settings=True))
-    lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else [])]
+    lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else []), *_stopped(cells)]
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
@@ -189,6 +189,14 @@ def _verdicts(cells: DataFrame) -> list[str]:
 
 def _listed(numbers: Sequence[int]) -> str:
     return " and ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
+
+
+def _stopped(cells: DataFrame) -> list[str]:
+    """Which rows count runs that were stopped at chance."""
+    rows = [f"{cell.name} ({cell.stopped} of {cell.n})" for cell in rows_of(cells) if cell.stopped]
+    if not rows:
+        return []
+    return [f"Runs that were stopped at chance count with the error that they had there: {'; '.join(rows)}."]
 
 
 def _baseline(cells: DataFrame, equals: str = "") -> str:

@@ -31,6 +31,7 @@ SHARED = (
 SOME = {
     "init_fingerprint": ("models/weights.py", "training/initial.py"),
     "sync_batch_norm": ("training/synchronise.py",),
+    "stop_at_chance": ("training/chance.py",),
 }
 """Files that the numbers of runs with such a key depend on."""
 LOADERS = {
@@ -64,7 +65,7 @@ def differences(one: Mapping[str, str], other: Mapping[str, str], *, own: bool =
     """The names of what differs between two runs' code; `own` includes OWN.
 
     What reads initial weights is code of a run that has some; it does not differ from a run that has none. Likewise
-    what synchronises batch normalisation.
+    what synchronises batch normalisation, and what stops runs.
     """
     some = {name for names in SOME.values() for name in names if name not in one or name not in other}
     names = (*SHARED, *sorted({*one, *other} - {*SHARED, *some}))

@@ -42,7 +42,7 @@ NEUTRAL: dict[str, Any] = {
     **{"width": 1, "unit.order": "original", "unit.stride_in": "3x3"},
     **{"net.name": "resnet", "net._target_": "ablate.models.resnet.cifar"},
     **{"recipe.schedule": "steps", "recipe.nesterov": False, "recipe.decay_norm": True},
-    **{"init_fingerprint": None, "data.size": None, "data.colour": False, "data.views": 1},
+    **{"init_fingerprint": None, "stop_at_chance": None, "data.size": None, "data.colour": False, "data.views": 1},
 }
 """Keys added after the first records, and the value at which a run is what it was before them.
 

@@ -61,7 +61,9 @@ class Progress:
     def ended(self, record: Record, result: dict[str, Any]) -> str:
         """Print how the run ended, and return the line."""
         error = result["test_error"]
-        outcome = f"test error {error:.2f} %" if error is not None else f"{result['status']}: {result['reason']}"
+        outcomes = [f"{result['status']}: {result['reason']}"] if result["status"] != "finished" else []
+        outcomes += [f"test error {error:.2f} %"] if error is not None else []
+        outcome = ", ".join(outcomes)
         line = f"{describe(record.tree)}: {outcome} in {result['seconds']:.0f} s -> {record.folder}"
         self._print(line)
         return line

@@ -19,7 +19,9 @@ from ablate.runs.lock import active_lock, last_lock
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ENDED = ("finished", "diverged", "interrupted", "failed")
+ENDED = ("finished", "stopped", "diverged", "interrupted", "failed")
+EVALUATED = ("finished", "stopped")
+"""Statuses of runs that have a test error, weights and predictions."""
 NUMBERS = (
     *("test_error", "best_test_error", "train_loss", "train_error", "parameters", "multiply_adds", "seconds"),
     *("images_per_second", "steps"),
@@ -46,8 +48,9 @@ class OtherSchema(ValueError):
 class Run:
     """One run. `lock` is the content of its newest lock file.
 
-    `state`: finished, diverged, interrupted or failed (the status in result.json); running (its lock is active); stale
-    (it began and no process trains it); missing (an experiment asks for it and it has not begun).
+    `state`: finished, stopped (at chance), diverged, interrupted or failed (the status in result.json); running (its
+    lock is active); stale (it began and no process trains it); missing (an experiment asks for it and it has not
+    begun).
     """
 
     folder: Path
@@ -59,7 +62,7 @@ class Run:
 
     @property
     def test_error(self) -> float | None:
-        """Percent at the last epoch; None for a run that has not reached it."""
+        """Percent at the last epoch, or where the run was stopped at chance; None if it has reached neither."""
         return self.result.get("test_error")
 
 
@@ -206,8 +209,10 @@ def read_run(folder: Path, content: bytes | None = None) -> Run:
     for key, types in TYPES.items():
         if type(result.get(key)) not in types:
             raise ValueError(f"its {key} is {result[key]!r}")
-    if result["status"] == "finished" and not 0 <= result["test_error"] <= 100:
-        raise ValueError(f"it is finished with a test error of {result['test_error']}")
+    if result["status"] in EVALUATED and not 0 <= result["test_error"] <= 100:
+        raise ValueError(f"it is {result['status']} with a test error of {result['test_error']}")
+    if result["status"] == "stopped" and type(result["stopped_at"]) is not int:
+        raise ValueError(f"it is stopped at step {result['stopped_at']!r}")
     return Run(folder, result["status"], config, which, result)
 
 

@@ -22,7 +22,7 @@ from ablate.runs import layout
 from ablate.runs.code import changes
 from ablate.runs.identity import cell, folder_name
 
-DONE = ("finished", "diverged")
+DONE = ("finished", "stopped", "diverged")
 RERUN = {"failed": ("failed",), "all": (*DONE, "failed")}
 """The statuses that rerun= trains again, whatever the code: never an unfinished run, which resumes."""
 RESUMES = "free some space and run the same command again, which resumes from the last checkpoint"
@@ -72,7 +72,7 @@ class Record:
         return str(result.get("status")) if result else "unfinished"
 
     def finished(self) -> bool:
-        """Whether the run was trained to its end: finished or diverged."""
+        """Whether nothing is left to train: finished, stopped at chance or diverged."""
         return self.status() in DONE
 
     def action(self) -> Action:

@@ -19,6 +19,7 @@ from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
 from ablate.runs.progress import Progress
 from ablate.runs.provenance import command, cpu, custom_git, git_diff, session, utc, versions
+from ablate.runs.reading import EVALUATED
 from ablate.runs.record import OtherCode, Record
 from ablate.runs.stopping import Interrupted, Stopping
 from ablate.runs.tracker import NullTracker
@@ -134,7 +135,7 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
         observer.lock.check()
         errors = [evaluation.test_error for evaluation in observer.evaluations]
         numbers = {
-            "test_error": errors[-1] if status == "finished" else None,
+            "test_error": errors[-1] if status in EVALUATED else None,
             "best_test_error": min(errors, default=None),
             **{key: getattr(ending, key, None) for key in ("train_loss", "train_error", "images_per_second")},
             "seconds": observer.seconds(),
@@ -154,7 +155,11 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
             ending = observer.training.train(observer, resume)
         if ending.diverged_at is None:
             trained.save(record.folder, observer.training, ending, setup.dataset.test_y)  # if it fails, it can resume
-            end("finished", ending, predictions=True, weights_sha256=checkpoint.weights_sha256(setup.network))
+            made = {"predictions": True, "weights_sha256": checkpoint.weights_sha256(setup.network)}
+            if ending.stopped_at is None:
+                end("finished", ending, **made)
+            else:
+                end("stopped", ending, **made, stopped_at=ending.stopped_at, reason=_at_chance(setup, ending))
         else:
             if observer.signals:  # there was no evaluation after the last of them
                 record.write_signal(observer.signals)
@@ -179,6 +184,14 @@ def _carry_out(setup: Setup, observer: Observer, tracker: NullTracker, cost: dic
     for name in (layout.CHECKPOINT, layout.OLD_CHECKPOINT):
         (record.folder / name).unlink(missing_ok=True)
     record.log(observer.progress.ended(record, record.read_result() or {}))
+
+
+def _at_chance(setup: Setup, ending: Ending) -> str:
+    """Why a run was stopped."""
+    return (
+        f"at chance after {ending.stopped_at:,} of {setup.steps:,} steps: training loss {ending.train_loss:.4f}, and "
+        f"{setup.chance.loss:.4f} by guessing"
+    )
 
 
 def _resume(setup: Setup, observer: Observer) -> dict[str, Any] | None:
@@ -241,6 +254,7 @@ def _facts(setup: Setup, observer: Observer, cost: dict[str, int], workers: int)
         "evaluated_on": dataset.evaluated_on,
         "images": {"shape": list(dataset.shape), "classes": list(dataset.classes)},
         "train_images": len(dataset.train_y),
+        "chance": setup.chance._asdict(),
         "test_images": len(dataset.test_y),
         "steps": observer.steps,
         **({"parameter_groups": own} if (own := _parameter_groups(setup)) else {}),

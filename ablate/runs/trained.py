@@ -20,7 +20,7 @@ from ablate.models.build import build
 from ablate.models.network import Network
 from ablate.runs import layout
 from ablate.runs.code import use_copy
-from ablate.runs.reading import NOT_A_RECORD, read_array, read_run
+from ablate.runs.reading import EVALUATED, NOT_A_RECORD, read_array, read_run
 from ablate.runs.record import RESUMES
 from ablate.training.checkpoint import save_weights
 from ablate.training.loop import Ending
@@ -63,7 +63,7 @@ def load_network(
     path = Path(folder)
     try:
         run = read_run(path)
-        if run.state != "finished":
+        if run.state not in EVALUATED:
             raise AblateError(f"{path} is {run.state}: only a finished run has a trained network")
         mean = torch.from_numpy(read_array(path / layout.MEAN))[None]
         weights: dict[str, Any] = torch.load(path / layout.WEIGHTS, map_location="cpu", weights_only=True)

@@ -15,7 +15,7 @@ from ablate.runs.record import read_metrics
 
 TAG, NAME = 64, 128
 """W&B's limits: characters of a tag, and of a name."""
-FINAL = ("status", "reason", *NUMBERS, "precision", "device", "weights_sha256")
+FINAL = ("status", "reason", "stopped_at", *NUMBERS, "precision", "device", "weights_sha256")
 """The keys of result.json that W&B's summary has under the same names."""
 
 

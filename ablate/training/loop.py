@@ -17,6 +17,7 @@ from ablate.config.schema import Recipe
 from ablate.models.generators import generators, restore_generators
 from ablate.probes.stages import Probes
 from ablate.probes.training import SignalProbe
+from ablate.training.chance import Check
 from ablate.training.evaluate import Test
 from ablate.training.schedule import learning_rate, total_steps
 from ablate.training.step import Step
@@ -48,10 +49,12 @@ class Evaluation:
 class Ending:
     """How training ended. `diverged_at` is the first step whose loss was not finite, or None.
 
-    `predictions`: the class given to each test image after the last step, int64 (N,) on the CPU, unless it diverged.
+    `stopped_at`: the number of steps after which it was stopped at chance, or None. `predictions`: the class given to
+    each test image after the last step, int64 (N,) on the CPU, unless it diverged.
     """
 
     diverged_at: int | None
+    stopped_at: int | None
     predictions: Tensor | None
     train_loss: float
     train_error: float
@@ -85,6 +88,7 @@ def train(
     recipe: Recipe,
     probes: Probes | None,
     signal: SignalProbe | None,
+    check: Check | None,
     observer: NullObserver,
     resume: dict[str, Any] | None,
 ) -> Ending:
@@ -92,7 +96,7 @@ def train(
 
     `take` takes a step: `step` itself, or a CUDA graph of it, which a `signal` cannot measure. `evaluate(pause)` tests
     the network; it calls `pause` between batches, which may raise. A loss that is not finite ends the run at the end of
-    its epoch: losses are read only then, because reading waits for the device.
+    its epoch: losses are read only then, because reading waits for the device. `check` stops a run that is at chance.
     """
     per_epoch, size, group = step.batches.per_epoch, step.batches.size, step.group
     total = total_steps(recipe, per_epoch)
@@ -105,7 +109,7 @@ def train(
             with group.led():
                 observer.checkpoint(state)
 
-    def end_epoch(done: int, batches: int) -> Ending:
+    def end_epoch(done: int, batches: int) -> Ending | None:
         losses = step.losses[:batches].cpu()  # waits for the device, once an epoch
         clock.stop_training()
         training = {
@@ -115,7 +119,7 @@ def train(
         }
         infinite = (~torch.isfinite(losses)).nonzero()
         if len(infinite):
-            return Ending(done - batches + int(infinite[0]), None, **training)
+            return Ending(done - batches + int(infinite[0]), None, None, **training)
         random = group.gathered(generators(step.device))  # a resumed run repeats the whole evaluation
         with probes.watch() if probes else nullcontext() as values:
             test = evaluate(lambda: pause(done, random))
@@ -133,16 +137,19 @@ def train(
         with group.led():
             observer.evaluation(evaluation)
         if done < total:
-            return Ending(None, None, **training)
+            if check is None or not check.due(done, batches):
+                return None
+            # Losses may differ in their last bits between processes, which must agree: the leader decides.
+            if not group.told(check.chance.holds(training["train_loss"], training["train_error"])):
+                return None
         if not math.isfinite(test.loss):  # no training loss is of the last step's weights
-            return Ending(done - 1, None, **training)
-        return Ending(None, test.predictions.cpu(), **training)
+            return Ending(done - 1, None, None, **training)
+        return Ending(None, done if done < total else None, test.predictions.cpu(), **training)
 
     for number in range(start, total + 1):
         epoch, index = divmod(number, per_epoch)
         if number and (index == 0 or number == total):
-            ending = end_epoch(number, index or per_epoch)
-            if number == total or ending.diverged_at is not None:
+            if ending := end_epoch(number, index or per_epoch):
                 return ending
             clock.start_training()
         if index == 0 or number == start:

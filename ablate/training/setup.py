@@ -24,6 +24,7 @@ from ablate.models.network import Network
 from ablate.probes.stages import Probes
 from ablate.probes.training import SignalProbe
 from ablate.training import loop
+from ablate.training.chance import Check, chance_of, check_at
 from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
@@ -55,6 +56,7 @@ class Setup:
         if (count := len(self.dataset.test_y)) < self.group.place.size:
             raise ConfigError(f"{self.group.place.size} processes cannot share {count} test images: start fewer")
         self.steps = total_steps(config.recipe, per_epoch(self.dataset, config.recipe.batch))
+        self.chance = chance_of(self.dataset.train_y)
         self.network = build(config, shape=self.dataset.shape, classes=len(self.dataset.classes))
         initialise(self.network, config)
         self.precision = pick_precision(config.precision)
@@ -82,7 +84,8 @@ class Setup:
             warn(f"graph=true has no effect on {self.device.type}: it is for CUDA")
         probed = config.probes == SIGNAL
         probes, signal = (Probes(network), SignalProbe(network, config.probe_every)) if probed else (None, None)
-        return Training(config, network, step, take, dataset, probes, signal)
+        check = check_at(config.stop_at_chance, self.steps, self.chance) if config.stop_at_chance else None
+        return Training(config, network, step, take, dataset, probes, signal, check)
 
 
 @dataclass
@@ -96,6 +99,7 @@ class Training:
     dataset: "Dataset | Streamed"
     probes: Probes | None
     signal: SignalProbe | None
+    check: Check | None
 
     @property
     def graphed(self) -> bool:
@@ -113,7 +117,8 @@ class Training:
         """Train to the end of the run; see `loop.train`. The processes of a group must all be ready."""
         self.step.join()
         measured = self.probes, self.signal
-        return loop.train(self.step, self.take, self.evaluate, self.config.recipe, *measured, observer, resume)
+        recipe = self.config.recipe
+        return loop.train(self.step, self.take, self.evaluate, recipe, *measured, self.check, observer, resume)
 
     def steps(self) -> Iterator[None]:
         """Endless steps at the first step's learning rate, without evaluation, to be timed."""

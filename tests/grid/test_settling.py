@@ -27,7 +27,7 @@ def test_settled_rows_get_no_more_seeds(ask, trained, of):
 def test_the_table_says_how_many_seeds_each_row_took_and_why(ask, trained):
     trained(identity=5.0, gate=5.1, none=80.0, dropout=None)
     ask(*ROWS, "seeds=auto", "shortcut=identity,gate,none,dropout", "most_seeds=5")
-    report = ask("report", "../runs", "--experiment", "study", "--columns", "verdict,n,stopped,p")
+    report = ask("report", "../runs", "--experiment", "study", "--columns", "verdict,n,settled,p")
     rows = {line.split("│")[1].split()[0]: line for line in report.out.splitlines() if line.startswith("│")}
     assert [word.strip() for word in rows["none"].split("│")[2:5]] == ["worse", "3", "separable: 3"]
     assert [word.strip() for word in rows["gate"].split("│")[2:5]] == [

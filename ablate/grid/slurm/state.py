@@ -7,6 +7,7 @@ from typing import Any
 from ablate.grid.slurm import client as slurm
 from ablate.grid.slurm.submission import UNNAMED, Submission, configurations, read_submissions
 from ablate.runs.reading import Runs
+from ablate.runs.record import DONE
 
 
 def tasks(runs: Path, experiment: str = "*") -> Iterator[tuple[slurm.Task, list[str]]]:
@@ -59,7 +60,7 @@ def join(found: Runs, runs: Path) -> None:
     }
     for run in found.runs:
         task = current.get(run.folder.name)
-        if task is None or run.state in ("finished", "diverged"):
+        if task is None or run.state in DONE:
             continue
         run.lock["task"], run.lock["node"] = task.name, task.node
         if task.state == "PENDING":

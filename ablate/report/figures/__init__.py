@@ -12,7 +12,6 @@ from typing import Any
 from pandas import DataFrame
 
 from ablate.report import signals
-from ablate.report.aggregate import ENDED
 from ablate.report.curves import band, probes
 from ablate.report.figures import bubbles
 from ablate.report.figures.against import against, swept
@@ -23,7 +22,7 @@ from ablate.report.figures.shortcuts import by_shortcut
 from ablate.report.figures.units import gains, units
 from ablate.report.keys import labels
 from ablate.report.records import rows_of
-from ablate.runs.record import ERRORS
+from ablate.runs.record import DONE, ERRORS
 
 PATTERNS = ("shortcuts", "networks", "against-*", "probe-*", "units-*", "gains", "tuning*", "curves-??-*")
 
@@ -50,13 +49,13 @@ def _draw(cells: DataFrame, runs: DataFrame, curves: DataFrame, width: float | N
     for key in swept(cells):
         if drawing := against(cells, key, width=width):
             yield f"against-{slug(key)}", drawing
-    folders = runs[runs.state.isin(ENDED)].groupby("cell").folder.apply(list).to_dict()
+    folders = runs[runs.state.isin(DONE)].groupby("cell").folder.apply(list).to_dict()
     band_of = functools.cache(lambda cell, keys=ERRORS: band(curves, folders.get(cell, []), keys))
     for name in probes(curves):
         measured = [(cell, band_of(cell.cell, (name,)).dropna()) for cell in rows_of(cells)]
         if rows := [(cell, frame) for cell, frame in measured if len(frame) > 1]:
             yield f"probe-{slug(name)}", probe(name, rows, width=width)
-    paths = runs[runs.state.isin(ENDED)].groupby("cell").path.apply(list).to_dict()
+    paths = runs[runs.state.isin(DONE)].groupby("cell").path.apply(list).to_dict()
     for key in signals.KEYS:
         found = [(cell, signals.mean(paths.get(cell.cell, []), key)) for cell in rows_of(cells)]
         if maps := [(cell, one) for cell, one in found if one]:

@@ -1,6 +1,5 @@
 """Learning curves of a cell and its baseline, as in [B] Fig. 3."""
 
-import math
 from typing import Any
 
 from pandas import DataFrame
@@ -23,8 +22,9 @@ def learning_curves(rows: list[tuple[Any, DataFrame]], *, width: float | None = 
     top = next((tick for tick in TICKS if 1.25 * last < tick), TICKS[-1])
     counts = sorted({row.n for row, _ in rows})
     seeds = f"Mean of {' and '.join(map(str, counts))} seeds; bands from the best seed to the worst."
-    diverged = any(row.maximum == math.inf for row, _ in rows)
-    ends = " A curve ends where the first of its runs diverged." if diverged else ""
+    counted = {"diverged": "diverged", "stopped": "was stopped at chance"}
+    ended = [words for column, words in counted.items() if any(getattr(row, column) for row, _ in rows)]
+    ends = f" A curve ends where the first of its runs {' or '.join(ended)}." if ended else ""
     caption = f"Training error: mean over the epoch. {seeds if counts[-1] > 1 else 'One seed.'}{ends}"
     alike = cell is not base and cell.label == base.label
     names = [row.name if alike else row.label for row, _ in rows]

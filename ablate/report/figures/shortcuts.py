@@ -10,6 +10,7 @@ from ablate.report import wording
 from ablate.report.figures.drawing import COLOURS, Drawing, error_label, log_axis, short, styled, wrapped
 from ablate.report.published import FAIL
 from ablate.report.records import rows_of
+from ablate.runs.reading import EVALUATED
 
 MOST_ROWS = 40
 
@@ -25,7 +26,7 @@ def by_shortcut(cells: DataFrame, runs: DataFrame, *, width: float | None = None
     lines = 1 + max(name.count("\n") for name in names)
     drawing = Drawing("Error by shortcut", caption, (6.2, 0.8 + 0.27 * len(shown) * lines), width)
     axes = drawing.axes
-    seeds = runs[runs.state == "finished"].merge(shown[["cell", "y"]], on="cell")
+    seeds = runs[runs.state.isin(EVALUATED)].merge(shown[["cell", "y"]], on="cell")
     bottom, top = log_axis(axes, "x", [*seeds.test_error, *shown.published.dropna()])
     axes.plot(seeds.test_error.clip(bottom), seeds.y, "|", color=COLOURS[2], ms=8, mew=1, label="one seed")
     tested = shown[shown.low.notna()]
