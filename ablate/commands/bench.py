@@ -1,4 +1,4 @@
-"""How fast the harness is on this machine, against the training loop that everybody writes."""
+"""How fast the harness is, against the training loop that everybody writes; and what stop_at_chance would save."""
 
 import argparse
 import math
@@ -10,7 +10,7 @@ from typing import Any
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json, write_whole
 from ablate.base.terminal import say
-from ablate.commands import path
+from ablate.commands import RUNS, path, warn
 
 EXAMPLES = """benchmarks:
   speed    images a second of the reference loop, of the harness, and of the harness with one measure off at a time
@@ -21,6 +21,7 @@ EXAMPLES = """benchmarks:
   loader   images a second that data=imagenet reads, against torchvision's ImageFolder in a DataLoader
   probes   images a second with probes=signal, against none
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
+  stopping which finished runs stop_at_chance would have stopped, and how many wrongly; trains nothing
 
 examples:
   ablate bench speed                                  two workloads: digits, and images of 32x32
@@ -28,15 +29,22 @@ examples:
   ablate bench grid +experiment=quickstart            minutes: the reference loop is slow
   ablate bench records --rounds 4
   ablate bench speed --out results/bench              also write speed.json and speed.md there
+  ablate bench stopping results/*/records.tar.gz      runs in archives, or in folders of runs (results/runs)
 
 Leave the machine idle while it measures."""
 
 ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "loader": 5, "probes": 5, "tracker": 5}
+STOPPING = "stopping"
+"""Reads records and measures no time."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("benchmark", nargs="?", choices=list(ROUNDS), default="speed", help="what to measure (speed)")
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure")
+    parser.add_argument(
+        "benchmark", nargs="?", choices=[*ROUNDS, STOPPING], default="speed", help="what to measure (speed)"
+    )
+    parser.add_argument(
+        "words", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure; for stopping, where records are"
+    )
     parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid, 5 otherwise)")
     parser.add_argument(
         "--seconds",
@@ -49,6 +57,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     name = options.benchmark
+    if options.out:  # before minutes of measuring
+        options.out.mkdir(parents=True, exist_ok=True)
+    if name == STOPPING:
+        from ablate.bench import stopping
+
+        found = stopping.stopping([path(word) for word in options.words or [RUNS]])
+        for sentence in found["left_out"]:
+            warn("bench", sentence)
+        _written(options, found, stopping.markdown(found))
+        return
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
@@ -61,15 +79,18 @@ def main(options: argparse.Namespace) -> None:
     else:
         module = {"threads": busy, "probes": probes}.get(name, wall_time)
         measure = partial(getattr(module, name), rounds=rounds)
-    found: dict[str, Any] = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
-    if options.out:  # before minutes of measuring
-        options.out.mkdir(parents=True, exist_ok=True)
-    with nullcontext([options.overrides]) if options.overrides else workloads.usual(name) as chosen:
+    found = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
+    with nullcontext([options.words]) if options.words else workloads.usual(name) as chosen:
         for words in chosen:
             title = " ".join(word for word in words if not word.startswith("data.root="))
             say(title, error=True)
             found["workloads"][title] = measure(words)
-    text = compare.markdown(found)
+    _written(options, found, compare.markdown(found))
+
+
+def _written(options: argparse.Namespace, found: dict[str, Any], text: str) -> None:
+    """Print what was found, and write it where --out says."""
+    name = options.benchmark
     say(text)
     if options.out:
         write_whole(options.out / f"{name}.json", (to_json(found, indent=1) + "\n").encode())

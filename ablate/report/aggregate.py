@@ -81,8 +81,8 @@ def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[
     finite = bool(n) and bool(numpy.isfinite(errors).all())
     mean, median = float(errors.mean()) if finite else math.nan, float(numpy.median(errors)) if n else math.nan
     published, place = find(first.config, own_depth=own_depth)
-    same = bool(published and same_setting(first.config, published))
     counts = Counter(run.state for run in runs)
+    same = bool(published and same_setting(first.config, published) and not counts["stopped"])
     return {
         **{key: getattr(first, key) for key in ("shortcut", *SETTINGS, "evaluated_on", "cell", "config")},
         "runs": Seeds(

@@ -95,11 +95,17 @@ def _ours(cell: Any | None, row: Published, table: Table) -> list[str]:
     if cell is None:
         return ["not run", "not run", NONE, NONE, NONE, NONE]
     median = "diverged" if cell.median == math.inf else wording.number(cell.median)
-    if cell.median > FAIL and cell.data == row.data and any(row.error == math.inf for row in table.rows):
+    printed = any(row.error == math.inf for row in table.rows)
+    if cell.median > FAIL and cell.data == row.data and printed and not cell.stopped:
         median = f"fail ({median})"  # a word of [B] Table 1, for CIFAR-10
-    difference = row.difference(cell.mean, cell.median) if same_setting(cell.config, row) else math.nan
+    difference = row.difference(cell.mean, cell.median) if _comparable(cell, row) else math.nan
     interval = wording.interval(cell.low, cell.high)
     return [median, wording.error(cell), interval, cell.label, str(cell.n), wording.signed(difference)]
+
+
+def _comparable(cell: Any, row: Published) -> bool:
+    """Whether a cell's error can stand against the paper's: in its setting, and no run was stopped before its end."""
+    return same_setting(cell.config, row) and not cell.stopped
 
 
 def _setting(table: Table, found: Found) -> str:
@@ -117,7 +123,7 @@ def _order(table: Table, found: Found) -> list[str]:
     None in the published setting, where the values can be compared, or with fewer than RANKED rows.
     """
     pairs = [(table.rows[at], cell) for at, cells in found.items() for cell in cells if cell.n]
-    if len(pairs) < RANKED or all(same_setting(cell.config, row) for row, cell in pairs):
+    if len(pairs) < RANKED or all(_comparable(cell, row) for row, cell in pairs):
         return []
     ours = [cell.median if _of_medians(table) else math.inf if cell.diverged else cell.mean for _, cell in pairs]
     theirs = [row.error for row, _ in pairs]

@@ -102,7 +102,8 @@ def notes(cells: DataFrame) -> list[str]:
     if len(known):
         lines.append(published(cells))
     if not known.same_setting.all():
-        lines.append(f"Rows without {FROM_PUBLISHED} have another depth or recipe than the paper's.")
+        stopped = ", or runs that were stopped" if known.stopped.any() else ""
+        lines.append(f"Rows without {FROM_PUBLISHED} have another depth or recipe than the paper's{stopped}.")
     lines += orders(cells)
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")

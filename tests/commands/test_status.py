@@ -13,6 +13,7 @@ from ablate.runs.code import code
 from ablate.runs.identity import SCHEMA, folder_name, signature
 from ablate.runs.layout import PLANS
 from ablate.runs.lock import Lock
+from ablate.runs.reading import ENDED
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def put(resolve, runs):
         if progress is not None:
             content = {**Lock(folder)._content(), **progress}
             (folder / "lock-1.json").write_text(json.dumps(content))
-        if state in ("finished", "diverged", "failed", "interrupted"):
+        if state in ENDED:
             facts = {"schema": SCHEMA, "signature": signature(tree), "status": state, "config": tree}
             facts |= {"device_type": "cpu", "precision": "float32", "versions": {"torch": "2.9.0"}, "code": code(tree)}
             facts |= result
@@ -60,6 +61,7 @@ def study(put, runs, monkeypatch):
     put(4, "diverged", reason="the loss was not finite at step 7", test_error=None)
     put(5, "interrupted", reason="SIGTERM at step 9")
     put(6, "stale")
+    put(8, "stopped", reason="at chance after 120 of 400 steps", test_error=90.0, stopped_at=120)
     plan = dict([put(7, "missing")])
     (runs / PLANS / "mine").mkdir(parents=True)
     (runs / PLANS / "mine" / "1.json").write_text(json.dumps({"schema": SCHEMA, "runs": plan}))
@@ -76,13 +78,14 @@ def test_every_state_is_shown_and_nothing_is_changed(study, ask):
     assert (shown.status, shown.err) == (0, "")
     host = socket.gethostname()
     for line in (
-        "2 of 8",
+        "3 of 9",
         # 750 steps of 100 images at 50 images/s are 1500 s
         f"seed 1 running: step 250 of 1,000, 25 %, 50 images/s, 0:25:00 left, on {host}",
         f"seed 2 stale: process {1 << 22} on {host} is gone; run the same command again to resume",
         "seed 3 failed: KeyError: 'x'",
         "seed 4 diverged: the loss was not finite at step 7",
         "seed 5 interrupted: SIGTERM at step 9",
+        "seed 8 stopped: at chance after 120 of 400 steps",
         "seed 6 stale: no process trains it; run the same command again to resume",
         "missing: seed 7",
     ):
@@ -112,8 +115,8 @@ def test_json_has_states_and_progress(study, ask):
     shown = ask("status", str(study), "--json")
     assert shown.status == 0
     found = json.loads(shown.out)
-    states = {"missing": 1, "finished": 1, "running": 1, "stale": 2, "failed": 1, "diverged": 1, "interrupted": 1}
-    assert found["states"] == states
+    alone = ("missing", "finished", "stopped", "running", "failed", "diverged", "interrupted")
+    assert found["states"] == {**dict.fromkeys(alone, 1), "stale": 2}
     running = next(run for run in found["runs"] if run["state"] == "running")
     assert running["step"] == 250
     assert running["seconds_left"] == 1500
@@ -142,7 +145,7 @@ def test_folders_that_are_not_records_are_named_and_the_rest_is_shown(study, ask
     assert shown.status == 0
     assert "holiday skipped: incomplete or damaged record" in shown.err
     assert "JSONDecodeError" in shown.err
-    assert "1 of 7" in shown.out
+    assert "2 of 8" in shown.out
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()], ids=["absent", "empty"])

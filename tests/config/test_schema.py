@@ -15,7 +15,7 @@ KEYS = """
     recipe.name recipe.iterations recipe.epochs recipe.batch recipe.learning_rate recipe.schedule recipe.milestones
     recipe.warmup recipe.momentum recipe.nesterov recipe.weight_decay recipe.decay_norm
     depth width seed init_from init_fingerprint iterations epochs
-    device precision threads sync_batch_norm deterministic graph compile activation_checkpointing
+    device precision threads sync_batch_norm stop_at_chance deterministic graph compile activation_checkpointing
     probes probe_every
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run

@@ -14,6 +14,7 @@ MODULES = {
         "models/units": "models/test_units models/test_resnet models/test_build models/test_family",
         "models/weights": "models/test_weights",
         "training/initial": "training/test_initial runs/test_init_from",
+        "training/chance": "training/test_chance",
         "training/schedule": "training/test_schedule",
         "training/sgd": "training/test_sgd training/test_step",
         "training/step": "training/test_loop training/test_step",

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ablate.report import tables
+from ablate.report import aggregate, records, tables
 from ablate.runs.identity import SCHEMA, folder_name
 from tests.report.studies import HEAD
 
@@ -77,6 +77,36 @@ def test_row_with_a_diverged_run_has_no_mean(errors, text, seeds, table):
     assert "best epoch (optimistic)" not in words
     assert [numbers[name] for name in ("mean", "std", "low", "high", "best_epoch")] == [""] * 5
     assert numbers["diverged"] == text.split()[1]
+
+
+STOPPED = {"status": "stopped", "stopped_at": 120, "reason": "at chance after 120 of 400 steps"}
+
+
+def test_error_of_a_stopped_run_counts_and_the_table_says_so(seeds, write, table, tmp_path):
+    seeds("", [4.0, 5.0, 6.0])
+    for seed, error in enumerate([8.0, 90.0, 91.0]):
+        write("shortcut=none", f"seed={seed}", test_error=error, **(STOPPED if error > 50 else {}))
+    words, numbers, unread = table()
+    assert not unread
+    assert [row["state"] for row in words] == ["", "stopped 2 of 3"]
+    assert words[1][HEAD] == "63.00 ± 47.63"  # deviations -55, 27, 28: sqrt((3025 + 729 + 784) / 2)
+    assert words[1]["n"] == "3"
+    assert words[1]["Δ vs identity"].startswith("+58.00 [")  # of 4, 85 and 85
+    assert words[1]["verdict"] == "not separable with 3 seeds"
+    assert [(row["stopped"], row["diverged"]) for row in numbers] == [("0", "0"), ("2", "0")]
+    cells = aggregate.cells(records.read(tmp_path / "runs").runs)
+    [sentence] = [line for line in tables.notes(cells) if "stopped" in line]
+    assert sentence == "Runs that were stopped at chance count with the error that they had there: none (2 of 3)."
+
+
+def test_stopped_row_has_no_difference_from_a_published_error(seeds, write, tmp_path):
+    """None of the papers' runs was stopped."""
+    words = ("data=cifar10", "depth=110")
+    seeds(" ".join(words), [6.5])
+    write(*words, "shortcut=gate", test_error=90.0, **STOPPED)
+    cells = aggregate.cells(records.read(tmp_path / "runs").runs)
+    assert cells.from_published.notna().tolist() == [True, False]
+    assert "or runs that were stopped." in " ".join(tables.notes(cells))
 
 
 def test_unfinished_and_missing_runs_are_shown_but_not_counted(write, table, tmp_path, resolve):

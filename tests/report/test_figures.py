@@ -164,6 +164,15 @@ def test_learning_curve_ends_where_the_first_run_diverged(seeds, draw):
     assert "A curve ends where the first of its runs diverged." in drawing.caption
 
 
+def test_learning_curve_ends_where_the_first_run_was_stopped(seeds, draw):
+    for folder in seeds("", [5.0]):
+        learn(folder, 50.0, 40.0, 5.0)
+    for folder in seeds("shortcut=gate", [90.0], status="stopped", stopped_at=40, reason="at chance"):
+        learn(folder, 90.0, 90.0)
+    drawing = draw()[0]["curves-01-gate-bias_init=-6"]
+    assert "A curve ends where the first of its runs was stopped at chance." in drawing.caption
+
+
 def test_colours_markers_and_dashes_are_distinct():
     assert len({*COLOURS}) == len({*MARKERS}) == len({*map(str, DASHES)}) == 8
 

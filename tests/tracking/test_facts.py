@@ -80,6 +80,11 @@ def test_summary_keeps_null_numbers():
     assert summary({**ended, "config": {}}) == ended
 
 
+def test_summary_says_where_a_run_was_stopped():
+    ended = {"status": "stopped", "reason": "at chance", "stopped_at": 120, "test_error": 90.0}
+    assert summary({**ended, "config": {}}) == ended
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", "null", yaml.safe_dump({"depth": 8})])
 def test_invalid_configuration_is_a_value_error(content, tmp_path):
     (tmp_path / "config.yaml").write_text(content)

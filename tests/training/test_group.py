@@ -138,6 +138,30 @@ def test_processes_train_as_one_with_synchronised_batch_normalisation(size, toge
             assert ours == pytest.approx(theirs, rel=1e-9)
 
 
+STOPS = """
+import sys
+from ablate.config.resolve import from_overrides
+from ablate.training.chance import Chance
+from ablate.training.group import group
+from ablate.training.loop import NullObserver
+from ablate.training.setup import Setup
+
+rank = group().place.rank
+if rank and sys.argv[1] == "differ":
+    Chance.holds = lambda *numbers: False
+ending = Setup(from_overrides(*sys.argv[2:])).start(warn=print).train(NullObserver())
+print(ending.stopped_at)
+"""
+
+
+@pytest.mark.parametrize("view", ["agree", "differ"])
+def test_processes_stop_at_chance_at_one_step_as_the_leader_decides(view, together, tmp_path):
+    words = ["depth=8", "iterations=12", "recipe.batch=400", "recipe.learning_rate=1e-9", "stop_at_chance=0.5"]
+    (tmp_path / "stops.py").write_text(STOPS)
+    found = together(2, "stops.py", view, *words, "device=cpu")
+    assert [(out, status) for _, out, status in found] == [("6\n", 0)] * 2
+
+
 @pytest.mark.long
 def test_batch_normalisation_is_per_process_by_default(together, tmp_path):
     (tmp_path / "steps.py").write_text(STEPS)
