@@ -60,7 +60,7 @@ class Trained:
 
 
 def stopping(sources: Sequence[Path]) -> dict[str, Any]:
-    """The counts at each of SHARES over the finished runs in folders of runs and in archives, each run once.
+    """The counts at each of SHARES over the finished runs in folders of runs and in archives, equal runs once.
 
     Raises AblateError if there are none, or a source is neither.
     """
@@ -70,9 +70,13 @@ def stopping(sources: Sequence[Path]) -> dict[str, Any]:
         with _folder(source) as folder:
             found = read_runs(folder)
             left_out += found.unread
-            for run in (run for run in found.runs if run.state == "finished" and run.folder.name not in runs):
+            for run in (run for run in found.runs if run.state == "finished"):
+                # A run that was repeated with probes, or with its threads given, has the same weights: it counts once.
+                weights = run.result.get("weights_sha256", run.folder.name)
+                if weights in runs:
+                    continue
                 try:
-                    runs[run.folder.name] = trained(run)
+                    runs[weights] = trained(run)
                 except (AblateError, *NOT_A_RECORD) as error:
                     left_out.append(f"{run.folder.name} left out: {error}")
     if not runs:
