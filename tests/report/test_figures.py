@@ -133,6 +133,14 @@ def test_diverged_row_is_a_word_and_not_a_mark(seeds, draw):
     assert [x for x, y in offsets(axes) if y == 1] == []
 
 
+def test_error_of_a_stopped_run_is_a_mark(seeds, draw):
+    seeds("shortcut=identity", [5.0])
+    seeds("shortcut=none", [90.0], status="stopped", stopped_at=120, reason="at chance")
+    axes = draw()[0]["shortcuts"].figure.axes[0]
+    (marks,) = (line for line in axes.lines if line.get_marker() == "|")
+    assert [90.0, 1.0] in marks.get_xydata().tolist()
+
+
 def test_learning_curves_are_the_mean_and_the_band_of_the_seeds(seeds, draw):
     for shortcut, ends in {"identity": (4.0, 7.0, 4.0), "gate": (7.0, 8.0, 9.0)}.items():
         for seed, folder in enumerate(seeds(f"shortcut={shortcut}", ends)):

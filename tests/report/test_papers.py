@@ -282,6 +282,17 @@ def test_fail_is_a_word_for_cifar10_in_table_1(study):
     assert ours["dropout1ratio 0.5"] == "fail (diverged)"
 
 
+def test_stopped_row_neither_fails_nor_differs_from_the_papers(seeds, study):
+    """The papers trained every run to its end."""
+    stopped = {"status": "stopped", "stopped_at": 19_200, "reason": "at chance"}
+    seeds("data=cifar10 depth=110 shortcut=none", [90.0], **stopped)
+    seeds("data=cifar10 depth=110 shortcut=gate_b0", [90.0], **stopped)
+    table, _ = papers(study({"data=cifar10 depth=110": [6.0]}))["table1"]
+    shown = table[table["n"] == "1"]
+    assert shown["ours on cifar10 (median)"].tolist() == ["6.00", "90.00", "90.00"]
+    assert shown["Δ vs published"].tolist() == ["-0.61", "–", "–"]
+
+
 def test_ours_is_shown_in_the_papers_statistic_and_as_the_mean(study):
     cells = study({f"data=cifar10 depth=110 shortcut={name}": [6.0, 6.3, 7.5] for name in ("identity", "gate")})
     table, _ = papers(cells)["table1"]

@@ -194,6 +194,14 @@ def test_two_seeds_have_a_difference_and_no_interval(predict, study):
     assert not any(line.startswith("Intervals") for line in tables.notes(frame))
 
 
+def test_predictions_of_a_stopped_run_count(predict, study):
+    ours = draw(0.9, start=1)
+    predict("shortcut=gate", ours, status="stopped", stopped_at=120, reason="at chance")
+    frame, _ = study()
+    assert frame.over[0] == "seeds and test images"
+    assert (frame.low[0], frame.high[0]) == pytest.approx(tuple(map(float, stats.crossed_interval(ours.astype(float)))))
+
+
 def test_diverged_run_has_no_predictions_and_its_row_no_interval(predict, write, study):
     predict("shortcut=identity", draw(0.1, start=2))
     predict("shortcut=gate", draw(0.2, start=1))

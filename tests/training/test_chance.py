@@ -60,6 +60,10 @@ def test_check_is_due_at_the_end_of_one_epoch(share, steps, ends):
     assert [done for done, batches in epochs if check.due(done, batches)] == [ends]
 
 
+def test_share_is_rounded_to_a_step():
+    assert check_at(0.29, 100, Chance(2.0, 90.0)).step == 29  # 0.29 · 100 is 28.999999999999996 in floating point
+
+
 def numbers(recorder):
     return [replace(one, seconds=0, images_per_second=0) for one in recorder.evaluations]
 
