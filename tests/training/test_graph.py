@@ -42,6 +42,15 @@ def test_graph_that_computes_the_same_is_used_and_leaves_no_trace(config, train,
     assert graphed.training.graphed
 
 
+def test_run_with_a_graph_is_stopped_at_chance_at_the_same_step(resolve, train):
+    words = ("depth=8", "iterations=12", "recipe.batch=400", "recipe.learning_rate=1e-9", "stop_at_chance=0.5")
+    config = resolve(*words, "device=cpu")
+    graphed, eager = train(config, capture=lambda step: lambda: step()), train(config)
+    assert graphed.training.graphed
+    assert graphed.ending.stopped_at == eager.ending.stopped_at == 6
+    assert graphed.ending.train_loss == eager.ending.train_loss
+
+
 def twice(step):
     def take():
         step()
