@@ -45,6 +45,8 @@ MODULES = {
         "data/views": "data/test_views data/test_streamed",
         "report/stats": "report/test_stats",
         "report/sequential": "report/test_sequential",
+        "report/settled": "grid/test_settling report/test_settled",
+        "report/tuning": "report/test_tuning grid/test_tuning",
         "report/published": "report/test_papers report/test_comparison",
         "report/papers": "report/test_papers",
         "runs/identity": "runs/test_identity",
