@@ -143,17 +143,17 @@ def _values(member: Override) -> list[str]:
 def _pieces(text: str, word: str) -> Iterator[str]:
     """The parts of `text` between commas that are in no brackets and no quotes."""
     begin, inside, quote = 0, 0, ""
-    for place, letter in enumerate(text):
-        if text[place - 1 : place] == "\\":
-            continue
+    for found in re.finditer(r"\\.|.", text):  # an escaped character is none of these
+        letter = found[0]
         if quote:
             quote = "" if letter == quote else quote
-        elif letter in "'\"":
+            continue
+        if letter in ("'", '"'):
             quote = letter
         elif letter == "," and not inside:
-            yield text[begin:place].strip()
-            begin = place + 1
-        inside += 0 if quote else (letter in "([{") - (letter in ")]}")
+            yield text[begin : found.start()].strip()
+            begin = found.end()
+        inside += (letter in "([{") - (letter in ")]}")
         if inside < 0:
             raise ConfigError(f"{word} cannot be read: write {FORMS['zip']}")
     yield text[begin:].strip()
