@@ -8,7 +8,7 @@ from ablate.grid import cells
 
 def compose(*words):
     """The configurations of the cells that `ablate -m WORDS` asks for."""
-    configs, _ = cells.compose(words, [])
+    configs = cells.compose(words, []).configs
     return configs
 
 
@@ -75,7 +75,7 @@ def test_list_of_experiments_with_lists_of_their_own_is_refused(words):
 def test_experiments_without_lists_are_a_list_like_another(experiment):
     folders = experiment("one", "depth: 8\n")
     experiment("two", "depth: 14\n")
-    found, _ = cells.compose(["+experiment=one,two"], folders)
+    found = cells.compose(["+experiment=one,two"], folders).configs
     assert [one.depth for one in found] == [8, 14]
 
 
@@ -97,7 +97,7 @@ def test_list_of_launchers_is_refused(words):
 @pytest.mark.parametrize("lists", ['"0, 1"', "[0, 1]", "range(2)"])
 def test_lists_of_an_experiment_are_strings_or_yaml_lists(lists, experiment):
     folders = experiment("mine", f"hydra:\n  sweeper:\n    params:\n      seed: {lists}\n")
-    found, _ = cells.compose(["+experiment=mine"], folders)
+    found = cells.compose(["+experiment=mine"], folders).configs
     assert [one.seed for one in found] == [0, 1]
 
 
@@ -127,7 +127,7 @@ def test_empty_list_is_refused(word):
 def test_options_of_a_users_folder_are_found_by_glob(tmp_path):
     (tmp_path / "recipe").mkdir()
     (tmp_path / "recipe" / "mine.yaml").write_text("defaults: [digits, _self_]\nname: mine\n")
-    found, _ = cells.compose(["recipe=glob(*)"], [tmp_path])
+    found = cells.compose(["recipe=glob(*)"], [tmp_path]).configs
     assert sorted(one.recipe.name for one in found) == ["digits", "he2016", "imagenet", "mine", "modern"]
 
 

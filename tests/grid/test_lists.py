@@ -73,7 +73,7 @@ def test_pairs_join_choices_of_groups_their_parameters_and_keys_at_the_top():
 def test_values_in_pairs_may_hold_commas_and_brackets():
     found = compose(r"""'p=zip(recipe.milestones=choice([0.5,0.75],[0.6]),results=choice("a,b)",c))'""")
     assert [(one.recipe.milestones, one.results) for one in found] == [([0.5, 0.75], "a,b)"), ([0.6], "c")]
-    found, _ = cells.compose([r"p=zip(results=[a\)b,'it\'s(','c\\'],depth=[8,14,20])"], [])
+    found = cells.compose([r"p=zip(results=[a\)b,'it\'s(','c\\'],depth=[8,14,20])"], []).configs
     assert [(one.results, one.depth) for one in found] == [("a)b", 8), ("it's(", 14), ("c\\", 20)]
 
 
