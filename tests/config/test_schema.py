@@ -19,7 +19,8 @@ KEYS = """
     probes probe_every
     checkpoint.minutes checkpoint.steps
     tracker.name tracker.project tracker.entity tracker.run
-    pack rerun accept_code tune.trials tune.studies tune.held_out seeds most_seeds fail_fast dry_run results name experiment
+    pack rerun accept_code tune.trials tune.studies tune.held_out seeds most_seeds fail_fast
+    dry_run results name experiment
 """.split()  # noqa: SIM905
 
 

@@ -8,8 +8,7 @@ from ablate.grid import cells
 
 def compose(*words):
     """The configurations of the cells that `ablate -m WORDS` asks for."""
-    configs = cells.compose(words, []).configs
-    return configs
+    return cells.compose(words, []).configs
 
 
 @pytest.fixture
