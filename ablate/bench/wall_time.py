@@ -49,6 +49,24 @@ def grid(overrides: list[str], rounds: int) -> dict[str, Any]:
     return {"settings": {"runs": len(runs), **how}, "wall time": table}
 
 
+FIXED = 10
+"""Seeds of each row without seeds=auto, which then has as many at most."""
+
+
+def verdict(overrides: list[str], rounds: int) -> dict[str, Any]:
+    """Time to verdict: the grid `ablate -m OVERRIDES` with seeds=auto, and with ten fixed seeds."""
+    runs: dict[str, int] = {}
+
+    def trained(*words: str) -> None:
+        with TemporaryDirectory() as folder:
+            carry_out("-m", *overrides, *words, f"results={folder}")
+            runs[words[0]] = len(read_runs(Path(folder)).runs)
+
+    ways = {word: partial(trained, word) for word in (f"seed=range({FIXED})", "seeds=auto")}
+    table = compare(rounds, ways, f"seed=range({FIXED})", warm_up=False)
+    return {"settings": {f"runs with {word}": count for word, count in runs.items()}, "wall time": table}
+
+
 def _reference(threads: int) -> Callable[[Config], float]:
     torch.set_num_threads(threads)
     return lambda config: Reference(config).run()

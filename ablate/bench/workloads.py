@@ -23,6 +23,9 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
     if benchmark in ("records", "tracker"):
         yield [["depth=56", "threads=1", "device=cpu"]]
         return
+    if benchmark == "verdict":
+        yield [["+experiment=quickstart", "threads=1"]]
+        return
     with tempfile.TemporaryDirectory() as folder:
         if benchmark == "loader":
             _write_photographs(Path(folder))

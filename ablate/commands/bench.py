@@ -20,6 +20,7 @@ EXAMPLES = """benchmarks:
   memory   memory and images a second with activation_checkpointing=true, against false
   loader   images a second that data=imagenet reads, against torchvision's ImageFolder in a DataLoader
   probes   images a second with probes=signal, against none
+  verdict  wall time of a grid with seeds=auto, against ten fixed seeds
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
   stopping which finished runs stop_at_chance would have stopped, and how many wrongly; trains nothing
 
@@ -33,7 +34,17 @@ examples:
 
 Leave the machine idle while it measures."""
 
-ROUNDS = {"speed": 5, "grid": 1, "records": 5, "threads": 5, "memory": 5, "loader": 5, "probes": 5, "tracker": 5}
+ROUNDS = {
+    "speed": 5,
+    "grid": 1,
+    "records": 5,
+    "threads": 5,
+    "memory": 5,
+    "loader": 5,
+    "probes": 5,
+    "tracker": 5,
+    "verdict": 1,
+}
 STOPPING = "stopping"
 """Reads records and measures no time."""
 
@@ -45,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure; for stopping, where records are"
     )
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid, 5 otherwise)")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid and verdict, 5 otherwise)")
     parser.add_argument(
         "--seconds",
         type=float,

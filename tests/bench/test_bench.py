@@ -148,6 +148,23 @@ def test_commands_with_and_without_tracker_are_compared(ask, monkeypatch):
     assert commands == 2 * [("depth=8", "tracker=none"), ("depth=8", "tracker=wandb")]
 
 
+def test_a_grid_until_settled_is_compared_with_ten_seeds(ask, monkeypatch, writer, tmp_path):
+    seeds = {"seed=range(10)": 10, "seeds=auto": 4}
+
+    def carry_out(*words):
+        assert words[:2] == ("-m", "depth=8")
+        runs = tmp_path / words[-1].removeprefix("results=")
+        for seed in range(seeds[words[2]]):
+            writer(runs)("depth=8", f"seed={seed}", test_error=5.0)
+
+    monkeypatch.setattr(wall_time, "carry_out", carry_out)
+    said = ask("bench", "verdict", "depth=8", "--out", str(tmp_path))
+    assert said.status == 0, said.err
+    (found,) = json.loads((tmp_path / "verdict.json").read_text())["workloads"].values()
+    assert found["settings"] == {"runs with seed=range(10)": 10, "runs with seeds=auto": 4}
+    assert [*found["wall time"]] == ["seed=range(10)", "seeds=auto"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
