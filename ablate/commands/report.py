@@ -52,7 +52,7 @@ def main(options: argparse.Namespace) -> None:
 
     from rich.text import Text
 
-    from ablate.report import formats, records, tables, tuning
+    from ablate.report import formats, records, signals, tables, tuning
     from ablate.report.aggregate import cells
     from ablate.report.comparison import IDENTITY, check_baseline
     from ablate.report.keys import key_and_value
@@ -75,6 +75,7 @@ def main(options: argparse.Namespace) -> None:
         check_baseline(study, baseline)
     if options.where:
         study.attrs["of"] = compare(tuning.at_common(current, tuned) if tuned else current).p.count()
+    study = signals.with_gains(study, runs)
     if options.names:
         study = rename(study, options.names)
     chosen = tables.columns(options.columns) if options.columns is not None else ()

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
+from pandas import DataFrame
 
+from ablate.config.schema import SIGNAL
 from ablate.runs import layout
+from ablate.runs.record import DONE
 
 KEYS = ("gradient", "weights_gradient", "path", "gate")
 """Numbers of a unit that are drawn."""
@@ -37,6 +40,22 @@ def mean(paths: Iterable[Path], key: str) -> Measured | None:
     if numpy.isnan(values).all():
         return None
     return Measured(numpy.array(steps), values.mean(0).T)
+
+
+def with_gains(cells: DataFrame, runs: DataFrame) -> DataFrame:
+    """`cells` with a column `gain`: what the shortcuts alone keep of the gradient from the last unit to the first, at
+    the first and the last measured step; '' without measures. `runs`: those of the cells.
+    """
+    signal = numpy.array([config.get("probes") == SIGNAL for config in runs.config], bool)
+    measured = runs[runs.state.isin(DONE) & signal]
+    paths = measured.groupby("cell").path.apply(list).to_dict()
+    found = [mean(paths.get(cell, []), "path") for cell in cells.cell]
+    return cells.assign(gain=["" if one is None else _gain(one.values[0]) for one in found])
+
+
+def _gain(log2: NDArray[numpy.float64]) -> str:
+    ends = ["nothing" if math.isnan(value) else f"2^{value:.1f}".replace("2^-0.0", "2^0.0") for value in log2[[0, -1]]]
+    return " → ".join(ends)
 
 
 def _read(path: Path, key: str) -> dict[int, list[float]]:

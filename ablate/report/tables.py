@@ -25,6 +25,7 @@ COLUMNS = {
     "n": "n",
     "settled": "stopped because",
     "best": "best epoch (optimistic)",
+    "gain": "path keeps",
     "published": "published",
     "from_published": FROM_PUBLISHED,
     "parameters": "parameters",
@@ -69,6 +70,7 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
         "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
         "settled": [f"{cell.settled}: {cell.looked}" if cell.settled else "" for cell in rows],
         "best": cells.best_epoch.map(wording.number),
+        "gain": cells.get("gain", ""),
         "published": cells.published.map(wording.published),
         "from_published": cells.from_published.map(wording.signed),
         "parameters": cells.parameters.map(wording.whole),
@@ -105,6 +107,11 @@ def notes(cells: DataFrame) -> list[str]:
         stopped = ", or runs that were stopped" if known.stopped.any() else ""
         lines.append(f"Rows without {FROM_PUBLISHED} have another depth or recipe than the paper's{stopped}.")
     lines += orders(cells)
+    if "gain" in cells and (cells.gain != "").any():
+        lines.append(
+            "Path keeps: the factor by which the shortcuts alone multiply the gradient from the last unit to the first, "
+            "at the first and the last step that was measured (probes=signal); geometric mean over seeds."
+        )
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")
     if len(set("; ".join(filter(None, cells.machines)).split("; "))) > 1:

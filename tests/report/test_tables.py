@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ablate.report import tables, wording
+from ablate.report import aggregate, records, signals, tables, wording
 from tests.report.studies import HEAD
 
 
@@ -115,3 +115,19 @@ def test_rounded_zero_has_no_minus_sign():
     assert wording.signed(-1e-16) == "+0.00"
     assert wording.signed(-0.004) == "+0.00"
     assert wording.signed(-0.006) == "-0.01"
+
+
+def test_the_table_has_what_the_path_keeps_at_the_first_and_the_last_step(write, tmp_path):
+    for seed, gains in enumerate(([-2.0, -4.0], [-3.0, -5.0])):
+        folder = write("shortcut=gate", "probes=signal", f"seed={seed}", test_error=5.0)
+        lines = [{"step": step, "path": [gain, 0.0]} for step, gain in zip((1, 400), gains, strict=True)]
+        (folder / "signal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    folder = write("shortcut=dropout", "probes=signal", test_error=90.0)
+    (folder / "signal.jsonl").write_text(json.dumps({"step": 1, "path": [None, 0.0]}) + "\n")
+    write("shortcut=none", test_error=90.0)  # without probes
+    runs = records.read(tmp_path / "runs").runs
+    found = signals.with_gains(aggregate.cells(runs), runs).set_index("shortcut").gain
+    assert found.to_dict() == {"gate": "2^-2.5 → 2^-4.5", "dropout": "nothing → nothing", "none": ""}
+    text = tables.words(signals.with_gains(aggregate.cells(runs), runs))
+    assert "path keeps" in text
+    assert "path keeps" not in tables.words(aggregate.cells(runs))
