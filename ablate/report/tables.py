@@ -109,7 +109,7 @@ def notes(cells: DataFrame) -> list[str]:
     lines += orders(cells)
     if "gain" in cells and (cells.gain != "").any():
         lines.append(
-            "Path keeps: the factor by which the shortcuts alone multiply the gradient from the last unit to the first, "
+            "Path keeps: the factor by which shortcuts alone multiply the gradient from the last unit to the first, "
             "at the first and the last step that was measured (probes=signal); geometric mean over seeds."
         )
     if how := "; ".join(sorted(set(cells.computed) - {""})):
