@@ -178,9 +178,11 @@ class Single(Unit):
 def add(shortcut: nn.Module, x: Tensor, residual: Tensor) -> Tensor:
     """h(x) + F(x), or of a connection the next state, in float32 (see `in_float32`).
 
-    Raises ValueError if the sum does not have the shape of F(x).
+    Raises ValueError if the sum is no tensor, or does not have the shape of F(x).
     """
-    y = in_float32(shortcut, x, residual)
+    y: object = in_float32(shortcut, x, residual)
+    if not isinstance(y, Tensor):
+        raise ValueError(f"it gives a {type(y).__name__}, not a tensor")
     if isinstance(shortcut, Connection):
         return y
     if y.shape != residual.shape:  # the next unit might broadcast it, or the pooling average it away

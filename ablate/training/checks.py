@@ -104,16 +104,15 @@ def determined(bench: Bench) -> str | None:
 
 
 def registered(bench: Bench) -> str | None:
-    """Tensors are parameters or buffers, so that they are trained, saved and moved to the GPU."""
+    """Tensors and modules are registered, so that they are trained, saved and moved to the GPU."""
     network = bench.network()
-    torchs, parameters = vars(nn.Module()), {*network.parameters()}
+    torchs, known = vars(nn.Module()), {*network.parameters(), *network.modules()}
     for name, module in network.named_modules():
         for key, value in vars(module).items():
-            if key not in torchs and any(
-                isinstance(one, Tensor) and one not in parameters for one in tree_leaves(value)
-            ):
-                wrong = f"{type(module).__name__} of {name} has a tensor {key} that is neither a parameter nor a buffer"
-                return f"{wrong}: use nn.Parameter or register_buffer"
+            hidden = [one for one in tree_leaves(value) if isinstance(one, Tensor | nn.Module) and one not in known]
+            if key not in torchs and hidden:
+                wrong = f"{type(module).__name__} of {name} has in {key} a {type(hidden[0]).__name__} that is not"
+                return f"{wrong} registered: use nn.Parameter, register_buffer or nn.ModuleList"
     return None
 
 
@@ -122,8 +121,7 @@ def state(bench: Bench) -> str | None:
     one, other = bench.network(), bench.network()
     bench.logits(one)
     other.load_state_dict(one.state_dict())  # a run that resumes has not made the first call
-    now, resumed = bench.logits(one, seed=2), bench.logits(other, seed=2)
-    if not torch.equal(now, resumed):
+    if not torch.equal(bench.logits(one, seed=2), bench.logits(other, seed=2)):
         return "a resumed run goes on otherwise: keep what changes in training in a buffer, not in an attribute"
     one.eval(), other.eval()
     other.load_state_dict(one.state_dict())
@@ -133,7 +131,7 @@ def state(bench: Bench) -> str | None:
 
 
 def evaluated(bench: Bench) -> str | None:
-    """In evaluation, what is said of an image depends on no other image and on no chance."""
+    """In evaluation, what is said of an image depends on no other image, before or beside it, and on no chance."""
     network = bench.network()
     bench.logits(network)  # statistics of batch normalisation
     network.eval()
@@ -141,7 +139,9 @@ def evaluated(bench: Bench) -> str | None:
         generator = torch.Generator().manual_seed(2)
         for parameter in network.parameters():  # off their initial values, at which a head or a scale may be 0
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-        together = bench.logits(network)
+        together, again = bench.logits(network), bench.logits(network)
+        if not _same(together, again):
+            return "an evaluation changes those after it: keep state only where self.training is true"
         if not _same(together, bench.logits(network, seed=2)):
             return "an evaluation depends on random numbers: draw them where self.training is true"
         alone = torch.cat([network(image[None]) for image in bench.images])

@@ -10,13 +10,16 @@ from tests.training import broken
 pytestmark = pytest.mark.filterwarnings("ignore")  # of torch's own tracing
 BROKEN = {
     "WrongShape": ("shapes, stride 1 and 2", "it gives (4, 16, 1, 16) where F(x) is (4, 16, 16, 16)"),
+    "Tuple": ("shapes, stride 1 and 2", "it gives a tuple, not a tensor"),
     "StrideByChannels": ("shapes, stride 1 and 2", "with width=2, net resnet with shortcut own in unit basic fails"),
     "ChangesInput": ("inputs not changed", "ChangesInput changes its input number 1 in place"),
     "Unseeded": ("decided by the seed", "the same seed gives other results"),
     "UnseededStart": ("decided by the seed", "shortcut.scale starts with other values each time"),
     "HiddenState": ("state saved and loaded", "keep what changes in training in a buffer, not in an attribute"),
-    "Unregistered": ("tensors registered", "has a tensor scales that is neither a parameter nor a buffer"),
-    "UnregisteredPrivate": ("tensors registered", "has a tensor _scale that is neither a parameter nor a buffer"),
+    "Unregistered": ("tensors registered", "has in scales a Tensor that is not registered: use nn.Parameter"),
+    "UnregisteredPrivate": ("tensors registered", "has in _scale a Tensor that is not registered: use nn.Parameter"),
+    "ListOfModules": ("tensors registered", "has in layers a Conv2d that is not registered: use nn.Parameter"),
+    "MeanOfEvaluations": ("evaluation image by image", "an evaluation changes those after it"),
     "ReadsItsNeighbours": ("evaluation image by image", "differ with the images beside it in a batch"),
     "RandomInEvaluation": ("evaluation image by image", "an evaluation depends on random numbers"),
     "Unused": ("gradients in float32", "shortcut.scale has no gradient: it is not used"),
