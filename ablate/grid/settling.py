@@ -4,8 +4,8 @@ Each stage is a grid of its own, and what is settled follows from the records al
 continues an interrupted study, one whose runs are on a cluster, and one that began as a plain grid.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ablate.base.terminal import say
 from ablate.config.schema import Config
 from ablate.report import records, sequential
 from ablate.report.aggregate import cells
+from ablate.report.comparison import IDENTITY, bases
 from ablate.report.predictions import read_wrong
 from ablate.report.settled import OPEN
 from ablate.runs import layout
@@ -32,15 +33,19 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
     experiment, most, results = rows[0].experiment, rows[0].most_seeds, Path(rows[0].results)
     if not experiment:
         raise ConfigError("seeds=auto compares the rows of a named grid: add name=NAME")
-    if len(rows) < 2 or not any(config.shortcut["name"] == "identity" for config in rows):
-        raise ConfigError("seeds=auto compares rows with shortcut=identity: add it to the grid")
     left = {Record(config).cell: config for config in rows}
-    _check_begun(results, experiment, set(left), most)
+    if all(base in (None, row) for row, base in enumerate(bases([*map(asdict, left.values())], IDENTITY))):
+        raise ConfigError(
+            "seeds=auto compares rows with shortcut=identity, all other settings equal, and this grid has no such rows: "
+            "add it to the grid"
+        )
+    _check_begun(results, experiment, left, most)
     before = 0
     for n in sequential.looks(most):
         stage = [replace(config, seed=seed) for config in left.values() for seed in range(before, n)]
         if not train(stage, {"most_seeds": most}):
-            say(f"{experiment}: up to {n} of at most {most} seeds were asked for; {AGAIN}")
+            asked = "would be asked for" if rows[0].dry_run else "were asked for"
+            say(f"{experiment}: up to {n} of at most {most} seeds {asked}; {AGAIN}")
             return
         study = _study(results, experiment, most)
         unsettled = study[study.settled == OPEN]
@@ -51,15 +56,21 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
             return
 
 
-def _check_begun(results: Path, experiment: str, asked: set[str], most: int) -> None:
-    """Raise ConfigError if the experiment was begun with another `most`, or has rows that are not `asked` for."""
+def _check_begun(results: Path, experiment: str, asked: Mapping[str, Config], most: int) -> None:
+    """Raise ConfigError if the experiment was begun with another `most`, or has cells that are not `asked` for.
+
+    A cell of custom code that gave no result, and was edited since, is left out: nobody has looked at it.
+    """
     if not (results / layout.PLANS / experiment).is_dir():
         return
     found = records.read(results, experiment)
     begun = found.design.get("most_seeds", most)
     if begun != most:
         raise ConfigError(f"{experiment} was begun with most_seeds={begun}: give that, or another name")
-    if others := set(found.runs.cell) - asked:
+    requests = {records.request(asdict(config)) for config in asked.values()}
+    rows = records.rows_of(found.runs)
+    seen = {row.cell for row in rows if row.state in records.WORTH or records.request(row.config) not in requests}
+    if others := seen - asked.keys():
         raise ConfigError(
             f"{experiment} has {len(others)} row{'s' * (len(others) > 1)} that this command leaves out, and a verdict "
             "depends on how many there are: ask for all rows, or give another name"
@@ -68,12 +79,17 @@ def _check_begun(results: Path, experiment: str, asked: set[str], most: int) -> 
 
 def _study(results: Path, experiment: str, most: int) -> DataFrame:
     """The rows of a study as the report compares them."""
-    runs = records.read(results, experiment).runs
+    runs, _ = records.without_superseded(records.read(results, experiment).runs)
     return cells(runs, wrong=read_wrong(runs)[0], most=most)
 
 
 def _progress(study: DataFrame, n: int, left: int) -> str:
     """A sentence after each stage."""
     others = study[~study.is_baseline]
-    settled = f"{len(others) - left} of {len(others)} rows are settled with up to {n} seeds"
-    return f"{settled}; {left} get more" if left else settled
+    compared = int((others.settled != "").sum())
+    sentence = f"{compared - left} of {compared} rows are settled with up to {n} seeds"
+    if left:
+        sentence += f"; {left} get{'s' * (left == 1)} more"
+    if alone := len(others) - compared:
+        sentence += f"; {alone} cannot be compared: see the report's verdict{'s' * (alone > 1)}"
+    return sentence

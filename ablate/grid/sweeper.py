@@ -54,7 +54,10 @@ def sweep(words: Sequence[str], folders: Sequence[Path]) -> None:
         launcher = _launcher(OmegaConf.to_container(composed.hydra.launcher, resolve=True))  # type: ignore[arg-type]
 
         def train(stage: Sequence[Config], design: dict[str, Any]) -> bool:
-            return _carry_out([Record(config) for config in stage], launcher, started, design)
+            nonlocal started
+            done = _carry_out([Record(config) for config in stage], launcher, started, design)
+            started = time.monotonic()
+            return done
 
         if configs[0].tune.trials is not None:
             from ablate.grid.tuning import tuned  # pandas
@@ -89,7 +92,7 @@ def _carry_out(
         record.config.tracker.run = record.tree["tracker"]["run"] = record.config.tracker.run or name
     if any(record.config.dry_run for record in records):
         dry_run(records)
-        return False
+        return all(record.finished() for record in records)
     waiting, refused = [], []
     for record in records:
         facts.check(record.config)
@@ -234,7 +237,8 @@ def _write_plans(records: Iterable[Record], design: dict[str, Any]) -> None:
             folder = Path(record.config.results) / layout.PLANS / record.config.experiment
             plans.setdefault(folder, {})[record.name] = record.tree
     for folder, asked in plans.items():
-        name = hashlib.sha256("\n".join(asked).encode()).hexdigest()[:16]
+        content = [*asked, to_json(design)] if design else [*asked]  # a later request without a design keeps it
+        name = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
         with writing(folder, "use results=FOLDER"):
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / f"{name}.json", to_json({"schema": SCHEMA, "runs": asked, "design": design}).encode())

@@ -69,7 +69,7 @@ def compare(
         check_key("--baseline", key)
     configs = list(frame.config)
     found, pairs = [], {}
-    for row, base in enumerate(_bases(configs, baseline)):
+    for row, base in enumerate(bases(configs, baseline)):
         ours = seeds[frame.cell[row]]
         facts: dict[str, Any] = {"baseline": "", "baseline_cell": "", "is_baseline": base == row, "common": 0}
         facts |= dict.fromkeys((*DIFFERENCE, *OVER_SEEDS), math.nan) | {"difference_over": ""}
@@ -85,15 +85,18 @@ def compare(
                     facts |= _paired(ours, theirs)
                     pairs[row] = (ours, theirs)
         found.append(facts)
+    at: dict[int, settled.Settled] = {}
+    if most is not None:
+        looks = settled.settle([partial(_look, *pair) for pair in pairs.values()], most)
+        at = dict(zip(pairs, looks, strict=True))
+    for row, one in at.items():
+        if one.why == settled.SEPARABLE and math.isnan(found[row]["difference"]):  # a later seed diverged
+            found[row] |= _paired(*(_first(of, one.seeds) for of in pairs[row]))
     frame = frame.join(DataFrame(found))
     frame.attrs |= {"baseline": baseline, "mixed": mixed, "most": most}
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     if most is not None:
-        looks = settled.settle([partial(_look, *pair) for pair in pairs.values()], most)
-        at = dict(zip(pairs, looks, strict=True))
         frame["p_holm"] = [at[row].p if row in at else math.nan for row in range(len(frame))]
-    else:
-        at = {}
     frame["looked"] = [at[row].seeds if row in at else 0 for row in range(len(frame))]
     frame["settled"] = [at[row].why if row in at else "" for row in range(len(frame))]
     frame["verdict"] = [_verdict(row, mixed) for row in rows_of(frame)]
@@ -102,17 +105,19 @@ def compare(
 
 def _look(ours: Seeds, theirs: Seeds, n: int) -> settled.Look | None:
     """A row beside its baseline with the seeds below `n`."""
-    first = [
-        one._replace(
-            errors={seed: one.errors[seed] for seed in range(n) if seed in one.errors},
-            wrong={seed: one.wrong[seed] for seed in range(n) if seed in one.wrong},
-        )
-        for one in (ours, theirs)
-    ]
+    first = [_first(one, n) for one in (ours, theirs)]
     if any(len(one.errors) < n for one in first):
         return None
     p = float(_paired(*first).get("p", math.nan))
-    return settled.Look(p, all(error == math.inf for error in first[0].errors.values()))
+    return settled.Look(p, any({*one.errors.values()} == {math.inf} for one in first))
+
+
+def _first(one: Seeds, n: int) -> Seeds:
+    """With the seeds below `n` alone."""
+    return one._replace(
+        errors={seed: one.errors[seed] for seed in range(n) if seed in one.errors},
+        wrong={seed: one.wrong[seed] for seed in range(n) if seed in one.wrong},
+    )
 
 
 def check_baseline(cells: DataFrame, baseline: Baseline) -> None:
@@ -178,7 +183,7 @@ def _candidates(configs: list[dict[str, Any]], baseline: Baseline) -> dict[str, 
     return found
 
 
-def _bases(configs: list[dict[str, Any]], baseline: Baseline) -> list[int | None]:
+def bases(configs: list[dict[str, Any]], baseline: Baseline) -> list[int | None]:
     """For each row, the candidate that shares most parameters below the baseline's first key.
 
     A row that is itself a candidate gets the first, so that option B of the identity is compared with option A.
@@ -186,12 +191,12 @@ def _bases(configs: list[dict[str, Any]], baseline: Baseline) -> list[int | None
     keys, candidates = [key for key, _ in baseline], _candidates(configs, baseline)
     found: list[int | None] = []
     for row, config in enumerate(configs):
-        bases, own = candidates.get(without(config, *keys), []), config.get(keys[0])
-        if row in bases or not isinstance(own, dict):
-            found.append(next(iter(bases), None))
+        equal, own = candidates.get(without(config, *keys), []), config.get(keys[0])
+        if row in equal or not isinstance(own, dict):
+            found.append(next(iter(equal), None))
         else:
-            shared = {base: sum(item in own.items() for item in configs[base][keys[0]].items()) for base in bases}
-            found.append(max(bases, key=shared.__getitem__, default=None))
+            shared = {base: sum(item in own.items() for item in configs[base][keys[0]].items()) for base in equal}
+            found.append(max(equal, key=shared.__getitem__, default=None))
     return found
 
 

@@ -113,8 +113,7 @@ def without_superseded(runs: DataFrame) -> tuple[DataFrame, list[str]]:
     """`runs` without those of custom code that never gave a result and has been edited since, and a sentence for each
     cell of them.
     """
-    request = [without(config, "shortcut.source", "unit.source", "net.source") for config in runs.config]
-    facts = runs[["cell", "label", "folder"]].assign(request=request, worth=runs.state.isin(WORTH))
+    facts = runs[["cell", "label", "folder"]].assign(request=runs.config.map(request), worth=runs.state.isin(WORTH))
     old = ~facts.groupby("cell").worth.transform("any") & facts.groupby("request").worth.transform("any")
     sentences = [
         f"{len(rows)} run{'s' * (len(rows) > 1)} of {rows.label.iloc[0]} left out: its code has been edited since, and "
@@ -122,6 +121,11 @@ def without_superseded(runs: DataFrame) -> tuple[DataFrame, list[str]]:
         for _, rows in facts[old].groupby("cell", sort=False)
     ]
     return runs[~old].reset_index(drop=True), sentences
+
+
+def request(config: dict[str, Any]) -> str:
+    """What configurations have in common that differ in nothing but the seed and the sources of custom code."""
+    return without(config, "shortcut.source", "unit.source", "net.source")
 
 
 def where(runs: DataFrame, conditions: list[str]) -> DataFrame:

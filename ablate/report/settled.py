@@ -1,8 +1,8 @@
 """Which rows of a study with seeds=auto are settled, by its records alone: the grid and the report ask the same.
 
 A row is compared with its baseline at the numbers of seeds that `sequential.looks` names, with the first so many seeds.
-It is settled when it is separable, when all of its seeds diverged, or at the most. What was looked at in between, or
-before seeds=auto was asked for, changes neither the looks nor their levels.
+It is settled when it is separable, when all of its seeds or all of its baseline's diverged, or at the most. What was
+looked at in between, or before seeds=auto was asked for, changes neither the looks nor their levels.
 """
 
 import math
@@ -17,7 +17,7 @@ OPEN, SEPARABLE, MOST, DIVERGED = "more seeds needed", "separable", "most seeds"
 
 
 class Look(NamedTuple):
-    """A row at one look: p of its comparison, NaN if it has none; whether all of its seeds diverged."""
+    """A row at one look: p of its comparison, NaN if it has none; whether all its or its baseline's seeds diverged."""
 
     p: float
     diverged: bool

@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from pandas import DataFrame
 
 from ablate.base.errors import ConfigError
-from ablate.report import sequential, stats, wording
+from ablate.report import sequential, settled, stats, wording
 from ablate.report.comparison import SEEDS, SEEDS_AND_IMAGES
 from ablate.report.keys import SETTINGS, labels
 from ablate.report.papers import orders
@@ -68,7 +69,7 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
         "interval": [wording.interval(cell.low, cell.high) for cell in rows],
         "p": cells.p_holm.map(wording.p_value),
         "n": [str(cell.n) if cell.n == cell.seeds else f"{cell.n} of {cell.seeds}" for cell in rows],
-        "settled": [f"{cell.settled}: {cell.looked}" if cell.settled else "" for cell in rows],
+        "settled": [_stopped_because(cell) for cell in rows],
         "best": cells.best_epoch.map(wording.number),
         "gain": cells.get("gain", ""),
         "published": cells.published.map(wording.published),
@@ -88,6 +89,11 @@ def words(cells: DataFrame, chosen: Sequence[str] = ()) -> DataFrame:
     shown = [named[key] for key in chosen]
     empty = table.isin(["", NONE]).all()
     return table.loc[:, [name in shown or not empty[name] for name in table.columns]]
+
+
+def _stopped_because(cell: Any) -> str:
+    """Why a row got no more seeds, and the number of seeds at its last look."""
+    return cell.settled if cell.settled in ("", settled.OPEN) else f"{cell.settled}: {cell.looked}"
 
 
 def notes(cells: DataFrame) -> list[str]:

@@ -16,7 +16,7 @@ def test_settled_rows_get_no_more_seeds(ask, trained, of):
     first = sorted(item for row in ("identity", "gate", "none", "dropout") for item in of(row, 0, 1, 2))
     later = [[*of("gate", *seeds), *of("identity", *seeds)] for seeds in ((3,), (4,), (5, 6), (7, 8, 9))]
     assert stages == [first, *later]
-    assert "2 of 3 rows are settled with up to 3 seeds; 1 get more" in outcome.out
+    assert "2 of 3 rows are settled with up to 3 seeds; 1 gets more" in outcome.out
     assert outcome.out.splitlines()[-1] == "3 of 3 rows are settled with up to 10 seeds"
 
     again = trained()
@@ -78,7 +78,10 @@ def test_an_experiments_list_of_seeds_is_replaced(ask, trained, of):
         (("seeds=auto", "seed=0,1"), "seed and seeds=auto are both given: give one of them"),
         (("seeds=auto", "most_seeds=2"), "most_seeds=2 is invalid: use 3 to 1000"),
         (("most_seeds=5",), "most_seeds=5 is for seeds=auto: add that, or leave it out"),
-        (("seeds=auto", "shortcut=gate,none"), "seeds=auto compares rows with shortcut=identity: add it to the grid"),
+        (
+            ("seeds=auto", "shortcut=gate,none"),
+            "seeds=auto compares rows with shortcut=identity, all other settings equal",
+        ),
         (("seeds=auto", "name=null"), "seeds=auto compares the rows of a named grid: add name=NAME"),
     ],
 )
@@ -88,6 +91,86 @@ def test_what_cannot_be_settled_is_refused(ask, trained, words, sentence):
     assert outcome.status == 2
     assert outcome.err.startswith(f"ablate: {sentence}")
     assert not stages
+
+
+def test_rows_that_cannot_be_compared_are_not_called_settled(ask, trained, tmp_path):
+    """A depth without the identity; and a grid in which no row has one."""
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "two.yaml").write_text(
+        "# @package _global_\nexperiment: two\niterations: 2\nhydra: {mode: MULTIRUN, sweeper: {params: {rows: [\n"
+        "  {shortcut: 'identity, none', depth: '8'}, {shortcut: none, depth: '14'}]}}}\n"
+    )
+    trained(identity=5.0, none=80.0)
+    outcome = ask("-m", "+experiment=two", f"--config-dir={tmp_path / 'conf'}", "seeds=auto")
+    assert outcome.status == 0, outcome
+    last = "1 of 1 rows are settled with up to 3 seeds; 1 cannot be compared: see the report's verdict"
+    assert outcome.out.splitlines()[-1] == last
+    orders = ask(*ROWS, "seeds=auto", "unit.order=original,full_preactivation")
+    assert orders.status == 2
+    assert orders.err.startswith("ablate: seeds=auto compares rows with shortcut=identity, all other settings equal")
+
+
+def test_rows_whose_baseline_diverged_stop(ask, trained):
+    stages = trained(identity=None, gate=5.0, none=80.0)
+    assert ask(*ROWS, "seeds=auto", "shortcut=identity,gate,none").status == 0
+    assert len(stages) == 1
+
+
+def test_a_verdict_stays_if_a_later_seed_of_the_baseline_diverges(ask, trained):
+    trained(identity=lambda config: None if config.seed == 3 else 5.0, gate=5.1, none=80.0)
+    assert ask(*ROWS, "seeds=auto", "most_seeds=4", "shortcut=identity,gate,none").status == 0
+    report = ask("report", "../runs", "--experiment", "study", "--columns", "verdict,difference,settled")
+    rows = {line.split("│")[1].split()[0]: line for line in report.out.splitlines() if line.startswith("│")}
+    assert [word.strip() for word in rows["none"].split("│")[2:5]] == [
+        *("worse", "+74.73 [+73.97, +75.49]", "separable: 3")  # 80 - 5 less twice the mean of SPREAD
+    ]
+    assert "not tested: the baseline diverged" in rows["gate"]
+
+
+def test_an_edited_class_that_gave_no_result_is_not_a_row(ask, trained, tmp_path, monkeypatch):
+    from ablate.grid import launcher
+    from ablate.runs.attempt import Outcome
+
+    module, folder = tmp_path / "mine.py", tmp_path / "conf" / "shortcut"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("name: mine\n_target_: mine.Mine\n")
+    text = "from ablate.models.shortcuts import Identity\nclass Mine(Identity):\n    edition = 1\n"
+    module.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = (*ROWS, "seeds=auto", "most_seeds=3", "shortcut=identity,mine", f"--config-dir={tmp_path / 'conf'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher.SerialLauncher, "carry_out", lambda _, records: [Outcome(1, "failed")] * len(records))
+        assert ask(*words).status == 1
+    module.write_text(text.replace("edition = 1", "edition = 2"))
+    stages = trained(identity=5.0, mine=5.1)
+    assert ask(*words).status == 0
+    module.write_text(text.replace("edition = 1", "edition = 3"))
+    outcome = ask(*words)
+    assert outcome.status == 2
+    assert outcome.err.startswith("ablate: study has 1 row that this command leaves out")
+    assert len(stages) == 1
+
+
+def test_dry_run_lists_the_stage_that_is_next(ask, trained):
+    stages = trained(leave=True, identity=5.0, gate=5.1)
+    words = (*ROWS, "seeds=auto", "most_seeds=4", "shortcut=identity,gate")
+    first = ask(*words, "dry_run=true").out
+    assert "6 runs;" in first
+    assert first.splitlines()[-1].startswith("study: up to 3 of at most 4 seeds would be asked for")
+    ask(*words)
+    then = ask(*words, "dry_run=true").out
+    assert "2 runs;" in then
+    assert "seed 3" in then
+    assert len(stages) == 1
+
+
+def test_a_plain_request_keeps_the_design(ask, trained):
+    trained(identity=5.0, none=80.0)
+    words = (*ROWS, "shortcut=identity,none")
+    assert ask(*words, "seeds=auto", "most_seeds=4").status == 0
+    assert ask(*words, "seed=range(3)").status == 0
+    assert ask(*words, "seeds=auto").err.startswith("ablate: study was begun with most_seeds=4")
 
 
 def test_a_single_run_has_no_verdict(ask):

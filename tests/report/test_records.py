@@ -177,7 +177,7 @@ def test_result_that_its_last_evaluation_contradicts_is_named_and_left_out(write
     learn(write("seed=1", test_error=3.0, steps=60), 9.0, 5.0)  # an evaluation is missing
     edited = write("seed=2", test_error=3.0, steps=40)
     learn(edited, 9.0, 5.0)
-    runs, (sentence,) = records.read(tmp_path / "runs")
+    runs, (sentence,), _ = records.read(tmp_path / "runs")
     assert list(runs.test_error) == [5.0, 3.0]
     assert sentence == f"{edited} skipped: result.json has a test error of 3.0 % and metrics.jsonl one of 5.0 %"
 
