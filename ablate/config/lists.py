@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, ValueType
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, ValueType
 
 from ablate.base.errors import ConfigError
 from ablate.config.explain import every_key, near
@@ -48,7 +48,7 @@ class Where(ChoiceSweep):
 
 def where(choice: Any, *values: Any) -> Where:
     """A choice and its values, as Hydra's parser reads them in a word. Raises ConfigError for none."""
-    plain = not any(isinstance(value, (ChoiceSweep, RangeSweep)) for value in (choice, *values))
+    plain = not any(isinstance(value, (ChoiceSweep, RangeSweep, IntervalSweep)) for value in (choice, *values))
     if not values or not plain:
         raise ConfigError("where(...) takes a choice and then values, as in shortcut.bias_init=where(gate,0,-3)")
     return Where(list=[*values], choice=str(choice))
@@ -64,11 +64,22 @@ def wheres(override: Override) -> list[Where]:
     found = [part for part in parts if isinstance(part, Where)]
     if found and len(found) < len(parts):
         raise ConfigError(f"{override.input_line} has values outside where(...): write a where(...) for each choice")
+    if len({part.choice for part in found}) < len(found):
+        raise ConfigError(f"{override.input_line} has a choice twice: write all its values in one where(...)")
     if found and not group_of(override):
         raise ConfigError(
             f"{override.input_line}: where(...) is for a key of a group, as in shortcut.bias_init=where(gate,0,-3)"
         )
     return found
+
+
+def check_list(override: Override) -> None:
+    """Raise ConfigError for a list that Hydra's grammar has and that has no values: intervals in it, or a step of 0."""
+    value = override.value()
+    if isinstance(value, RangeSweep) and not value.step:
+        raise ConfigError(f"{override.input_line} is invalid: its step must not be 0")
+    if isinstance(value, ChoiceSweep) and any(isinstance(part, IntervalSweep) for part in value.list or ()):
+        raise ConfigError(f"{override.input_line} has an interval in a list: give one interval, or values")
 
 
 def keys(override: Override) -> list[str]:
@@ -111,6 +122,8 @@ def parse_zip(word: str, parse: Callable[[str], Override]) -> Override | None:
     if len({len(_values(member)) for member in members}) > 1:
         counts = ", ".join(f"{len(_values(member))} of {member.key_or_group}" for member in members)
         raise ConfigError(f"{word} pairs lists of one length, and has {counts}")
+    if not _values(members[0]):
+        raise ConfigError(f"{word} pairs empty lists: no run would be trained")
     named = parse(f"{name}=zip")
     return dataclasses.replace(named, _value=Zip(members=members), value_type=ValueType.CHOICE_SWEEP, input_line=word)
 

@@ -16,7 +16,7 @@ from ablate.base.errors import ConfigError
 from ablate.config.check import check_storable
 from ablate.config.explain import every_key, nearest_key
 from ablate.config.files import options
-from ablate.config.lists import parse_zip, unreadable, where
+from ablate.config.lists import check_list, parse_zip, unreadable, where
 
 LONG = {"-m": "--multirun", "-cd": "--config-dir", "-c": "--cfg", "-p": "--package", "-i": "--info"}
 VALUES: dict[str, tuple[str, ...]] = {
@@ -92,6 +92,7 @@ def _parse(word: str, parser: OverridesParser) -> Override:
     except OverrideParseException as error:
         reason = error.__cause__  # of where(...), which knows it
         raise ConfigError(f"{word}: {reason}" if isinstance(reason, ConfigError) else _unreadable(word)) from error
+    check_list(override)
     return override
 
 

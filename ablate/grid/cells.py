@@ -4,7 +4,7 @@ import copy
 import functools
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,10 +21,13 @@ from ablate.config.resolve import resolve
 from ablate.config.schema import Config, as_typed
 from ablate.config.words import parse
 from ablate.grid.dimensions import MOST, Samples, check_wheres, expand, intervals
+from ablate.runs.naming import within
 
 if TYPE_CHECKING:
     from ablate.grid.sampling import Interval
 
+OF_A_GRID, OF_A_STUDY = ("seeds", "most_seeds", "tune"), ("name", "experiment", "results")
+"""Keys of which a grid has one value; and those of which a grid in several stages has."""
 MANY = 10_000
 """Runs in a grid that take seconds to check."""
 SET = re.compile(r"(seed|depth)=\d+")
@@ -52,15 +55,18 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
     asked = parse(words, composer.loader)
     master = composer.compose([str(one.input_line) for one in asked if _chooses(one)])
     lists = every = _lists(master.hydra)
-    if master.get("seeds") is not None:  # which chooses them
-        if any(one.key_or_group == "seed" for one in asked):
-            raise ConfigError("seed and seeds=auto are both given: give one of them")
+    staged = master.get("seeds") is not None
+    if staged:  # it chooses the seeds
         lists = [[word for word in part if not word.startswith("seed=")] for part in lists]
     configs: list[Config] = []
     shared: dict[tuple[str, ...], Config] = {}  # Hydra takes 50 ms to compose one
     first: DictConfig | None = None
     parts = [parse(part, composer.loader) for part in lists]
     tuned = OmegaConf.select(master, "tune.trials") is not None
+    for override in [*asked, *chain.from_iterable(parts)]:
+        if staged and "seed" in keys(override):
+            raise ConfigError("seed and seeds=auto are both given: give one of them")
+        _check_one(override, (*OF_A_GRID, *(OF_A_STUDY if staged or tuned else ())))
     grid = _united(parts, asked, master.hydra, drawn=not tuned)
     if len(grid) > MANY:
         say(f"checking {len(grid):,} runs")
@@ -130,6 +136,12 @@ def _chooses(override: Override) -> bool:
     key = override.key_or_group
     of_a_choice = "." in key and not key.startswith("tune.") and not override.is_hydra_override()
     return not override.is_sweep_override() and not of_a_choice
+
+
+def _check_one(override: Override, names: Iterable[str]) -> None:
+    """Raise ConfigError for a list of what a whole grid has one of."""
+    if override.is_sweep_override() and any(within(key, names) for key in keys(override)):
+        raise ConfigError(f"{override.input_line} is a list: give one value, because it is for the whole grid")
 
 
 def _check_settings(hydra: DictConfig, first: DictConfig, lists: list[list[str]]) -> None:

@@ -36,8 +36,8 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
     left = {Record(config).cell: config for config in rows}
     if all(base in (None, row) for row, base in enumerate(bases([*map(asdict, left.values())], IDENTITY))):
         raise ConfigError(
-            "seeds=auto compares rows with shortcut=identity, all other settings equal, and this grid has no such rows: "
-            "add it to the grid"
+            "seeds=auto compares rows with shortcut=identity, all other settings equal: add it to the grid, where no "
+            "row has one"
         )
     _check_begun(results, experiment, left, most)
     before = 0

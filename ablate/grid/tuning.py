@@ -5,8 +5,10 @@ row at its own, both on the test set. What is chosen follows from the records of
 continues an interrupted study and one on a cluster.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from ablate.data.facts import facts
 from ablate.grid import cells
 from ablate.report import records
 from ablate.report.tuning import choose, results
-from ablate.runs.naming import flatten, label
+from ablate.runs.naming import flatten, label, within
 from ablate.runs.record import Record
 
 Train = Callable[[list[Config], dict[str, Any]], bool]
@@ -32,7 +34,7 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
 
     Raises ConfigError if the grid has no name, no interval or no rows to compare, or holds out images itself.
     """
-    first, keys = grid.configs[0], [*grid.intervals]
+    first, keys = grid.configs[0], [key.lstrip("+") for key in grid.intervals]
     experiment, tune = first.experiment, first.tune
     if not experiment:
         raise ConfigError("tune.trials is for a named grid: add name=NAME")
@@ -40,6 +42,13 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
         raise ConfigError(
             "tune.trials draws values in intervals, and the grid has none: add one, as in "
             "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
+        )
+    if fixed := [key for key in keys if within(key, NOT_OF_A_ROW)]:
+        raise ConfigError(f"{fixed[0]} cannot be tuned: give one value, or a list as in seed=0,1,2")
+    sweeper = grid.composed.hydra.sweeper
+    if sweeper.samples is not None or sweeper.seed != 0:
+        raise ConfigError(
+            "hydra.sweeper.samples and hydra.sweeper.seed are set by tune.trials and tune.studies: leave them out"
         )
     if any(config.data.validation for config in grid.configs):
         raise ConfigError("data.validation is set for the trials alone: give tune.held_out=N instead")
@@ -57,14 +66,16 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
     design, own = [], []
     for row, configs in rows.items():
         names = [[Record(trial).name for trial in study[row]] for study in studies]
-        at = choose(*results(found, names))
+        errors, losses = results(found, names)
+        at = choose(errors, losses)
         values = {key: flatten(asdict(studies[at[0]][row][at[1]]))[key] for key in keys}
-        theirs = _at(words, folders, values, row, keys)
+        theirs = _at(words, folders, dict(zip(grid.intervals, values.values(), strict=True)), row, keys)
         own += theirs
-        say(f"{label(configs[0].shortcut)}: " + ", ".join(f"{key}={value:g}" for key, value in values.items()))
+        lost = "; all of its trials diverged" if {*chain.from_iterable(errors)} == {math.inf} else ""
+        say(f"{label(configs[0].shortcut)}: " + ", ".join(f"{key}={value:g}" for key, value in values.items()) + lost)
         cell = {"common": Record(configs[0]).cell, "own": Record(theirs[0]).cell}
         design.append({**cell, "values": values, "studies": names, "chosen": list(at)})
-    intervals = {key: [one.start, one.end, one.log] for key, one in grid.intervals.items()}
+    intervals = {key: [one.start, one.end, one.log] for key, one in zip(keys, grid.intervals.values(), strict=True)}
     plan = {"trials": f"{experiment}{SUFFIX}", "intervals": intervals, "rows": design}
     train([replace(config, tune=Tune()) for config in [*grid.configs, *own]], {"tuning": plan})
 
@@ -80,10 +91,10 @@ def _trials(
 ) -> dict[str, list[Config]]:
     """The trials of a study by row, in the order in which they were drawn. All rows have the same draws."""
     draw = [f"hydra.sweeper.samples={first.tune.trials}", f"hydra.sweeper.seed={study}"]
-    place = [f"data.validation={_held_out(first)}", f"seed={study}", f"name={experiment}{SUFFIX}"]
+    place = [f"data.validation={_held_out(first)}", f"seed={study}"]
     found: dict[str, list[Config]] = {row: [] for row in rows}
     for config in cells.compose([*words, *draw, *UNTUNED, *place], folders).configs:
-        found[_row(config, keys)].append(config)
+        found[_row(config, keys)].append(replace(config, experiment=f"{experiment}{SUFFIX}"))
     return found
 
 
@@ -106,7 +117,7 @@ def _row(config: Config, keys: Sequence[str]) -> str:
 
 
 def _left_out(key: str, keys: Sequence[str]) -> bool:
-    return key in keys or any(key == name or key.startswith(f"{name}.") for name in NOT_OF_A_ROW)
+    return key in keys or within(key, NOT_OF_A_ROW)
 
 
 def _held_out(config: Config) -> int:

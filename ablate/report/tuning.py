@@ -125,7 +125,7 @@ def at_own(runs: DataFrame, tuning: Tuning) -> DataFrame:
             configs = pandas.Series([{**config, "seed": seed} for seed in own.seed], own.index)
             parts.append(own.assign(cell=row.common, config=configs, label=common.label.iloc[0]))
     if not parts:
-        raise AblateError("no run at a row's own values is here: run the command of the experiment again")
+        raise AblateError("no run at a row's own values is left: run the experiment's command again, or change --where")
     return pandas.concat(parts, ignore_index=True)
 
 
@@ -141,15 +141,16 @@ def own_words(own: DataFrame, tuning: Tuning, chosen: Sequence[str] = ()) -> tup
 def words(tuning: Tuning, names: Mapping[str, str]) -> tuple[DataFrame, str]:
     """The chosen values as a table of text, and the caption that says how they were chosen. `names` of rows by cell."""
     lines, edges = [], []
-    for row in tuning.rows:
+    for row in _shown(tuning, names):
         errors, _ = results(tuning.trials, row.studies)
         every = [error for study in errors for error in study]
-        line = {"shortcut": names.get(row.common, row.common)}
+        line = {"shortcut": names[row.common]}
+        lost = all(error == math.inf for error in every)
         for key, value in row.values.items():
             tried = _tried(tuning, row, key)
             edge = "smallest" if value <= min(tried) else "largest" if value >= max(tried) else ""
-            line[key] = f"{value:g}" + (f" (the {edge} tried)" if edge else "")
-            edges += [line["shortcut"]] if edge else []
+            line[key] = f"{value:g}" + (" (all trials diverged)" if lost else f" (the {edge} tried)" if edge else "")
+            edges += [line["shortcut"]] if edge and not lost else []
         study, trial = row.chosen
         line["held-out error"] = wording.number(errors[study][trial])
         line["median of the trials"] = wording.number(float(pandas.Series(every).median()))
@@ -177,16 +178,21 @@ def draw(
     for key, (_, _, log) in tuning.intervals.items():
         panels = [
             Panel(
-                names.get(row.common, row.common),
+                names[row.common],
                 _tried(tuning, row, key),
                 [error for study in results(tuning.trials, row.studies)[0] for error in study],
                 row.values[key],
                 common.get(row.common, {}).get(key),
             )
-            for row in tuning.rows
+            for row in _shown(tuning, names)
         ]
         yield f"tuning-{key.replace('.', '_')}", by_value(panels, key, log=log, width=width)
     yield "tuning", by_trials(panels, width=width)
+
+
+def _shown(tuning: Tuning, names: Mapping[str, str]) -> list[Row]:
+    """The rows that have a name: without those that --where leaves out."""
+    return [row for row in tuning.rows if row.common in names]
 
 
 def _tried(tuning: Tuning, row: Row, key: str) -> list[float]:

@@ -76,6 +76,10 @@ def test_an_experiments_list_of_seeds_is_replaced(ask, trained, of):
     [
         (("seeds=3",), "seeds=3 is invalid: use auto, or seed=0,1,2 for these seeds"),
         (("seeds=auto", "seed=0,1"), "seed and seeds=auto are both given: give one of them"),
+        (("seeds=auto", "pairs=zip(seed=[0,1],width=[1,2])"), "seed and seeds=auto are both given: give one of them"),
+        (("seeds=auto,null",), "seeds=auto,null is a list: give one value"),
+        (("seeds=auto", "most_seeds=3,4"), "most_seeds=3,4 is a list: give one value"),
+        (("seeds=auto", "results=a,b"), "results=a,b is a list: give one value"),
         (("seeds=auto", "most_seeds=2"), "most_seeds=2 is invalid: use 3 to 1000"),
         (("most_seeds=5",), "most_seeds=5 is for seeds=auto: add that, or leave it out"),
         (

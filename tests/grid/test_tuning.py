@@ -93,6 +93,15 @@ def test_an_experiment_says_what_is_tuned(ask, trained, tmp_path):
         (("tune.trials=4", RATE, "name=null"), "tune.trials is for a named grid: add name=NAME"),
         (("tune.trials=4", RATE, "data.validation=100"), "data.validation is set for the trials alone"),
         (("tune.trials=4", RATE, "seeds=auto"), "tune.trials and seeds=auto are both given: give one of them"),
+        (
+            ("tune.trials=4", RATE, "hydra.sweeper.samples=16"),
+            "hydra.sweeper.samples and hydra.sweeper.seed are set by",
+        ),
+        (("tune.trials=4", RATE, "hydra.sweeper.seed=-5"), "hydra.sweeper.samples and hydra.sweeper.seed are set by"),
+        (("tune.trials=4", "seed=int(interval(0,4))"), "seed cannot be tuned: give one value"),
+        (("tune.trials=4", "data.validation=int(interval(9,99))"), "data.validation cannot be tuned: give one value"),
+        (("tune.trials=2,4", RATE), "tune.trials=2,4 is a list: give one value, because it is for the whole grid"),
+        (("tune.trials=4", RATE, "name=a,b"), "name=a,b is a list: give one value"),
         (("tune.held_out=5", RATE), "recipe.learning_rate=tag(log,interval(0.003,0.3)) needs a number of samples"),
         (("tune.held_out=5",), "tune.studies and tune.held_out are for tune.trials=N"),
         (("tune.trials=4", RATE, "tune.held_out=1297"), "recipe.batch=64 is more than the 0 training images"),
@@ -105,6 +114,42 @@ def test_what_cannot_be_tuned_is_refused(ask, trained, words, sentence):
     assert outcome.err.startswith(f"ablate: {sentence}"), outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert not stages
+
+
+def test_a_name_that_needs_quotes(ask, trained, tmp_path):
+    trained(identity=distance(0.1), gate=9.0)
+    outcome = ask(*ROWS, 'name="o\'brien, a&b"', "tune.trials=2", RATE)
+    assert outcome.status == 0, outcome
+    plans = {folder.name for folder in (tmp_path / "runs" / layout.PLANS).iterdir()}
+    assert plans == {"o'brien, a&b", "o'brien, a&b-trials"}
+
+
+def test_a_key_that_a_plus_adds(ask, trained, tmp_path):
+    words = ("-m", "name=p", "depth=8", "iterations=2", "shortcut._target_=ablate.models.shortcuts.Dropout")
+    trained(dropout=lambda config: 5 + abs(config.shortcut.get("p", 0.5) - 0.5))
+    outcome = ask(*words, "tune.trials=4", "+shortcut.p=interval(0.1,0.9)")
+    assert outcome.status == 0, outcome
+    (plan,) = (tmp_path / "runs" / layout.PLANS / "p").glob("*.json")
+    (row,) = json.loads(plan.read_text())["design"]["tuning"]["rows"]
+    assert 0.3 < row["values"]["shortcut.p"] < 0.7
+    assert ask("report", "../runs", "--experiment", "p").status == 0
+
+
+def test_a_row_whose_trials_all_diverged_is_said_to_be(ask, trained):
+    trained(identity=distance(0.1), gate=lambda config: None if config.data.validation else 9.0)
+    outcome = ask(*ROWS, "tune.trials=2", RATE)
+    assert "gate bias_init=-6: recipe.learning_rate=" in outcome.out
+    assert outcome.out.count("; all of its trials diverged") == 1
+    report = ask("report", "../runs", "--experiment", "fair").out
+    assert report.count("(all trials diverged)") == 1
+
+
+def test_where_leaves_rows_out_of_the_table_of_chosen_values(ask, trained):
+    trained(identity=distance(0.1), gate=9.0)
+    ask(*ROWS, "tune.trials=2", RATE)
+    report = ask("report", "../runs", "--experiment", "fair", "--where", "shortcut=gate").out
+    rows = [line for line in report.split("held-out")[1].splitlines() if line.startswith("│")]
+    assert [row.split("│")[1].strip() for row in rows] == ["gate bias_init=-6"]
 
 
 def test_no_trial_reads_a_test_image_or_label(ask, tmp_path, monkeypatch):
