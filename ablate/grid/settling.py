@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ablate.base.errors import ConfigError
+from ablate.base.errors import AblateError, ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
 from ablate.report import records, sequential
@@ -63,7 +63,10 @@ def _check_begun(results: Path, experiment: str, asked: Mapping[str, Config], mo
     """
     if not (results / layout.PLANS / experiment).is_dir():
         return
-    found = records.read(results, experiment)
+    try:
+        found = records.read(results, experiment)
+    except AblateError:  # no plan can be read: this command writes them again
+        return
     begun = found.design.get("most_seeds", most)
     if begun != most:
         raise ConfigError(f"{experiment} was begun with most_seeds={begun}: give that, or another name")

@@ -25,25 +25,36 @@ MEMBER = re.compile(r"(?!\.)[^/]+/([^/]+|source(/\w+)*/\w+\.py)|_grids/(?!\.)[^/
 def pack(runs: Path, file: Path, experiment: str | None = None) -> list[str]:
     """Write the ended runs in a folder, or those of one experiment, into `file`. Returns sentences of what is left out.
 
+    An experiment with values of its own for each row is packed with its trials.
+
     Raises AblateError if there is no such run, or the file cannot be written.
     """
     found = read_runs(runs, experiment)
-    ended = [run.folder for run in found.runs if run.state in ENDED]
+    trials = found.design.get("tuning", {}).get("trials")
+    parts = [found, *([read_runs(runs, trials)] if trials else [])]
+    ended = {run.folder for part in parts for run in part.runs if run.state in ENDED}
+    plans = [
+        plan for name in (experiment or "*", trials) if name for plan in (runs / layout.PLANS).glob(f"{name}/*.json")
+    ]
     if not ended:
         raise AblateError(f"{runs}: no run has ended, so there is nothing to pack")
     buffer = io.BytesIO()
-    # Neither gzip's time nor a file's time or owner is in it.
+    # Neither gzip's time nor a file's time or owner is in it, but the order of the plans: a later one counts.
     with gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in (*_files(ended), *sorted((runs / layout.PLANS).glob(f"{experiment or '*'}/*.json"))):
+        ordered = sorted(plans, key=lambda plan: (plan.stat().st_mtime_ns, plan))
+        for place, path in enumerate((*_files(ended), *ordered)):
             content = path.read_bytes()
             member = tarfile.TarInfo(path.relative_to(runs).as_posix())
-            member.size = len(content)
+            member.size, member.mtime = len(content), place
             archive.addfile(member, io.BytesIO(content))
     with writing(file, "use another file"):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, buffer.getvalue())
-    left = len(found.runs) - len(ended)
-    return [*found.unread, *([f"{left} runs that have not ended were left out"] if left else [])]
+    left = len({run.folder for part in parts for run in part.runs}) - len(ended)
+    return [
+        *dict.fromkeys(sentence for part in parts for sentence in part.unread),
+        *([f"{left} runs that have not ended were left out"] if left else []),
+    ]
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:

@@ -162,7 +162,8 @@ def _read_plans(
             plan = json.loads(file.read_bytes())
             if plan["schema"] == SCHEMA:
                 asked |= plan["runs"]
-                if not 3 <= plan.get("design", {}).get("most_seeds", 3) <= 1000:
+                most = plan.get("design", {}).get("most_seeds", 3)
+                if type(most) is not int or not 3 <= most <= 1000:
                     raise ValueError("its most_seeds is not 3 to 1000")
                 designs.setdefault(file.parent.name, {}).update(plan.get("design", {}))
             else:  # its runs have other signatures

@@ -169,6 +169,22 @@ def test_dry_run_lists_the_stage_that_is_next(ask, trained):
     assert len(stages) == 1
 
 
+@pytest.mark.parametrize("most", ["4.5", "true", '"4"', "null", "[]", "2", "}"])
+def test_a_damaged_plan_is_written_again(ask, trained, tmp_path, most):
+    trained(identity=5.0, none=80.0)
+    words = (*ROWS, "shortcut=identity,none", "seeds=auto", "most_seeds=4")
+    assert ask(*words).status == 0
+    (plan,) = (tmp_path / "runs" / layout.PLANS / "study").glob("*.json")
+    whole = plan.read_text()
+    plan.write_text(whole.replace('"most_seeds": 4', f'"most_seeds": {most}'))
+    assert plan.read_text() != whole
+    damaged = ask("report", "../runs", "--experiment", "study")
+    assert "cannot be read" in damaged.err
+    again = ask(*words)
+    assert (again.status, again.err) == (0, "")
+    assert plan.read_text() == whole
+
+
 def test_a_plain_request_keeps_the_design(ask, trained):
     trained(identity=5.0, none=80.0)
     words = (*ROWS, "shortcut=identity,none")

@@ -152,6 +152,17 @@ def test_where_leaves_rows_out_of_the_table_of_chosen_values(ask, trained):
     assert [row.split("│")[1].strip() for row in rows] == ["gate bias_init=-6"]
 
 
+def test_an_archive_has_the_trials_and_the_last_choice(ask, trained, tmp_path):
+    trained(identity=distance(0.1), gate=distance(0.01))
+    for trials in (8, 16, 8):
+        assert ask(*ROWS, f"tune.trials={trials}", RATE).status == 0
+    report = ask("report", "../runs", "--experiment", "fair").out
+    assert ask("archive", "../runs", "--experiment", "fair", "--out", "fair.tar.gz").status == 0
+    assert ask("archive", "../taken", "--from", "fair.tar.gz").status == 0
+    taken = ask("report", "../taken", "--experiment", "fair")
+    assert (taken.status, taken.out) == (0, report)
+
+
 def test_no_trial_reads_a_test_image_or_label(ask, tmp_path, monkeypatch):
     """With a test set of white images of a class that does not exist, trials end with the same bits.
 
