@@ -8,7 +8,7 @@ ROUNDS ?= 50
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup quickstart test long-test slurm-test docs drill mutants simulate crowd bench scale lint types clean
+.PHONY: help setup quickstart test long-test slurm-test docs drill mutants simulate crowd bench gpu scale lint types clean
 
 help:
 	@echo 'make setup        create .venv with everything that is needed'
@@ -21,6 +21,7 @@ help:
 	@echo 'make drill        kill a run 100 times, and start one run 50 times at once: minutes'
 	@echo 'make mutants      whether the tests fail on 300 small faults in the code: an hour'
 	@echo 'make simulate     10,000 simulated studies: coverage of intervals, false alarms of tests'
+	@echo 'make gpu          every question that needs a GPU, in nine minutes: tests, speed, packing (docs/speed.md)'
 	@echo 'make bench scale  speed and overhead; how status and report scale with the number of runs'
 
 setup: $(READY)
@@ -73,6 +74,10 @@ simulate: $(READY)
 # Speed and overhead, into results/bench; half an hour, with nothing else on the machine.
 bench: $(READY)
 	for what in speed grid tracker records threads memory probes; do $(BIN)/ablate bench $$what --out results/bench || exit 1; done
+
+# All that needs a GPU, into results/bench/gpu-NAME; GPU='--data cifar10' adds a small Table 1, GPU=--rehearse uses the CPU.
+gpu: $(READY)
+	$(BIN)/ablate bench gpu $(GPU)
 
 # What ten thousand runs on a thousand nodes do to a file system and to SLURM.
 crowd: $(READY)

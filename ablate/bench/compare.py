@@ -1,4 +1,4 @@
-"""Variants measured in turns, and what was measured, on which machine, as Markdown."""
+"""Variants measured in turns, and the machine on which they were measured."""
 
 import platform
 import re
@@ -58,34 +58,6 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__.partition("+")[0],
     }
-    return found | ({"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """All that a benchmark found."""
-    how = f"Rounds: {found['rounds']}, interleaved. Medians (min to max); ratios are taken within a round."
-    parts = [f"# {found['benchmark']}", f"machine: {_listed(found['machine'])}", how]
-    for name, workload in found["workloads"].items():
-        parts += [f"## {name}", *(_section(key, value) for key, value in workload.items())]
-    return "\n\n".join(parts)
-
-
-def _section(title: str, content: dict[str, Any]) -> str:
-    if title in ("settings", "limit"):
-        return f"{title}: {_listed(content)}"
-    columns = list(next(iter(content.values())))
-    rows = [[title, *columns], ["---", *["--:"] * len(columns)]]
-    for name, figures in content.items():
-        cells = [[_plain(figures[column][key]) for key in ("median", "min", "max")] for column in columns]
-        rows.append([name, *(f"{median} ({least} to {most})" for median, least, most in cells)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _listed(values: dict[str, Any]) -> str:
-    return "; ".join(f"{key} {_plain(value)}" for key, value in values.items()) + "."
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if torch.cuda.is_available():
+        found |= {"GPU": torch.cuda.get_device_name(), "CUDA": str(torch.version.cuda)}
+    return found

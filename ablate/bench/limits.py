@@ -34,6 +34,8 @@ def limit(setup: Setup, reached: float) -> dict[str, Any]:
         "bound": bound,
         "images/s allowed": allowed[bound],
         "% reached by the harness": 100 * reached / allowed[bound],
+        "% of the bandwidth": 100 * reached / allowed["memory"],
+        "% of the arithmetic": 100 * reached / allowed["arithmetic"],
     }
 
 

@@ -31,7 +31,7 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
             _write_photographs(Path(folder))
             yield [["data=imagenet", f"data.root={folder}", "recipe.batch=32"]]
             return
-        _write_noise(Path(folder))
+        write_noise(Path(folder))
         images = ["data=folder", f"data.root={folder}", "depth=110" if gpu else "depth=20"]
         rows = [*images, "shortcut=identity,none,gate,conv1x1"]
         if benchmark == "memory":
@@ -44,10 +44,10 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
             yield [["+experiment=quickstart"], [*rows, "iterations=200", "hydra/launcher=joblib"]]
 
 
-def _write_noise(folder: Path) -> None:
+def write_noise(folder: Path, train: int = 2560, test: int = 1000) -> None:
     """Random images of 32x32 in ten classes: a step takes as long on them as on CIFAR-10."""
     generator = numpy.random.default_rng(0)
-    for split, count in {"train": 2560, "test": 1000}.items():
+    for split, count in {"train": train, "test": test}.items():
         for number in range(count):
             path = folder / split / str(number % 10) / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)

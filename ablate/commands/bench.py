@@ -3,6 +3,7 @@
 import argparse
 import math
 import signal
+import sys
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ EXAMPLES = """benchmarks:
   probes   images a second with probes=signal, against none
   verdict  wall time of a grid with seeds=auto, against ten fixed seeds
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
+  gpu      every question that needs a GPU, within --minutes: tests, speed, packing, a small Table 1
   stopping which finished runs stop_at_chance would have stopped, and how many wrongly; trains nothing
 
 examples:
@@ -30,6 +32,8 @@ examples:
   ablate bench grid +experiment=quickstart            minutes: the reference loop is slow
   ablate bench records --rounds 4
   ablate bench speed --out results/bench              also write speed.json and speed.md there
+  ablate bench gpu --minutes 9 --data cifar10         see docs/speed.md; results/bench/gpu-NAME has the results
+  ablate bench gpu speed-110 packed-110               some of its parts
   ablate bench stopping results/*/records.tar.gz      runs in archives, or in folders of runs (results/runs)
 
 Leave the machine idle while it measures."""
@@ -47,14 +51,19 @@ ROUNDS = {
 }
 STOPPING = "stopping"
 """Reads records and measures no time."""
+GPU = "gpu"
+"""Measures in parts, with processes of their own."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "benchmark", nargs="?", choices=[*ROUNDS, STOPPING], default="speed", help="what to measure (speed)"
+        "benchmark", nargs="?", choices=[*ROUNDS, GPU, STOPPING], default="speed", help="what to measure (speed)"
     )
     parser.add_argument(
-        "words", metavar="KEY=VALUE", nargs="*", help="the run or the grid to measure; for stopping, where records are"
+        "words",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="the run or grid to measure; of gpu, parts; of stopping, where records are",
     )
     parser.add_argument("--rounds", type=int, help="interleaved rounds (1 for grid and verdict, 5 otherwise)")
     parser.add_argument(
@@ -64,9 +73,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="that speed, memory and loader measure a variant for in each round (%(default)s)",
     )
     parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
+    parser.add_argument("--minutes", type=float, default=9.0, help="of gpu, the time for all (%(default)s)")
+    parser.add_argument("--data", metavar="FOLDER", type=path, help="of gpu, CIFAR-10 as images, for Table 1")
+    parser.add_argument("--rehearse", action="store_true", help="of gpu, all of it on the CPU, with tiny sizes")
 
 
-def main(options: argparse.Namespace) -> None:
+def main(options: argparse.Namespace) -> int | None:
     name = options.benchmark
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)
@@ -77,11 +89,18 @@ def main(options: argparse.Namespace) -> None:
         for sentence in found["left_out"]:
             warn("bench", sentence)
         _written(options, found, stopping.markdown(found))
-        return
+        return None
+    if name == GPU:
+        from ablate.bench.gpu import gpu
+
+        if not 0 < options.minutes < math.inf:
+            raise ConfigError("--minutes must be more than 0")
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the parts are ended
+        return gpu(options.minutes, options.words, options.data, options.out, rehearse=options.rehearse)
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    from ablate.bench import busy, compare, loader, memory, probes, speed, wall_time, workloads
+    from ablate.bench import busy, compare, loader, memory, page, probes, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
     timed = {"speed": speed.speed, "memory": memory.memory, "loader": loader.loader}
@@ -96,7 +115,8 @@ def main(options: argparse.Namespace) -> None:
             title = " ".join(word for word in words if not word.startswith("data.root="))
             say(title, error=True)
             found["workloads"][title] = measure(words)
-    _written(options, found, compare.markdown(found))
+    _written(options, found, page.markdown(found))
+    return None
 
 
 def _written(options: argparse.Namespace, found: dict[str, Any], text: str) -> None:

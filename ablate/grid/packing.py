@@ -43,12 +43,16 @@ class Trial:
 
 
 def trials(
-    records: list[Record], device: str | None, cores: int, stopped: Callable[[], bool] = lambda: False
+    records: list[Record],
+    device: str | None,
+    cores: int,
+    stopped: Callable[[], bool] = lambda: False,
+    tried: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
     """Trials on one device from one run at a time on, as long as more fit and give more. Empty if `stopped`.
 
-    `device` is a GPU's name for CUDA_VISIBLE_DEVICES, or None; `cores` are its share. Raises AblateError if not even
-    one run can be tried.
+    `device` is a GPU's name for CUDA_VISIBLE_DEVICES, or None; `cores` are its share. `tried` is called after each
+    trial. Raises AblateError if not even one run can be tried.
     """
     config = max((record.config for record in records), key=lambda config: (config.depth, config.recipe.batch))
     most = len(records) if device is not None else min(len(records), cores)
@@ -64,6 +68,7 @@ def trials(
                 raise AblateError(f"pack=auto: a trial of one run failed: {error}") from error
             break
         done.append(trial)
+        tried(trial)
         if len(done) > 1 and trial.images_per_second < WORTH * done[-2].images_per_second:
             break
         runs *= 2

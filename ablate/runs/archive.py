@@ -22,10 +22,11 @@ MEMBER = re.compile(r"(?!\.)[^/]+/([^/]+|source(/\w+)*/\w+\.py)|_grids/(?!\.)[^/
 """Names that an archive may hold, none of them above its own folder."""
 
 
-def pack(runs: Path, file: Path, experiment: str | None = None) -> list[str]:
+def pack(runs: Path, file: Path, experiment: str | None = None, *, checkpoints: bool = False) -> list[str]:
     """Write the ended runs in a folder, or those of one experiment, into `file`. Returns sentences of what is left out.
 
-    An experiment with values of its own for each row is packed with its trials.
+    An experiment with values of its own for each row is packed with its trials. `checkpoints` adds those of unfinished
+    runs, which can then be resumed from the unpacked archive.
 
     Raises AblateError if there is no such run, or the file cannot be written.
     """
@@ -42,7 +43,7 @@ def pack(runs: Path, file: Path, experiment: str | None = None) -> list[str]:
     # Neither gzip's time nor a file's time or owner is in it, but the order of the plans: a later one counts.
     with gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         ordered = sorted(plans, key=lambda plan: (plan.stat().st_mtime_ns, plan))
-        for place, path in enumerate((*_files(ended), *ordered)):
+        for place, path in enumerate((*_files(ended, checkpoints), *ordered)):
             content = path.read_bytes()
             member = tarfile.TarInfo(path.relative_to(runs).as_posix())
             member.size, member.mtime = len(content), place
@@ -57,9 +58,10 @@ def pack(runs: Path, file: Path, experiment: str | None = None) -> list[str]:
     ]
 
 
-def _files(folders: Iterable[Path]) -> Iterator[Path]:
+def _files(folders: Iterable[Path], checkpoints: bool) -> Iterator[Path]:
+    names = (*FILES, layout.CHECKPOINT) if checkpoints else FILES
     for folder in sorted(folders):
-        yield from (path for name in FILES if (path := folder / name).is_file())
+        yield from (path for name in names if (path := folder / name).is_file())
         yield from sorted(folder.glob(layout.source_diff(1).replace(".", "*.")))
         yield from sorted((folder / layout.SOURCE).rglob("*.py"))
 
