@@ -151,7 +151,7 @@ def test_runs_that_do_not_fit_can_be_resumed_from_the_archive(tmp_path, monkeypa
     monkeypatch.setattr(gpu_parts, "BEGINNING", 0.0)
     monkeypatch.setattr(gpu_parts, "SAFETY", 100.0)
     results = parts.Results(tmp_path, "gpu")
-    results.keep("packed-8", "runs at once", {"1": {"images/s": 500.0, "GiB": 0.5}})
+    results.change("packed-8", state="ok", found={"runs at once": {"1": {"images/s": 500.0, "GiB": 0.5}}})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(parts.ROOT))
     kept, until = {}, time.monotonic() + gpu_parts.STOPPING + 20

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from ablate.training.graph import TOLERANCE
-from tests.gpu.conftest import REHEARSAL
 
 pytestmark = pytest.mark.gpu
 
@@ -16,8 +15,13 @@ import torch
 from ablate.models.shortcuts import Identity
 
 class Full(Identity):
+    def __init__(self, *built, **how):
+        super().__init__(*built, **how)
+        if torch.cuda.is_available():  # a GPU of 8 MiB
+            torch.cuda.set_per_process_memory_fraction(2**23 / torch.cuda.get_device_properties(0).total_memory)
+
     def forward(self, x, residual):
-        if self.training:
+        if self.training and not torch.cuda.is_available():
             raise torch.OutOfMemoryError("CUDA out of memory")
         return super().forward(x, residual)
 """
@@ -70,21 +74,12 @@ def test_graph_takes_the_steps_of_eager_mode(shortcut, resolve, train, device):
     assert graphed.losses == pytest.approx(eager.losses, rel=10 * TOLERANCE)  # rounding grows from step to step
 
 
-def test_out_of_memory_is_one_sentence(ask, device, tmp_path, monkeypatch):
-    words = ["depth=8", "iterations=2", f"device={device}"]
-    if REHEARSAL:
-        (tmp_path / "full.py").write_text(FULL)
-        monkeypatch.syspath_prepend(tmp_path)
-        said = ask(*words, "shortcut._target_=full.Full")
-    else:
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(2**20 / torch.cuda.get_device_properties(0).total_memory)
-        try:
-            said = ask(*words)
-        finally:
-            torch.cuda.set_per_process_memory_fraction(1.0)
-    assert said.status == 1
-    (sentence,) = said.err.splitlines()
-    assert "the GPU ran out of memory" in sentence
-    (path,) = (tmp_path / "runs").glob("*/result.json")
+def test_out_of_memory_is_one_sentence(process, device, tmp_path):
+    (tmp_path / "full.py").write_text(FULL)
+    words = ("depth=8", "iterations=2", "recipe.batch=1200", f"device={device}", "shortcut._target_=full.Full")
+    done = process("ablate", *words, path=tmp_path)
+    assert done.status == 1
+    assert "the GPU ran out of memory" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+    (path,) = (tmp_path / "results" / "runs").glob("*/result.json")
     assert json.loads(path.read_text())["status"] == "failed"
