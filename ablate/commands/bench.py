@@ -95,8 +95,11 @@ def main(options: argparse.Namespace) -> int | None:
 
         if not 0 < options.minutes < math.inf:
             raise ConfigError("--minutes must be more than 0")
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the parts are ended
-        return gpu(options.minutes, options.words, options.data, options.out, rehearse=options.rehearse)
+        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the parts are ended
+        try:
+            return gpu(options.minutes, options.words, options.data, options.out, rehearse=options.rehearse)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")

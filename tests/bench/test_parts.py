@@ -13,6 +13,7 @@ import pytest
 from ablate.bench import parts
 from ablate.bench.parts import ENDING, Part, Results, carry_out
 from tests.conftest import ROOT
+from tests.waiting import until
 
 WORK = "tests.bench.working_parts"
 
@@ -119,9 +120,7 @@ def test_call_that_is_stopped_ends_its_part(tmp_path):
     environment = os.environ | {"PYTHONPATH": ROOT}
     process = subprocess.Popen([sys.executable, "-c", CALL, str(tmp_path)], env=environment)
     pids = tmp_path / "pids"
-    while not pids.exists() or len(pids.read_text().split()) < 3:
-        assert process.poll() is None
-        time.sleep(0.1)
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 3, process, "the part's processes")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert not any(alive(int(line)) for line in pids.read_text().split())

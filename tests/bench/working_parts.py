@@ -11,6 +11,10 @@ from ablate.base.errors import AblateError
 from ablate.bench.parts import LeftOut
 
 SLEEP = "import time; time.sleep(600)"
+ORPHAN = f"""
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", {SLEEP!r}], stdout=subprocess.DEVNULL).pid)
+"""
 
 
 def works(keep, until, sentence):
@@ -41,8 +45,7 @@ def hangs(keep, until, pids):
     keep("numbers", {"a": 3})
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     apart = subprocess.Popen([sys.executable, "-c", SLEEP], start_new_session=True)
-    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {SLEEP!r}]).pid)"
-    orphan = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+    orphan = subprocess.run([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True, check=True).stdout
     Path(pids).write_text(f"{orphan}{apart.pid}\n{os.getpid()}\n")
     time.sleep(600)
 
