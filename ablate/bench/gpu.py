@@ -105,7 +105,7 @@ def planned(sizes: Sizes, data: Path | None, folder: Path) -> list[Part]:
 def _machine(whole: float, end: float, environment: dict[str, str]) -> dict[str, str]:
     """This machine, asked in a process of its own, because a driver may hang. Raises AblateError if torch fails."""
     with tempfile.TemporaryDirectory() as folder:
-        part = Part("machine", f"{WORK}:machine", 0.2)
+        part = Part("machine", f"{WORK}:machine", 0.5)
         ended = parts.carry_out(part, Results(Path(folder), "gpu"), whole, end, environment)
         if ended["state"] != parts.OK:
             log = (Path(folder) / parts.LOG).read_text(errors="replace") if (Path(folder) / parts.LOG).exists() else ""
