@@ -136,9 +136,9 @@ def test_an_edited_class_that_gave_no_result_is_not_a_row(ask, trained, tmp_path
     from ablate.grid import launcher
     from ablate.runs.attempt import Outcome
 
-    module, folder = tmp_path / "mine.py", tmp_path / "conf" / "shortcut"
+    module, folder = tmp_path / "editedshortcut.py", tmp_path / "conf" / "shortcut"
     folder.mkdir(parents=True)
-    (folder / "mine.yaml").write_text("name: mine\n_target_: mine.Mine\n")
+    (folder / "mine.yaml").write_text("name: mine\n_target_: editedshortcut.Mine\n")
     text = "from ablate.models.shortcuts import Identity\nclass Mine(Identity):\n    edition = 1\n"
     module.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)

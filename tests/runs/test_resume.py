@@ -217,7 +217,7 @@ def test_run_whose_weights_cannot_be_saved_keeps_its_checkpoint(tmp_path, start,
 
 
 def test_full_disk_without_room_for_the_result_fails_the_run(tmp_path, start, undisturbed):
-    status, _, err = finish(start("checkpoint.minutes=null", largest_file=1_200))
+    status, _, err = finish(start("checkpoint.minutes=null", largest_file=1_500))
     assert status == 1
     assert "result.json cannot be written: File too large" in err
     assert "Traceback" not in err
