@@ -26,7 +26,10 @@ from ablate.runs.record import Record
 Train = Callable[[list[Config], dict[str, Any]], bool]
 SUFFIX = "-trials"
 """Of the name under which the trials are recorded."""
+UNTUNED = ("tune.trials=null", "tune.studies=1", "tune.held_out=null")
+"""Words that compose the same grid as a plain one."""
 NOT_OF_A_ROW = ("seed", "experiment", "tune", "data.validation", "tracker.run")
+"""Keys in which the runs of a row and its trials differ, besides those that are tuned."""
 
 
 def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train: Train) -> None:
@@ -105,9 +108,6 @@ def _at(
     given = [f"{key}={value!r}" for key, value in values.items()]
     found = cells.compose([*words, *UNTUNED, *given], folders).configs
     return [config for config in found if _row(config, keys) == row]
-
-
-UNTUNED = ("tune.trials=null", "tune.studies=1", "tune.held_out=null")
 
 
 def _row(config: Config, keys: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def with_gains(cells: DataFrame, runs: DataFrame) -> DataFrame:
 
 
 def _gain(log2: NDArray[numpy.float64]) -> str:
-    ends = ["nothing" if math.isnan(value) else f"2^{value:.1f}".replace("2^-0.0", "2^0.0") for value in log2[[0, -1]]]
+    ends = ["–" if math.isnan(value) else f"2^{value:.1f}".replace("2^-0.0", "2^0.0") for value in log2[[0, -1]]]
     return " → ".join(ends)
 
 

@@ -116,7 +116,8 @@ def notes(cells: DataFrame) -> list[str]:
     if "gain" in cells and (cells.gain != "").any():
         lines.append(
             "Path keeps: the factor by which shortcuts alone multiply the gradient from the last unit to the first, "
-            "at the first and the last step that was measured (probes=signal); geometric mean over seeds."
+            "at the first and the last step that was measured (probes=signal); geometric mean over seeds, "
+            "– if it is 0 or infinite."
         )
     if how := "; ".join(sorted(set(cells.computed) - {""})):
         lines.append(f"Computed on {how}.")

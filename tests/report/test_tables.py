@@ -127,7 +127,7 @@ def test_the_table_has_what_the_path_keeps_at_the_first_and_the_last_step(write,
     write("shortcut=none", test_error=90.0)  # without probes
     runs = records.read(tmp_path / "runs").runs
     found = signals.with_gains(aggregate.cells(runs), runs).set_index("shortcut").gain
-    assert found.to_dict() == {"gate": "2^-2.5 → 2^-4.5", "dropout": "nothing → nothing", "none": ""}
+    assert found.to_dict() == {"gate": "2^-2.5 → 2^-4.5", "dropout": "– → –", "none": ""}
     text = tables.words(signals.with_gains(aggregate.cells(runs), runs))
     assert "path keeps" in text
     assert "path keeps" not in tables.words(aggregate.cells(runs))
