@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ablate.contrib.streams import SCALE, Streams, kept, normalised, outside
+from ablate.contrib.streams import SCALE, Streams, inverse_root, kept, outside
 from ablate.models.shortcuts import match_shape
 
 APART = -8.0
@@ -89,4 +89,4 @@ def sinkhorn(logits: Tensor) -> Tensor:
 
 def _all(state: Tensor, weight: Tensor) -> Tensor:
     """norm(X) W of all streams, W (n, C, k): (N, k, H, W)."""
-    return torch.einsum("nichw,ick->nkhw", normalised(state, 1, 2), weight)
+    return torch.einsum("nichw,ick->nkhw", state, weight) * inverse_root(state, 1, 2).squeeze(1)

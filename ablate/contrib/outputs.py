@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ablate.contrib.streams import EPSILON, kept, matched
+from ablate.contrib.streams import inverse_root, kept, matched
 from ablate.models.connection import Connection, Position
 from ablate.models.shortcuts import match_shape
 
@@ -72,7 +72,7 @@ class AttentionResiduals(Outputs):
         return torch.cat([matched(self.match, state), residual.unsqueeze(1)], 1)
 
     def weigh(self, state: Tensor, parameters: Tensor) -> Tensor:
-        root = torch.rsqrt(state.square().mean(2) + EPSILON)
+        root = inverse_root(state, 2).squeeze(2)
         weights = torch.softmax(torch.einsum("nlchw,c->nlhw", state, parameters) * root, 1)
         return torch.einsum("nlhw,nlchw->nchw", weights, state)
 

@@ -31,9 +31,12 @@ def matched(match: nn.Module, state: Tensor) -> Tensor:
     return out.unflatten(0, state.shape[:2])
 
 
-def normalised(state: Tensor, *dims: int) -> Tensor:
-    """`state` with a mean square of 1 over `dims`."""
-    return state * torch.rsqrt(state.square().mean(dims, keepdim=True) + EPSILON)
+def inverse_root(state: Tensor, *dims: int) -> Tensor:
+    """What makes the mean square of `state` 1 over `dims`, each of them now 1.
+
+    norm(X) W is computed as X W times this: the same, without a copy of all streams.
+    """
+    return torch.rsqrt(state.square().mean(dims, keepdim=True) + EPSILON)
 
 
 def kept(gain: float, match: nn.Module, *moved: Tensor) -> float:
@@ -185,4 +188,4 @@ def outside(matrix: Tensor) -> Tensor:
 
 def _tanh(state: Tensor, weight: Tensor) -> Tensor:
     """tanh(norm(X) W) of each stream alone, W (C, k): (N, n, k, H, W)."""
-    return torch.tanh(torch.einsum("nichw,ck->nikhw", normalised(state, 2), weight))
+    return torch.tanh(torch.einsum("nichw,ck->nikhw", state, weight) * inverse_root(state, 2))
