@@ -78,6 +78,8 @@ def settle(config: Config) -> Config:
     for group in CUSTOM:
         _hash_custom(group, getattr(config, group))
     check(config)
+    if config.data.name in ("cifar10", "cifar100") and config.data.size == 32:
+        config.data.size = None  # the images as they are: not another run
     if config.data.name == "folder":
         config.data.fingerprint = image_folder.fingerprint(Path(config.data.root or ""))
     elif config.data.name == "imagenet":

@@ -46,6 +46,11 @@ def test_iterations_replace_epochs_and_epochs_iterations(resolve):
     assert asdict(resolve("iterations=5")) == asdict(resolve("recipe.iterations=5", "recipe.epochs=null"))
 
 
+def test_size_that_images_have_anyway_is_no_other_run(resolve):
+    assert resolve("data=cifar10", "data.size=32") == resolve("data=cifar10")
+    assert resolve("data=cifar10", "data.size=16") != resolve("data=cifar10")
+
+
 def test_tilde_in_a_path_is_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("ABLATE_DATA", "~/images")
