@@ -7,7 +7,7 @@ continues an interrupted study and one on a cluster.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ablate.base.terminal import say
 from ablate.config.schema import Config, Tune
 from ablate.data.facts import facts
 from ablate.grid import cells
+from ablate.grid.sampling import Interval
 from ablate.report import records
 from ablate.report.tuning import choose, results
 from ablate.runs.naming import flatten, label, within
@@ -37,28 +38,11 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
 
     Raises ConfigError if the grid has no name, no interval or no rows to compare, or holds out images itself.
     """
-    first, keys = grid.configs[0], [key.lstrip("+") for key in grid.intervals]
-    experiment, tune = first.experiment, first.tune
-    if not experiment:
-        raise ConfigError("tune.trials is for a named grid: add name=NAME")
-    if not keys:
-        raise ConfigError(
-            "tune.trials draws values in intervals, and the grid has none: add one, as in "
-            "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
-        )
-    if fixed := [key for key in keys if within(key, NOT_OF_A_ROW)]:
-        raise ConfigError(f"{fixed[0]} cannot be tuned: give one value, or a list as in seed=0,1,2")
-    sweeper = grid.composed.hydra.sweeper
-    if sweeper.samples is not None or sweeper.seed != 0:
-        raise ConfigError(
-            "hydra.sweeper.samples and hydra.sweeper.seed are set by tune.trials and tune.studies: leave them out"
-        )
-    if any(config.data.validation for config in grid.configs):
-        raise ConfigError("data.validation is set for the trials alone: give tune.held_out=N instead")
-    rows: dict[str, list[Config]] = {}
-    for config in grid.configs:
-        rows.setdefault(_row(config, keys), []).append(config)
-    studies = [_trials(words, folders, first, study, experiment, keys, rows) for study in range(tune.studies)]
+    asked = _Asked(words, folders, grid)
+    asked.check()
+    first = grid.configs[0]
+    experiment = first.experiment
+    studies = [asked.trials(study) for study in range(first.tune.studies)]
     trials = [trial for study in studies for row in study.values() for trial in row]
     if not train(trials, {}):
         runs = len(grid.configs)
@@ -67,57 +51,84 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
         return
     found = records.read(Path(first.results), f"{experiment}{SUFFIX}").runs
     design, own = [], []
-    for row, configs in rows.items():
+    for row, configs in asked.rows(grid.configs).items():
         names = [[Record(trial).name for trial in study[row]] for study in studies]
         errors, losses = results(found, names)
         at = choose(errors, losses)
-        values = {key: flatten(asdict(studies[at[0]][row][at[1]]))[key] for key in keys}
-        theirs = _at(words, folders, dict(zip(grid.intervals, values.values(), strict=True)), row, keys)
+        values = {key: flatten(asdict(studies[at[0]][row][at[1]]))[key] for key in asked.keys}
+        theirs = asked.at(values, row)
         own += theirs
         lost = "; all of its trials diverged" if {*chain.from_iterable(errors)} == {math.inf} else ""
         say(f"{label(configs[0].shortcut)}: " + ", ".join(f"{key}={value:g}" for key, value in values.items()) + lost)
         cell = {"common": Record(configs[0]).cell, "own": Record(theirs[0]).cell}
         design.append({**cell, "values": values, "studies": names, "chosen": list(at)})
-    intervals = {key: [one.start, one.end, one.log] for key, one in zip(keys, grid.intervals.values(), strict=True)}
+    intervals = {key: [one.start, one.end, one.log] for key, one in asked.intervals.items()}
     plan = {"trials": f"{experiment}{SUFFIX}", "intervals": intervals, "rows": design}
     train([replace(config, tune=Tune()) for config in [*grid.configs, *own]], {"tuning": plan})
 
 
-def _trials(
-    words: Sequence[str],
-    folders: Sequence[Path],
-    first: Config,
-    study: int,
-    experiment: str,
-    keys: Sequence[str],
-    rows: Mapping[str, list[Config]],
-) -> dict[str, list[Config]]:
-    """The trials of a study by row, in the order in which they were drawn. All rows have the same draws."""
-    draw = [f"hydra.sweeper.samples={first.tune.trials}", f"hydra.sweeper.seed={study}"]
-    place = [f"data.validation={_held_out(first)}", f"seed={study}"]
-    found: dict[str, list[Config]] = {row: [] for row in rows}
-    for config in cells.compose([*words, *draw, *UNTUNED, *place], folders).configs:
-        found[_row(config, keys)].append(replace(config, experiment=f"{experiment}{SUFFIX}"))
-    return found
+@dataclass(frozen=True)
+class _Asked:
+    """A grid with intervals, and the words that ask for it, from which its trials are composed."""
 
+    words: Sequence[str]
+    folders: Sequence[Path]
+    grid: cells.Grid
 
-def _at(
-    words: Sequence[str], folders: Sequence[Path], values: Mapping[str, Any], row: str, keys: Sequence[str]
-) -> list[Config]:
-    """The runs of one row at these values."""
-    given = [f"{key}={value!r}" for key, value in values.items()]
-    found = cells.compose([*words, *UNTUNED, *given], folders).configs
-    return [config for config in found if _row(config, keys) == row]
+    @property
+    def keys(self) -> list[str]:
+        """Those that are tuned."""
+        return [*self.intervals]
 
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        return {key.lstrip("+"): interval for key, interval in self.grid.intervals.items()}
 
-def _row(config: Config, keys: Sequence[str]) -> str:
-    """What the runs and trials of a row have in common."""
-    flat = flatten(asdict(config))
-    return to_json({key: value for key, value in flat.items() if not _left_out(key, keys)})
+    def check(self) -> None:
+        """Raise ConfigError if the grid cannot be tuned."""
+        if not self.grid.configs[0].experiment:
+            raise ConfigError("tune.trials is for a named grid: add name=NAME")
+        if not self.keys:
+            raise ConfigError(
+                "tune.trials draws values in intervals, and the grid has none: add one, as in "
+                "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
+            )
+        if fixed := [key for key in self.keys if within(key, NOT_OF_A_ROW)]:
+            raise ConfigError(f"{fixed[0]} cannot be tuned: give one value, or a list as in seed=0,1,2")
+        sweeper = self.grid.composed.hydra.sweeper
+        if sweeper.samples is not None or sweeper.seed != 0:
+            raise ConfigError(
+                "hydra.sweeper.samples and hydra.sweeper.seed are set by tune.trials and tune.studies: leave them out"
+            )
+        if any(config.data.validation for config in self.grid.configs):
+            raise ConfigError("data.validation is set for the trials alone: give tune.held_out=N instead")
 
+    def trials(self, study: int) -> dict[str, list[Config]]:
+        """The trials of a study by row, in the order in which they were drawn. All rows have the same draws."""
+        first = self.grid.configs[0]
+        draw = [f"hydra.sweeper.samples={first.tune.trials}", f"hydra.sweeper.seed={study}"]
+        place = [f"data.validation={_held_out(first)}", f"seed={study}"]
+        found = self._compose(*draw, *place)
+        return self.rows([replace(config, experiment=f"{first.experiment}{SUFFIX}") for config in found])
 
-def _left_out(key: str, keys: Sequence[str]) -> bool:
-    return key in keys or within(key, NOT_OF_A_ROW)
+    def at(self, values: Mapping[str, Any], row: str) -> list[Config]:
+        """The runs of one row at these values of the keys."""
+        words = (f"{key}={value!r}" for key, value in zip(self.grid.intervals, values.values(), strict=True))
+        return self.rows(self._compose(*words))[row]
+
+    def rows(self, configs: Sequence[Config]) -> dict[str, list[Config]]:
+        """The runs or trials of each row, by what they have in common."""
+        found: dict[str, list[Config]] = {}
+        for config in configs:
+            found.setdefault(self._common(config), []).append(config)
+        return found
+
+    def _common(self, config: Config) -> str:
+        flat, apart = flatten(asdict(config)), (*self.keys, *NOT_OF_A_ROW)
+        return to_json({key: value for key, value in flat.items() if not within(key, apart)})
+
+    def _compose(self, *words: str) -> list[Config]:
+        return cells.compose([*self.words, *UNTUNED, *words], self.folders).configs
 
 
 def _held_out(config: Config) -> int:
