@@ -1,10 +1,15 @@
 """Tables, figures and a page from the records of runs."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import console
 from ablate.commands import path, runs_arguments, warn
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
 
 EXAMPLES = """examples:
   ablate report                                        the table of all runs in results/runs
@@ -52,7 +57,7 @@ def main(options: argparse.Namespace) -> None:
 
     from rich.text import Text
 
-    from ablate.report import formats, records, signals, tables, tuning
+    from ablate.report import records, signals, tables, tuning
     from ablate.report.aggregate import cells
     from ablate.report.comparison import IDENTITY, check_baseline
     from ablate.report.keys import key_and_value
@@ -85,16 +90,10 @@ def main(options: argparse.Namespace) -> None:
         own = compare(tuning.at_own(runs, tuned))
         own = rename(own, options.names) if options.names else own
         more |= {"own": tuning.own_words(own, tuned, chosen), "tuning": tuning.words(tuned, names)}
+    table = tables.words(study, chosen), "\n".join(tables.notes(study))
     terminal = console()
-    shown = {"table": (tables.words(study, chosen), "\n".join(tables.notes(study))), **more}
-    for table, caption in shown.values():
-        widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
-        needed = 1 + sum(3 + len(word) for word in widest)
-        narrow = needed > terminal.width and not chosen
-        terminal.print(formats.terminal(table.drop(columns=tables.DETAILS, errors="ignore") if narrow else table))
-        terminal.print(Text(caption))
-        if narrow:
-            terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
+    for one, caption in (table, *more.values()):
+        _show(terminal, one, caption, fit=not chosen)
     for sentence in unread:
         warn("report", sentence)
     for run in records.rows_of(runs[runs.state == "failed"]):
@@ -116,6 +115,21 @@ def main(options: argparse.Namespace) -> None:
         for sentence in left_out:
             warn("report", sentence)
         terminal.print(Text(f"Written: {options.out / PAGE}"), soft_wrap=True)
+
+
+def _show(terminal: "Console", table: "DataFrame", caption: str, *, fit: bool) -> None:
+    """Print a table. If it is to `fit` and the terminal is too narrow, columns of detail are left out."""
+    from rich.text import Text
+
+    from ablate.report import formats, tables
+
+    widest = (max([*str(name).split(), *table[name]], key=len) for name in table)  # headings are wrapped
+    needed = 1 + sum(3 + len(word) for word in widest)
+    narrow = fit and needed > terminal.width
+    terminal.print(formats.terminal(table.drop(columns=tables.DETAILS, errors="ignore") if narrow else table))
+    terminal.print(Text(caption))
+    if narrow:
+        terminal.print(f"Some columns need a terminal of {needed} columns; --out FOLDER writes them all.")
 
 
 def inches(word: str) -> float:
