@@ -14,7 +14,16 @@ from ablate.grid import cells
 from ablate.runs.identity import folder_name
 
 CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices": 48, "fair": 55}
-CELLS |= {"modern": 60, "highway": 10, "mlsbench": 24, "table2": 25, "table3": 10, "options": 15, "lecture": 15}
+CELLS |= {
+    "modern": 60,
+    "highway": 10,
+    "mlsbench": 24,
+    "table2": 25,
+    "table3": 10,
+    "options": 15,
+    "lecture": 15,
+    "cifar10_small": 57,
+}
 SAME = [("shortcut", "frozen_gate"), ("net", "diracnet"), *(("net", f"plain{depth}") for depth in (18, 20, 34, 56))]
 """Files that are another one with other choices, and have its name."""
 FILES = [(group, name) for group in ("shortcut", "unit", "net", "recipe", "data") for name in options(group)]
