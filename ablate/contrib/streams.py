@@ -89,11 +89,8 @@ class Streams(Connection):
         raise NotImplementedError
 
 
-class UnmixedHyperConnections(Streams):
-    """y = X + B · F(A_mᵀ X): hyper-connections whose A_r is I and stays so (arXiv:2607.28611).
-
-    A_m and B are those of HyperConnections.
-    """
+class Coefficients(Streams):
+    """A_m and B of hyper-connections, which HyperConnections describes."""
 
     def __init__(
         self,
@@ -121,12 +118,6 @@ class UnmixedHyperConnections(Streams):
         a_m = self.a_m[:, None, None, None]
         return a_m + self.s_alpha * _tanh(state, self.w_m) if self.dynamic else a_m[None]
 
-    def mixing(self, state: Tensor) -> Tensor:
-        return torch.eye(self.streams, dtype=state.dtype, device=state.device)[None, :, :, None, None]
-
-    def mixed(self, state: Tensor) -> Tensor:
-        return state
-
     def giving(self, state: Tensor) -> Tensor:
         b = self.b[:, None, None, None]
         return b + self.s_beta * _tanh(state, self.w_b) if self.dynamic else b[None]
@@ -136,7 +127,20 @@ class UnmixedHyperConnections(Streams):
         return kept(1.0, self.match, *(getattr(self, name) for name in ("w_m", "w_b", "w_r") if hasattr(self, name)))
 
 
-class HyperConnections(UnmixedHyperConnections):
+class UnmixedHyperConnections(Coefficients):
+    """y = X + B · F(A_mᵀ X): hyper-connections whose A_r is I and stays so (arXiv:2607.28611).
+
+    A_m and B are those of HyperConnections.
+    """
+
+    def mixing(self, state: Tensor) -> Tensor:
+        return torch.eye(self.streams, dtype=state.dtype, device=state.device)[None, :, :, None, None]
+
+    def mixed(self, state: Tensor) -> Tensor:
+        return state
+
+
+class HyperConnections(Coefficients):
     """y = A_rᵀ X + B · F(A_mᵀ X): hyper-connections ([HC]).
 
     A_m = a_m + s_α tanh(norm(X) W_m), A_r = a_r + s_α tanh(norm(X) W_r) and B = b + s_β tanh(norm(X) W_β), of each
@@ -169,9 +173,6 @@ class HyperConnections(UnmixedHyperConnections):
     def mixing(self, state: Tensor) -> Tensor:
         a_r = self.a_r[:, :, None, None]
         return a_r + self.s_alpha * _tanh(state, self.w_r) if self.dynamic else a_r[None]
-
-    def mixed(self, state: Tensor) -> Tensor:
-        return Streams.mixed(self, state)
 
     def gain(self) -> float:
         return kept(super().gain(), self.match, self.a_r - torch.eye(self.streams).to(self.a_r))
