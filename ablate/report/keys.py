@@ -3,6 +3,7 @@
 import functools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pandas import DataFrame
@@ -72,7 +73,7 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
 
     A key of a group that has a name, as recipe.epochs, is added only where rows of the same name differ in it. The
     keys in `axes` are left out: a figure or table shows them already. Names in `cells.attrs` replace others
-    (`names.rename`).
+    (`names.rename`); if they name every row differently, no settings are added.
     """
     configs = list(cells.config)
     flat = [flatten(NEUTRAL) | flatten(identity(config)) for config in configs]
@@ -93,14 +94,23 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
             for name, of, word in zip(names, groups, words, strict=True)
         ]
     other = cells.attrs.get("names", {})
-    names = [
-        other.get(" ".join([name, *surroundings(config)]), other.get(name, name))
+    given = [
+        other.get(" ".join([name, *surroundings(config)]), other.get(name))
         for name, config in zip(names, configs, strict=True)
     ]
-    if settings:
+    names = [name if one is None else one for name, one in zip(names, given, strict=True)]
+    if settings and (None in given or len({*given}) < len(given)):
         for key in (key for key in SETTINGS if key not in axes and cells[key].nunique() > 1):
-            names = [f"{name}, {key} {value}" for name, value in zip(names, cells[key], strict=True)]
+            names = [f"{name}, {key} {value}" for name, value in zip(names, _apart(cells[key]), strict=True)]
     return [plain(name) for name in names]
+
+
+def _apart(values: Sequence[Any]) -> list[str]:
+    """Values of a setting without the words that all of them have: 'basic' where all units have the same order."""
+    words = [str(value).split() for value in values]
+    shared = set.intersection(*map(set, words))
+    short = [" ".join(word for word in one if word not in shared) for one in words]
+    return short if all(short) else [*map(str, values)]
 
 
 def _text(value: Any) -> str:

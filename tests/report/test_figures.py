@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 
 from ablate.report import curves, figures, records
 from ablate.report.aggregate import cells
-from ablate.report.figures.drawing import COLOURS, DASHES, MARKERS
+from ablate.report.figures.drawing import COLOURS, DASHES, MARKERS, Drawing
 from tests.report.studies import learn
 
 
@@ -75,6 +75,18 @@ def test_curves_of_two_orders_name_them(write, tmp_path):
     drawing = dict(figures.draw(study, runs, curves.read_curves(runs.path)[0])).popitem()[1]
     assert len({*labels_of(drawing)}) == 4
     assert drawing.title.endswith("against identity, unit basic")
+
+
+def test_legend_of_many_rows_makes_the_figure_higher():
+    few, many = Drawing("", "", (5.6, 3.6)), Drawing("", "", (5.6, 3.6))
+    for drawing, rows in ((few, 2), (many, 16)):
+        for row in range(rows):
+            drawing.axes.plot([0, 1], [0, 1], label=f"a row of some length {row}")
+        drawing.legend()
+        drawing.figure.draw_without_rendering()
+    heights = [drawing.axes.get_window_extent().height for drawing in (few, many)]
+    assert few.figure.get_figheight() == 3.6
+    assert heights[1] > 0.8 * heights[0]
 
 
 def test_row_without_a_baseline_has_its_curve_alone(write, draw):

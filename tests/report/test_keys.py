@@ -53,6 +53,18 @@ def test_settings_that_differ_and_axes_are_as_asked(study):
     assert labels(cells, "depth", "shortcut.bias_init", settings=True) == ["identity", "gate", "gate"]
 
 
+def test_words_that_all_units_share_are_left_out_of_names(study):
+    order = "unit.order=full_preactivation"
+    cells = study({f"unit=zero_gamma {order}": [6.0], order: [5.0]})
+    assert sorted(labels(cells, settings=True)) == ["identity, unit basic", "identity, unit zero_gamma"]
+
+
+def test_words_that_all_units_share_are_kept_where_a_name_would_be_empty(study):
+    cells = study({"unit.order=full_preactivation": [5.0], "unit.order=original": [6.0]})
+    names = ["identity, unit basic", "identity, unit basic order=full_preactivation"]
+    assert sorted(labels(cells, settings=True)) == names
+
+
 @pytest.mark.parametrize(
     ("key", "word"), [("depth", "20"), ("shortcut", "gate"), ("shortcut.bias_init", "-6"), ("recipe.batch", "64"),
                       ("iterations", "null"), ("dry_run", "false"), ("depht", None), ("depth.x", None)]

@@ -4,6 +4,7 @@ import pytest
 
 from ablate.base.errors import ConfigError
 from ablate.report import tables
+from ablate.report.keys import labels
 from ablate.report.names import rename
 
 
@@ -35,6 +36,9 @@ def test_rows_that_differ_in_the_unit_are_named_by_it(study, tmp_path):
     file.write_text(f"identity {second}: pre-activated\nidentity: original\n")
     named = rename(cells, file)
     assert list(zip(named.label, named["mean"], strict=True)) == [("pre-activated", 5.0), ("original", 6.0)]
+    assert labels(named, settings=True) == ["pre-activated", "original"]
+    file.write_text(f"identity {second}: pre-activated\n")
+    assert "identity, unit basic" in labels(rename(cells, file), settings=True)
     file.write_text(f"identity {second}: identity\n")
     with pytest.raises(ConfigError, match="two rows would be called 'identity'"):
         rename(cells, file)

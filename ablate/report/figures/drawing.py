@@ -23,6 +23,8 @@ TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 LONGEST = 44
 STYLE = Path(__file__).with_name("ablate.mplstyle")
 SUPERSCRIPTS = str.maketrans("-0123456789.", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹·")
+LEGEND = 0.8
+"""Inches of a legend for which the sizes of figures have room."""
 NARROW = 4.5
 """Inches below which a figure is as wide as one column of a paper."""
 
@@ -67,12 +69,18 @@ class Drawing:
         self.tips[name] = words
 
     def legend(self, columns: int = 2) -> None:
-        """A legend above the axes, where it covers no data, in as many of the columns as there is room for."""
+        """A legend above the axes, where it covers no data, in as many of the columns as there is room for.
+
+        A legend of many rows makes the figure higher, not the axes lower.
+        """
         for count in range(columns, 0, -1):
             legend = self.figure.legend(loc="outside upper center", ncols=count)
-            if count == 1 or legend.get_window_extent().width <= self.figure.bbox.width:
-                return
+            extent = legend.get_window_extent()
+            if count == 1 or extent.width <= self.figure.bbox.width:
+                break
             legend.remove()
+        height = extent.height / self.figure.dpi
+        self.figure.set_figheight(self.figure.get_figheight() + max(0.0, height - LEGEND))
 
     def save(self, kind: str, **options: Any) -> bytes:
         """The figure as pdf, svg or png, without a date: the same records give the same bytes."""
