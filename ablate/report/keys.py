@@ -3,7 +3,7 @@
 import functools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from pandas import DataFrame
@@ -105,12 +105,12 @@ def labels(cells: DataFrame, *axes: str, settings: bool = False) -> list[str]:
     return [plain(name) for name in names]
 
 
-def _apart(values: Sequence[Any]) -> list[str]:
+def _apart(values: Iterable[Any]) -> list[str]:
     """Values of a setting without the words that all of them have: 'basic' where all units have the same order."""
-    words = [str(value).split() for value in values]
-    shared = set.intersection(*map(set, words))
-    short = [" ".join(word for word in one if word not in shared) for one in words]
-    return short if all(short) else [*map(str, values)]
+    texts = [str(value) for value in values]
+    shared = set.intersection(*(set(text.split()) for text in texts))
+    short = [" ".join(word for word in text.split() if word not in shared) for text in texts]
+    return short if all(short) else texts
 
 
 def _text(value: Any) -> str:
