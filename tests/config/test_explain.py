@@ -37,7 +37,7 @@ SENTENCES = {
     "results=r/${nope}": "results refers to 'nope', which is no key",
     "seed=${oc.env:NOPE}": "seed: Environment variable 'NOPE' not found",
     "data=null": "data=null chooses nothing: data is one of cifar10, cifar100, digits, folder",
-    "experiment=quickstart": "+experiment=NAME chooses an experiment, one of choices, depth, ",
+    "experiment=quickstart": "+experiment=NAME chooses an experiment, one of choices, cifar10_small, depth, ",
 }
 
 
