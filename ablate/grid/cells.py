@@ -122,6 +122,11 @@ def _united(
     """
     chosen: dict[str, str] = OmegaConf.to_container(hydra.runtime.choices)  # type: ignore[assignment]
     samples = Samples.of(hydra) if drawn else None
+    if samples and samples.count and not any(one.is_interval_sweep() for one in [*chain.from_iterable(parts), *asked]):
+        raise ConfigError(
+            f"hydra.sweeper.samples={samples.count} draws values in intervals, and the grid has none: add one, as in "
+            "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
+        )
     grid = list(islice(chain.from_iterable(expand([*part, *asked], samples, chosen) for part in parts), MOST + 1))
     if len(grid) > MOST:
         raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")

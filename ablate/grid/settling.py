@@ -28,7 +28,8 @@ AGAIN = "the same command, once they have ended, continues with the rows that ar
 def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[str, Any]], bool]) -> None:
     """Train seeds 0, 1, ... of the cells `rows` until each verdict is settled; `train` returns whether all are done.
 
-    Raises ConfigError if the grid has no name or no baseline, or was begun with other rows or another `most_seeds`.
+    Raises ConfigError if the grid has no name or no baseline, or was begun with other rows, another `most_seeds` or
+    tuning.
     """
     experiment, most, results = rows[0].experiment, rows[0].most_seeds, Path(rows[0].results)
     if not experiment:
@@ -57,7 +58,7 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
 
 
 def _check_begun(results: Path, experiment: str, asked: Mapping[str, Config], most: int) -> None:
-    """Raise ConfigError if the experiment was begun with another `most`, or has cells that are not `asked` for.
+    """Raise ConfigError if the experiment was tuned or begun with another `most`, or has cells not `asked` for.
 
     A cell of custom code that gave no result, and was edited since, is left out: nobody has looked at it.
     """
@@ -67,6 +68,10 @@ def _check_begun(results: Path, experiment: str, asked: Mapping[str, Config], mo
         found = records.read(results, experiment)
     except AblateError:  # no plan can be read: this command writes them again
         return
+    if "tuning" in found.design:
+        raise ConfigError(
+            f"{experiment} is a study with tune.trials, whose seeds are fixed: give seeds=auto another name"
+        )
     begun = found.design.get("most_seeds", most)
     if begun != most:
         raise ConfigError(f"{experiment} was begun with most_seeds={begun}: give that, or another name")

@@ -10,6 +10,7 @@ from ablate.grid import cells
 from ablate.grid.sampling import Interval, points
 from ablate.runs.identity import signature
 
+INTERVAL = "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
 FORMS = {
     "zip": "NAME=zip(KEY=choice(A,B),KEY=choice(C,D))",
     "pairs": "another name, as in pairs=zip(...)",
@@ -206,6 +207,7 @@ def test_drawn_values_are_the_points_of_all_intervals_and_others_cross_them(expe
         ("recipe.learning_rate=tag(lgo,interval(1,2))", "{} has the tag lgo: the one that has a meaning is log"),
         ("hydra.sweeper.samples=0", "hydra.sweeper.samples=0 is invalid: use 1 to 100,000"),
         ("hydra.sweeper.samples=many", "hydra.sweeper.samples=many is invalid: use 1 to 100,000"),
+        ("hydra.sweeper.samples=8", "{} draws values in intervals, and the grid has none: add one, as in " + INTERVAL),
         ("hydra.sweeper.seed=-1", "hydra.sweeper.seed=-1 is invalid: use a whole number of 0 or more"),
         ("hydra.sweeper.sample=8", "there is no key 'hydra.sweeper.sample': ablate --help lists them"),
     ],

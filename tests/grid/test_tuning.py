@@ -42,6 +42,14 @@ def test_each_row_gets_the_same_trials_and_its_own_best_value(ask, trained, tmp_
     assert len(stages) == 2  # nothing is left to train
 
 
+def test_seeds_until_settled_need_another_name(ask, trained):
+    trained(identity=5.0, gate=6.0)
+    assert ask(*ROWS, "seed=0,1", "tune.trials=2", RATE).status == 0
+    outcome = ask(*ROWS, "seeds=auto")
+    sentence = "ablate: fair is a study with tune.trials, whose seeds are fixed: give seeds=auto another name\n"
+    assert (outcome.status, outcome.err) == (2, sentence)
+
+
 def test_a_diverged_trial_is_the_worst(ask, trained, tmp_path):
     trained(identity=lambda config: None if config.recipe.learning_rate > 0.05 else distance(0.1)(config), gate=9.0)
     assert ask(*ROWS, "tune.trials=4", RATE).status == 0
