@@ -32,9 +32,9 @@ def matched(match: nn.Module, state: Tensor) -> Tensor:
 
 
 def inverse_root(state: Tensor, *dims: int) -> Tensor:
-    """What makes the mean square of `state` 1 over `dims`, each of them now 1.
+    """The factor that makes the mean square of `state` over `dims` 1; these dimensions are kept with a size of 1.
 
-    norm(X) W is computed as X W times this: the same, without a copy of all streams.
+    norm(X) W is computed as X W times this factor, which saves a copy of all streams.
     """
     return torch.rsqrt(state.square().mean(dims, keepdim=True) + EPSILON)
 
