@@ -1,4 +1,4 @@
-"""How many seeds separate two test errors, by the test that the report makes."""
+"""How many seeds separate two test errors, by a paired t-test over seeds."""
 
 import argparse
 import math

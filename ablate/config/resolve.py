@@ -69,7 +69,8 @@ def _plain(value: Any) -> Any:
 
 
 def settle(config: Config) -> Config:
-    """Check `config`, expand ~ in paths, and set the hashes of custom code, an image folder and initial weights.
+    """Check `config`, expand ~ in paths, leave out a `data.size` that CIFAR has anyway, and set the hashes of custom
+    code, an image folder and initial weights.
 
     Returns `config`.
     """

@@ -124,7 +124,7 @@ class Coefficients(Streams):
 
     def gain(self) -> float:
         """1 where no coefficient depends on x."""
-        return kept(1.0, self.match, *(getattr(self, name) for name in ("w_m", "w_b", "w_r") if hasattr(self, name)))
+        return kept(1.0, self.match, *((self.w_m, self.w_b) if self.dynamic else ()))
 
 
 class UnmixedHyperConnections(Coefficients):
@@ -175,7 +175,9 @@ class HyperConnections(Coefficients):
         return a_r + self.s_alpha * _tanh(state, self.w_r) if self.dynamic else a_r[None]
 
     def gain(self) -> float:
-        return kept(super().gain(), self.match, self.a_r - torch.eye(self.streams).to(self.a_r))
+        """1 where A_r is I as well."""
+        moved = self.a_r - torch.eye(self.streams).to(self.a_r)
+        return kept(super().gain(), self.match, moved, *((self.w_r,) if self.dynamic else ()))
 
     def scalars(self) -> dict[str, Tensor]:
         """`mixing`: the mean absolute element of a_r outside its diagonal, summed over a stream."""

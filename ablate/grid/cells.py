@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 OF_A_GRID, OF_A_STUDY = ("seeds", "most_seeds", "tune"), ("name", "experiment", "results")
 """Keys of which a grid has one value; and those of which a grid in several stages has."""
+NO_INTERVAL = (
+    "{} draws values in intervals, and the grid has none: add one, as in "
+    "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
+)
 MANY = 10_000
 """Runs in a grid that take seconds to check."""
 SET = re.compile(r"(seed|depth)=\d+")
@@ -122,11 +126,8 @@ def _united(
     """
     chosen: dict[str, str] = OmegaConf.to_container(hydra.runtime.choices)  # type: ignore[assignment]
     samples = Samples.of(hydra) if drawn else None
-    if samples and samples.count and not any(one.is_interval_sweep() for one in [*chain.from_iterable(parts), *asked]):
-        raise ConfigError(
-            f"hydra.sweeper.samples={samples.count} draws values in intervals, and the grid has none: add one, as in "
-            "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
-        )
+    if samples and samples.count and not any(intervals([*part, *asked]) for part in parts):
+        raise ConfigError(NO_INTERVAL.format(f"hydra.sweeper.samples={samples.count}"))
     grid = list(islice(chain.from_iterable(expand([*part, *asked], samples, chosen) for part in parts), MOST + 1))
     if len(grid) > MOST:
         raise ConfigError(f"a grid has at most {MOST:,} runs: give a part of the lists at a time")

@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ablate.base.errors import AblateError, ConfigError
+from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
 from ablate.report import records, sequential
@@ -19,7 +19,6 @@ from ablate.report.aggregate import cells
 from ablate.report.comparison import IDENTITY, bases
 from ablate.report.predictions import read_wrong
 from ablate.report.settled import OPEN
-from ablate.runs import layout
 from ablate.runs.record import Record
 
 AGAIN = "the same command, once they have ended, continues with the rows that are not settled"
@@ -62,11 +61,8 @@ def _check_begun(results: Path, experiment: str, asked: Mapping[str, Config], mo
 
     A cell of custom code that gave no result, and was edited since, is left out: nobody has looked at it.
     """
-    if not (results / layout.PLANS / experiment).is_dir():
-        return
-    try:
-        found = records.read(results, experiment)
-    except AblateError:  # no plan can be read: this command writes them again
+    found = records.begun(results, experiment)
+    if found is None:
         return
     if "tuning" in found.design:
         raise ConfigError(

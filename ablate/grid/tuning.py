@@ -36,7 +36,8 @@ NOT_OF_A_ROW = ("seed", "experiment", "tune", "data.validation", "tracker.run")
 def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train: Train) -> None:
     """Train the trials, choose, and train the rows of `grid`, which `words` ask for, at common values and their own.
 
-    Raises ConfigError if the grid has no name, no interval or no rows to compare, or holds out images itself.
+    Raises ConfigError if the grid has no name or no interval, tunes what is not of a row or what another key depends
+    on, sets the drawing itself, holds out images itself, or was begun with seeds=auto.
     """
     asked = _Asked(words, folders, grid)
     asked.check()
@@ -86,13 +87,11 @@ class _Asked:
 
     def check(self) -> None:
         """Raise ConfigError if the grid cannot be tuned."""
-        if not self.grid.configs[0].experiment:
+        first = self.grid.configs[0]
+        if not first.experiment:
             raise ConfigError("tune.trials is for a named grid: add name=NAME")
         if not self.keys:
-            raise ConfigError(
-                "tune.trials draws values in intervals, and the grid has none: add one, as in "
-                "'recipe.learning_rate=tag(log,interval(0.003,0.3))'"
-            )
+            raise ConfigError(cells.NO_INTERVAL.format("tune.trials"))
         if fixed := [key for key in self.keys if within(key, NOT_OF_A_ROW)]:
             raise ConfigError(f"{fixed[0]} cannot be tuned: give one value, or a list as in seed=0,1,2")
         sweeper = self.grid.composed.hydra.sweeper
@@ -102,6 +101,9 @@ class _Asked:
             )
         if any(config.data.validation for config in self.grid.configs):
             raise ConfigError("data.validation is set for the trials alone: give tune.held_out=N instead")
+        begun = records.begun(Path(first.results), first.experiment)
+        if begun and "most_seeds" in begun.design:
+            raise ConfigError(f"{first.experiment} was begun with seeds=auto: give tune.trials another name")
 
     def trials(self, study: int) -> dict[str, list[Config]]:
         """The trials of a study by row, in the order in which they were drawn. All rows have the same draws."""
@@ -109,7 +111,12 @@ class _Asked:
         draw = [f"hydra.sweeper.samples={first.tune.trials}", f"hydra.sweeper.seed={study}"]
         place = [f"data.validation={_held_out(first)}", f"seed={study}"]
         found = self._compose(*draw, *place)
-        return self.rows([replace(config, experiment=f"{first.experiment}{SUFFIX}") for config in found])
+        rows = self.rows([replace(config, experiment=f"{first.experiment}{SUFFIX}") for config in found])
+        if rows.keys() != self.rows(self.grid.configs).keys():
+            raise ConfigError(
+                f"another key depends on {' or '.join(self.keys)}: trials of a row may differ in what is tuned alone"
+            )
+        return rows
 
     def at(self, values: Mapping[str, Any], row: str) -> list[Config]:
         """The runs of one row at these values of the keys."""

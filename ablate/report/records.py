@@ -30,7 +30,7 @@ TEXT_COLUMNS = (*TEXTS, "commit")
 class Records(NamedTuple):
     """`runs`: one row for each run, with the columns of `load`. `unread`: a sentence for each record left out.
 
-    `design`: what the experiment's plans say of seeds=auto; empty without that.
+    `design`: what the experiment's plans say of seeds=auto or tune.trials; empty without these.
     """
 
     runs: DataFrame
@@ -92,13 +92,23 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
     return Records(frame, unread, found.design)
 
 
+def begun(path: Path, experiment: str) -> Records | None:
+    """What is there of an experiment; None if nothing is, or no plan of it can be read."""
+    if not (path / layout.PLANS / experiment).is_dir():
+        return None
+    try:
+        return read(path, experiment)
+    except AblateError:
+        return None
+
+
 def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
     """As `read`, of several folders together. A run in two of them is taken from the first that has begun it."""
     found = [read(path, experiment) for path in paths]
     unread = [sentence for one in found for sentence in one.unread]
     design = next((one.design for one in found if one.design), {})
     if any(one.design not in ({}, design) for one in found):
-        raise AblateError(f"{experiment} has different most_seeds in these folders: report them one at a time")
+        raise AblateError(f"{experiment} has different plans in these folders: report them one at a time")
     runs = pandas.concat([one.runs for one in found], ignore_index=True)
     runs = runs.sort_values("state", key=lambda state: state == "missing", kind="stable")
     used = runs.drop_duplicates("folder").set_index("folder", drop=False)

@@ -70,7 +70,7 @@ class Run:
 class Runs:
     """The runs that were read, and sentences about what was left out.
 
-    `design`: of the experiment that was asked for, what its plans say of seeds=auto; empty without that.
+    `design`: what the plans of the experiment that was asked for say of seeds=auto or tune.trials; empty without these.
     """
 
     runs: list[Run]

@@ -17,7 +17,7 @@ CELLS = {"quickstart": 11, "table1": 80, "depth": 10, "precision": 20, "choices"
 CELLS |= {
     "modern": 60,
     "highway": 10,
-    "mlsbench": 24,
+    "mlsbench": 18,
     "table2": 25,
     "table3": 10,
     "options": 15,

@@ -218,6 +218,11 @@ def test_list_that_cannot_be_meant_is_refused_in_one_sentence(word, sentence):
     assert str(caught.value).partition(" (in the cell")[0] == sentence.format(word, **FORMS)
 
 
+def test_samples_of_an_interval_that_is_replaced_are_refused():
+    with pytest.raises(ConfigError, match=r"^hydra.sweeper.samples=8 draws values in intervals, and the grid has none"):
+        cells.compose(["width=interval(1,2)", "width=1", "hydra.sweeper.samples=8"], [])
+
+
 def test_list_without_m_is_refused():
     from ablate.config.words import parse_run
 

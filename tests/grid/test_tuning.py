@@ -50,6 +50,16 @@ def test_seeds_until_settled_need_another_name(ask, trained):
     assert (outcome.status, outcome.err) == (2, sentence)
 
 
+def test_a_study_until_settled_cannot_be_tuned(ask, trained):
+    trained(identity=5.0, gate=60.0)
+    assert ask(*ROWS, "seeds=auto").status == 0
+    outcome = ask(*ROWS, "seed=0,1", "tune.trials=2", RATE)
+    assert (outcome.status, outcome.err) == (
+        2,
+        "ablate: fair was begun with seeds=auto: give tune.trials another name\n",
+    )
+
+
 def test_a_diverged_trial_is_the_worst(ask, trained, tmp_path):
     trained(identity=lambda config: None if config.recipe.learning_rate > 0.05 else distance(0.1)(config), gate=9.0)
     assert ask(*ROWS, "tune.trials=4", RATE).status == 0
@@ -111,6 +121,10 @@ def test_an_experiment_says_what_is_tuned(ask, trained, tmp_path):
         (("tune.trials=2,4", RATE), "tune.trials=2,4 is a list: give one value, because it is for the whole grid"),
         (("tune.trials=4", RATE, "name=a,b"), "name=a,b is a list: give one value"),
         (("tune.held_out=5", RATE), "recipe.learning_rate=tag(log,interval(0.003,0.3)) needs a number of samples"),
+        (
+            ("tune.trials=4", RATE, "recipe.weight_decay=${recipe.learning_rate}"),
+            "another key depends on recipe.learning_rate: trials of a row may differ in",
+        ),
         (("tune.held_out=5",), "tune.studies and tune.held_out are for tune.trials=N"),
         (("tune.trials=4", RATE, "tune.held_out=1297"), "recipe.batch=64 is more than the 0 training images"),
     ],
