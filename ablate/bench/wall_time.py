@@ -23,6 +23,9 @@ from ablate.bench.reference import Reference
 from ablate.config.compose import from_tree
 from ablate.config.resolve import from_overrides
 from ablate.config.schema import Config
+from ablate.report.aggregate import cells
+from ablate.report.predictions import read_wrong
+from ablate.report.records import read, rows_of
 from ablate.runs.reading import Run, read_runs
 from ablate.training.loop import NullObserver
 from ablate.training.setup import Setup
@@ -55,16 +58,22 @@ FIXED = 10
 
 def verdict(overrides: list[str], rounds: int) -> dict[str, Any]:
     """Time to verdict: the grid `ablate -m OVERRIDES` with seeds=auto, and with ten fixed seeds."""
+    fixed, auto = f"seed=range({FIXED})", "seeds=auto"
     runs: dict[str, int] = {}
+    verdicts: dict[str, dict[str, str]] = {}
 
-    def trained(*words: str) -> None:
+    def trained(word: str) -> None:
         with TemporaryDirectory() as folder:
-            carry_out("-m", *overrides, *words, f"results={folder}")
-            runs[words[0]] = len(read_runs(Path(folder)).runs)
+            carry_out("-m", *overrides, word, f"results={folder}")
+            found = read(folder).runs
+            rows = cells(found, wrong=read_wrong(found)[0], most=FIXED if word == auto else None)
+        runs[word] = len(found)
+        verdicts[word] = {row.cell: row.verdict.partition(" with ")[0] for row in rows_of(rows[~rows.is_baseline])}
 
-    ways = {word: partial(trained, word) for word in (f"seed=range({FIXED})", "seeds=auto")}
-    table = compare(rounds, ways, f"seed=range({FIXED})", warm_up=False)
-    return {"settings": {f"runs with {word}": count for word, count in runs.items()}, "wall time": table}
+    table = compare(rounds, {word: partial(trained, word) for word in (fixed, auto)}, fixed, warm_up=False)
+    alike = sum(verdict == verdicts[fixed].get(cell) for cell, verdict in verdicts[auto].items())
+    same = {"rows with the same verdict": f"{alike} of {len(verdicts[auto])}"}
+    return {"settings": {**{f"runs with {word}": n for word, n in runs.items()}, **same}, "wall time": table}
 
 
 def _reference(threads: int) -> Callable[[Config], float]:

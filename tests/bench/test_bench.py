@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and report and keep it. No test says how fast anything is."""
 
 import json
+from functools import partial
 
 import psutil
 import pytest
@@ -155,13 +156,20 @@ def test_a_grid_until_settled_is_compared_with_ten_seeds(ask, monkeypatch, write
         assert words[:2] == ("-m", "depth=8")
         runs = tmp_path / words[-1].removeprefix("results=")
         for seed in range(seeds[words[2]]):
-            writer(runs)("depth=8", f"seed={seed}", test_error=5.0)
+            write = partial(writer(runs), "depth=8", f"seed={seed}")
+            write("shortcut=identity", test_error=5 + 0.1 * (seed % 3))
+            write("shortcut=gate", test_error=9 - 0.1 * (seed % 2))
+            write("shortcut=none", test_error=(5 if words[2] == "seeds=auto" else 70) - 0.1 * (seed % 2))
 
     monkeypatch.setattr(wall_time, "carry_out", carry_out)
     said = ask("bench", "verdict", "depth=8", "--out", str(tmp_path))
     assert said.status == 0, said.err
     (found,) = json.loads((tmp_path / "verdict.json").read_text())["workloads"].values()
-    assert found["settings"] == {"runs with seed=range(10)": 10, "runs with seeds=auto": 4}
+    assert found["settings"] == {
+        "runs with seed=range(10)": 30,
+        "runs with seeds=auto": 12,
+        "rows with the same verdict": "1 of 2",
+    }
     assert [*found["wall time"]] == ["seed=range(10)", "seeds=auto"]
 
 
