@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ablate.base.errors import ConfigError
+from ablate.base.errors import AblateError, ConfigError
 from ablate.base.files import to_json
 from ablate.base.terminal import say
 from ablate.config.schema import Config, Tune
@@ -55,6 +55,11 @@ def tuned(words: Sequence[str], folders: Sequence[Path], grid: cells.Grid, train
     for row, configs in asked.rows(grid.configs).items():
         names = [[Record(trial).name for trial in study[row]] for study in studies]
         errors, losses = results(found, names)
+        if any(map(math.isnan, chain(*errors))):
+            raise AblateError(
+                f"a trial of {label(configs[0].shortcut)} cannot be read: ablate report --experiment "
+                f"{experiment}{SUFFIX} says why"
+            )
         at = choose(errors, losses)
         values = {key: flatten(asdict(studies[at[0]][row][at[1]]))[key] for key in asked.keys}
         theirs = asked.at(values, row)

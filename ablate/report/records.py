@@ -1,5 +1,6 @@
 """Records as a data frame, one row for each run. A record that cannot be read is named and left out."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -235,7 +236,9 @@ def _typed_command(command: str) -> str:
 def _number(key: str, value: float | None) -> float:
     if value is None:
         return float("nan")
-    if not abs(value) < 2**53:
+    if not (
+        math.isfinite(value) if key == "train_loss" else abs(value) < 2**53
+    ):  # a loss that is finite did not diverge
         raise ValueError(f"its {key} is {value!r}")
     return float(value)
 

@@ -68,6 +68,17 @@ def test_a_diverged_trial_is_the_worst(ask, trained, tmp_path):
     assert rows[0]["values"]["recipe.learning_rate"] < 0.05
 
 
+def test_a_trial_that_cannot_be_read_chooses_nothing(ask, trained, tmp_path):
+    trained(leave=True, identity=9.0, gate=9.0)
+    assert ask(*ROWS, "tune.trials=2", RATE).status == 0  # trials alone
+    file = next((tmp_path / "runs").glob("digits-gate-*/result.json"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "multiply_adds": 1e300}))
+    stages = trained()
+    outcome = ask(*ROWS, "tune.trials=2", RATE)
+    sentence = "a trial of gate bias_init=-6 cannot be read: ablate report --experiment fair-trials says why"
+    assert (outcome.status, outcome.err, stages) == (1, f"ablate: {sentence}\n", [])
+
+
 def test_the_median_study_counts(ask, trained, tmp_path):
     shift = {0: 0.0, 1: 5.0, 2: 9.0}  # by the seed of the study, so the second is the median
     trained(identity=lambda config: distance(0.1)(config) + shift[config.seed], gate=9.0)

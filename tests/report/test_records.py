@@ -119,6 +119,12 @@ def test_unreadable_record_is_named_and_the_rest_is_reported(how, write, table):
     assert "skipped: incomplete or damaged record" in unread
 
 
+def test_a_loss_of_any_size_is_a_result(write, table):
+    write("seed=0", test_error=90.0, train_loss=1e300)
+    (words,), _, unread = table()
+    assert (words[HEAD], words["n"], unread) == ("90.00", "1", [])
+
+
 def test_records_of_other_schemas_are_counted_in_one_sentence(write, table):
     write("seed=0", test_error=5.0)
     change(schema=SCHEMA - 1)(write("seed=1", test_error=6.0))
