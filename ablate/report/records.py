@@ -236,9 +236,8 @@ def _typed_command(command: str) -> str:
 def _number(key: str, value: float | None) -> float:
     if value is None:
         return float("nan")
-    if not (
-        math.isfinite(value) if key == "train_loss" else abs(value) < 2**53
-    ):  # a loss that is finite did not diverge
+    most = math.inf if key == "train_loss" else 2**53  # a run with a finite loss has not diverged
+    if not abs(value) < most:
         raise ValueError(f"its {key} is {value!r}")
     return float(value)
 
