@@ -185,3 +185,12 @@ def test_theory_says_what_is_kept_at_the_start(resolve):
         first = name in ("attention_residuals", "denseformer")
         assert [factor(unit.shortcut) for _, unit in built.units()][first:] == [None] * (6 - first)
         assert [factor(unit.shortcut) for _, unit in projected.units()] == [None] * 6
+
+
+@pytest.mark.parametrize("name", ["a_r", "w_r", "w_m", "w_b"])
+def test_theory_says_nothing_once_a_coefficient_has_moved(name):
+    connection = HyperConnections(8, 8, 1, Position(1, 3, 1, 1))
+    assert connection.gain() == 1
+    getattr(connection, name).data[0, 0] += 0.5
+    with pytest.raises(NotImplementedError):
+        connection.gain()
