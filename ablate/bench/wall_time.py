@@ -107,9 +107,23 @@ def tracker(overrides: list[str], rounds: int) -> dict[str, Any]:
     return {"wall time": compare(rounds, {word: partial(command, word) for word in (base, other)}, base)}
 
 
-def carry_out(*words: str) -> None:
-    environment = os.environ | {"WANDB_MODE": "offline"}
-    done = subprocess.run([sys.executable, "-m", "ablate", *words], env=environment, stdout=subprocess.DEVNULL)
+def start(overrides: list[str], rounds: int, before: Path) -> dict[str, Any]:
+    """The command of this checkout and of the one in the folder `before`: with `iterations=1`, what is not training."""
+
+    def command(checkout: Path) -> None:
+        with TemporaryDirectory() as folder:
+            carry_out(*overrides, f"results={folder}", checkout=checkout)
+
+    variants = {"before": partial(command, before), "now": partial(command, Path(ablate.__file__).parents[1])}
+    return {"wall time": compare(rounds, variants, "before")}
+
+
+def carry_out(*words: str, checkout: Path | None = None) -> None:
+    """`python -m ablate WORDS`, of the package in the folder `checkout`, if one is given."""
+    environment = os.environ | {"WANDB_MODE": "offline"} | ({"PYTHONPATH": str(checkout)} if checkout else {})
+    done = subprocess.run(
+        [sys.executable, "-m", "ablate", *words], env=environment, cwd=checkout, stdout=subprocess.DEVNULL
+    )
     if done.returncode:
         error = ConfigError if done.returncode == ConfigError.exit_status else AblateError
         raise error(f"the measured command failed: ablate {' '.join(words)}")

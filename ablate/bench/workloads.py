@@ -23,6 +23,9 @@ def usual(benchmark: str) -> Iterator[list[list[str]]]:
     if benchmark in ("records", "tracker"):
         yield [["depth=56", "threads=1", "device=cpu"]]
         return
+    if benchmark == "start":
+        yield [["depth=56", "iterations=1"], ["-m", "+experiment=quickstart", "iterations=1"]]
+        return
     if benchmark == "verdict":
         yield [["+experiment=quickstart", "threads=1"]]
         return

@@ -23,6 +23,7 @@ EXAMPLES = """benchmarks:
   probes   images a second with probes=signal, against none
   verdict  wall time of a grid with seeds=auto, against ten fixed seeds
   tracker  wall time of a command with tracker=wandb, offline, against tracker=none
+  start    wall time of a run of one step and of a grid of them, against another version of ablate (--before)
   gpu      every question that needs a GPU, within --minutes: tests, speed, packing, a small Table 1
   stopping which finished runs stop_at_chance would have stopped, and how many wrongly; trains nothing
 
@@ -34,6 +35,7 @@ examples:
   ablate bench speed --out results/bench              also write speed.json and speed.md there
   ablate bench gpu --minutes 9 --data cifar10         see docs/speed.md; results/bench/gpu-NAME has the results
   ablate bench gpu speed-110 packed-110               some of its parts
+  ablate bench start --before ../older                a folder with another checkout
   ablate bench stopping results/*/records.tar.gz      runs in archives, or in folders of runs (results/runs)
 
 Leave the machine idle while it measures."""
@@ -48,6 +50,7 @@ ROUNDS = {
     "probes": 5,
     "tracker": 5,
     "verdict": 1,
+    "start": 5,
 }
 STOPPING = "stopping"
 """Reads records and measures no time."""
@@ -73,6 +76,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="that speed, memory and loader measure a variant for in each round (%(default)s)",
     )
     parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
+    parser.add_argument("--before", metavar="FOLDER", type=path, help="of start, the checkout to compare with")
     parser.add_argument("--minutes", type=float, default=9.0, help="of gpu, the time for all (%(default)s)")
     parser.add_argument("--data", metavar="FOLDER", type=path, help="of gpu, CIFAR-10 as images, for Table 1")
     parser.add_argument("--rehearse", action="store_true", help="of gpu, all of it on the CPU, with tiny sizes")
@@ -103,6 +107,10 @@ def main(options: argparse.Namespace) -> int | None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
+    if (name == "start") != (options.before is not None):
+        raise ConfigError("--before FOLDER belongs to `ablate bench start`, which needs it")
+    if options.before and not (options.before / "ablate" / "__main__.py").is_file():
+        raise ConfigError(f"--before: {options.before} has no ablate/__main__.py: it is no checkout of ablate")
     from ablate.bench import busy, compare, loader, memory, page, probes, speed, wall_time, workloads
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
@@ -111,7 +119,9 @@ def main(options: argparse.Namespace) -> int | None:
         measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
     else:
         module = {"threads": busy, "probes": probes}.get(name, wall_time)
-        measure = partial(getattr(module, name), rounds=rounds)
+        measure = partial(
+            getattr(module, name), rounds=rounds, **({"before": options.before} if options.before else {})
+        )
     found = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
     with nullcontext([options.words]) if options.words else workloads.usual(name) as chosen:
         for words in chosen:

@@ -141,6 +141,27 @@ def test_kept_memory_is_that_of_the_units_inputs_with_activation_checkpointing(r
     assert kept[1] - kept[0] == pytest.approx(4 * inputs / 1e6)
 
 
+def test_the_command_is_compared_with_that_of_another_checkout(ask, tmp_path):
+    package = tmp_path / "older" / "ablate"
+    package.mkdir(parents=True)
+    (package / "__main__.py").write_text(
+        "import pathlib, sys; pathlib.Path('words').write_text(' '.join(sys.argv[1:]))"
+    )
+    (package / "__init__.py").touch()
+    said = ask("bench", "start", *QUICK, "iterations=1", "--rounds", "1", "--before", str(package.parent))
+    assert said.status == 0, said.err
+    assert (package.parent / "words").read_text().startswith("depth=8 device=cpu threads=1 iterations=1 results=")
+    assert "\n| before | " in said.out
+    assert "\n| now | " in said.out
+
+
+@pytest.mark.parametrize("words", [("start",), ("speed", "--before", "."), ("start", "--before", "no-such-folder")])
+def test_another_checkout_belongs_to_start_and_must_be_one(ask, words):
+    said = ask("bench", *words)
+    assert said.status == 2
+    assert "--before" in said.err
+
+
 def test_commands_with_and_without_tracker_are_compared(ask, monkeypatch):
     commands = []
     monkeypatch.setattr(wall_time, "carry_out", lambda *words: commands.append(words[:-1]))
