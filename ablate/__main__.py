@@ -3,6 +3,7 @@
 Imports nothing that takes time before it knows what is asked for.
 """
 
+import atexit
 import difflib
 import os
 import signal
@@ -67,6 +68,13 @@ def _interrupted(*_: object) -> None:
 def script() -> None:
     """The console script: exit with the status of `main`."""
     sys.path.insert(0, "")  # custom modules in the working directory, as `python -m ablate` finds them
+    status = None
+
+    def end() -> None:
+        if status is not None:
+            leave(status)
+
+    atexit.register(end)  # first, so it is the last that is called: for Python to take torch down takes half a second
     status = main()
     from ablate.base.process import leave, leave_group
 

@@ -118,6 +118,7 @@ def _serve(
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     unblock_signals()
+    atexit.register(leave, 0)  # for Python to take torch down takes half a second
     calling = threading.Lock()
     threading.Thread(target=_end_with_parent, args=(calling,), daemon=True).start()
     try:

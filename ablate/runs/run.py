@@ -52,6 +52,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
         progress.busy(record, other)
         return False
     with Stopping() as stopping:
+        torch.set_num_threads(1)  # to build and count: threads of several processes would wait for each other
         setup = Setup(record.config)
         check_imported(record.tree)
         stopping.answer(0)

@@ -1,3 +1,4 @@
+import atexit
 import contextlib
 import functools
 import multiprocessing
@@ -100,6 +101,13 @@ def test_worker_ends_when_its_parent_is_killed():
             return True
 
     until(ended, why="the worker ended")
+
+
+def test_worker_ends_after_its_exit_handlers(tmp_path):
+    with Worker(functools.partial, atexit.register, os.mkdir) as worker:
+        worker(str(tmp_path / "handled"))
+    assert (tmp_path / "handled").is_dir()
+    assert worker.process.exitcode == 0
 
 
 ENDING = """

@@ -284,6 +284,29 @@ def test_custom_shortcut_trains_under_its_own_name(tmp_path):
     assert "identity" not in out
 
 
+FRUGAL = """
+import atexit
+import torch
+from ablate.models.shortcuts import Identity
+
+class Frugal(Identity):
+    def __init__(self, *built):
+        super().__init__(*built)
+        print("built with threads:", torch.get_num_threads())
+        atexit.register(print, "handled")
+"""
+
+
+def test_network_is_built_with_one_thread_and_exit_handlers_are_called(process, tmp_path):
+    (tmp_path / "frugal.py").write_text(FRUGAL)
+    done = process(
+        "ablate", "shortcut._target_=frugal.Frugal", "depth=8", "iterations=1", "threads=2", OMP_NUM_THREADS="2"
+    )
+    assert done.status == 0, done.err
+    assert done.out.count("built with threads: 1\n") == done.out.count("handled\n") == 3
+    assert "2 threads" in done.out
+
+
 STATEFUL = """
 import sys
 import torch
