@@ -83,27 +83,37 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> int | None:
-    name = options.benchmark
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)
-    if name == STOPPING:
-        from ablate.bench import stopping
+    carry_out = {STOPPING: _stopping, GPU: _gpu}.get(options.benchmark, _in_turns)
+    # Both signals raise, so that temporary folders are removed and the measured processes are ended.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        return carry_out(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
-        found = stopping.stopping([path(word) for word in options.words or [RUNS]])
-        for sentence in found["left_out"]:
-            warn("bench", sentence)
-        _written(options, found, stopping.markdown(found))
-        return None
-    if name == GPU:
-        from ablate.bench.gpu import gpu
 
-        if not 0 < options.minutes < math.inf:
-            raise ConfigError("--minutes must be more than 0")
-        before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that the parts are ended
-        try:
-            return gpu(options.minutes, options.words, options.data, options.out, rehearse=options.rehearse)
-        finally:
-            signal.signal(signal.SIGTERM, before)
+def _stopping(options: argparse.Namespace) -> None:
+    from ablate.bench import stopping
+
+    found = stopping.stopping([path(word) for word in options.words or [RUNS]])
+    for sentence in found["left_out"]:
+        warn("bench", sentence)
+    _written(options, found, stopping.markdown(found))
+
+
+def _gpu(options: argparse.Namespace) -> int:
+    from ablate.bench.gpu import gpu
+
+    if not 0 < options.minutes < math.inf:
+        raise ConfigError("--minutes must be more than 0")
+    return gpu(options.minutes, options.words, options.data, options.out, rehearse=options.rehearse)
+
+
+def _in_turns(options: argparse.Namespace) -> None:
+    name = options.benchmark
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
@@ -113,7 +123,6 @@ def main(options: argparse.Namespace) -> int | None:
         raise ConfigError(f"--before: {options.before} has no ablate/__main__.py: it is no checkout of ablate")
     from ablate.bench import busy, compare, loader, memory, page, probes, speed, wall_time, workloads
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C removes temporary folders
     timed = {"speed": speed.speed, "memory": memory.memory, "loader": loader.loader}
     if name in timed:
         measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
@@ -129,7 +138,6 @@ def main(options: argparse.Namespace) -> int | None:
             say(title, error=True)
             found["workloads"][title] = measure(words)
     _written(options, found, page.markdown(found))
-    return None
 
 
 def _written(options: argparse.Namespace, found: dict[str, Any], text: str) -> None:

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and report and keep it. No test says how fast anything is."""
 
 import json
+import signal
 from functools import partial
 
 import psutil
@@ -13,6 +14,8 @@ from ablate.data.batches import ResidentBatches
 from ablate.models.cost import multiply_adds
 from ablate.training.setup import Setup
 from tests.data.images import write_images
+from tests.forked import Command
+from tests.waiting import until
 
 QUICK = ("depth=8", "device=cpu", "threads=1")
 
@@ -255,3 +258,15 @@ def test_cost_of_probes_is_that_of_measured_steps(ask, tmp_path):
     assert workload["settings"] == {"batch": 64, "probe_every": 2, "steps": 4}
     assert list(workload["training"]) == ["probes=none", "probes=signal"]
     assert all(figures["images/s"]["min"] > 0 for figures in workload["training"].values())
+
+
+def test_benchmark_that_is_terminated_ends_what_it_measures(tmp_path):
+    words = ("bench", "tracker", *QUICK, "iterations=1000000")
+    process = Command(*words, cwd=tmp_path, environment={"TMPDIR": str(tmp_path)})
+    until(lambda: psutil.Process(process.pid).children(), process, "the measured command")
+    (measured,) = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not measured.is_running()
+    assert not list(tmp_path.iterdir())
