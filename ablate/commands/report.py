@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> None:
     from ablate.report import records, signals, tables, tuning
     from ablate.report.aggregate import cells
     from ablate.report.comparison import IDENTITY, check_baseline
-    from ablate.report.keys import key_and_value
+    from ablate.report.keys import key_and_value, recorded
     from ablate.report.names import rename
     from ablate.report.pivot import CAPTION, pivot
     from ablate.report.predictions import read_wrong
@@ -84,7 +84,7 @@ def main(options: argparse.Namespace) -> None:
     if options.names:
         study = rename(study, options.names)
     chosen = tables.columns(options.columns) if options.columns is not None else ()
-    more = {"pivot": (pivot(study, *options.pivot), CAPTION)} if options.pivot else {}
+    more = {"pivot": (pivot(study, *map(recorded, options.pivot)), CAPTION)} if options.pivot else {}
     names = dict(zip(study.cell, study.label, strict=True))
     if tuned:
         own = compare(tuning.at_own(runs, tuned))

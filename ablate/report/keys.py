@@ -52,7 +52,12 @@ def key_and_value(option: str, words: str) -> tuple[str, str]:
     key, equals, value = words.partition("=")
     if not equals:
         raise ConfigError(f"{option} {words} is not KEY=VALUE, as in {option} depth=110")
-    return key, value
+    return recorded(key), value
+
+
+def recorded(key: str) -> str:
+    """The key of records for one of the command line, whose `iterations` and `epochs` are the recipe's."""
+    return f"recipe.{key}" if key in ("iterations", "epochs") else key
 
 
 def check_key(option: str, key: str) -> None:

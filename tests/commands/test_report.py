@@ -95,6 +95,13 @@ def test_mixed_compares_runs_of_different_devices(write, report):
     assert "Compared in spite of differences: gate bias_init=-6 (cpu, cuda)." in outcome.out
 
 
+def test_length_is_that_of_the_recipe_as_on_the_command_line(write, report):
+    write("iterations=40", test_error=5.0)
+    write("iterations=80", test_error=4.0)
+    assert "│ 5.00 │ 4.00 │" in report("--pivot", "shortcut", "iterations").out
+    assert "4.00" not in report("--where", "iterations=40").out
+
+
 def test_value_of_where_is_read_as_on_the_command_line(write, report):
     write(test_error=5.0)
     assert "5.00" in report("--where", "recipe.weight_decay=1e-4").out
