@@ -67,9 +67,9 @@ def stopping(sources: Sequence[Path]) -> dict[str, Any]:
     runs: dict[str, Trained] = {}
     left_out: list[str] = []
     for source in sources:
-        with _folder(source) as folder:
+        with _folder(source) as (folder, refused):
             found = read_runs(folder)
-            left_out += found.unread
+            left_out += [*refused, *found.unread]
             for run in (run for run in found.runs if run.state == "finished"):
                 # A run that was repeated with probes, or with its threads given, has the same weights: it counts once.
                 weights = run.result.get("weights_sha256", run.folder.name)
@@ -126,14 +126,19 @@ def _chance(data: str) -> Chance:
 
 
 @contextmanager
-def _folder(source: Path) -> Iterator[Path]:
-    """A folder of runs: the source itself, or what is in an archive."""
+def _folder(source: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder of runs, the source itself or what is in an archive, and a sentence for each record that was refused.
+
+    Raises AblateError if all were.
+    """
     if source.is_dir():
-        yield source
+        yield source, []
         return
     with tempfile.TemporaryDirectory(prefix="ablate-stopping-") as folder:
-        unpack(source, Path(folder))
-        yield Path(folder)
+        taken, refused = unpack(source, Path(folder))
+        if refused and not taken:
+            raise AblateError(f"{source}: {refused[0]}")
+        yield Path(folder), refused
 
 
 def markdown(found: dict[str, Any]) -> str:

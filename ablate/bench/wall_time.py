@@ -119,11 +119,16 @@ def start(overrides: list[str], rounds: int, before: Path) -> dict[str, Any]:
 
 
 def carry_out(*words: str, checkout: Path | None = None) -> None:
-    """`python -m ablate WORDS`, of the package in the folder `checkout`, if one is given."""
-    environment = os.environ | {"WANDB_MODE": "offline"} | ({"PYTHONPATH": str(checkout)} if checkout else {})
-    done = subprocess.run(
-        [sys.executable, "-m", "ablate", *words], env=environment, cwd=checkout, stdout=subprocess.DEVNULL
-    )
-    if done.returncode:
-        error = ConfigError if done.returncode == ConfigError.exit_status else AblateError
-        raise error(f"the measured command failed: ablate {' '.join(words)}")
+    """`python -m ablate WORDS`, in the folder `checkout`, whose package it is, if one is given."""
+    environment = os.environ | {"WANDB_MODE": "offline"}
+    command = [sys.executable, "-m", "ablate", *words]
+    process = subprocess.Popen(command, env=environment, cwd=checkout, stdout=subprocess.DEVNULL)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()  # not killed: a grid ends its own processes
+        process.wait()
+        raise
+    if status:
+        error = ConfigError if status == ConfigError.exit_status else AblateError
+        raise error(f"the measured command failed: ablate {' '.join(words)}{f' in {checkout}' if checkout else ''}")

@@ -76,18 +76,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="that speed, memory and loader measure a variant for in each round (%(default)s)",
     )
     parser.add_argument("--out", metavar="FOLDER", type=path, help="also write JSON and Markdown there")
-    parser.add_argument("--before", metavar="FOLDER", type=path, help="of start, the checkout to compare with")
+    parser.add_argument(
+        "--before",
+        metavar="FOLDER",
+        type=path,
+        help="of start, the checkout to compare with; each is its command's working folder",
+    )
     parser.add_argument("--minutes", type=float, default=9.0, help="of gpu, the time for all (%(default)s)")
     parser.add_argument("--data", metavar="FOLDER", type=path, help="of gpu, CIFAR-10 as images, for Table 1")
     parser.add_argument("--rehearse", action="store_true", help="of gpu, all of it on the CPU, with tiny sizes")
 
 
 def main(options: argparse.Namespace) -> int | None:
+    if (options.benchmark == "start") != (options.before is not None):
+        raise ConfigError("--before FOLDER belongs to `ablate bench start`, which needs it")
+    if options.before and not (options.before / "ablate" / "__main__.py").is_file():
+        raise ConfigError(f"--before: {options.before} has no ablate/__main__.py: it is no checkout of ablate")
     if options.out:  # before minutes of measuring
         options.out.mkdir(parents=True, exist_ok=True)
     carry_out = {STOPPING: _stopping, GPU: _gpu}.get(options.benchmark, _in_turns)
-    # Both signals raise, so that temporary folders are removed and the measured processes are ended.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As Ctrl-C does, it removes temporary folders and ends the measured processes.
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         return carry_out(options)
@@ -117,10 +125,6 @@ def _in_turns(options: argparse.Namespace) -> None:
     rounds = ROUNDS[name] if options.rounds is None else options.rounds
     if rounds < 1 or not 0 < options.seconds < math.inf:
         raise ConfigError("--rounds must be 1 or more, and --seconds more than 0")
-    if (name == "start") != (options.before is not None):
-        raise ConfigError("--before FOLDER belongs to `ablate bench start`, which needs it")
-    if options.before and not (options.before / "ablate" / "__main__.py").is_file():
-        raise ConfigError(f"--before: {options.before} has no ablate/__main__.py: it is no checkout of ablate")
     from ablate.bench import busy, compare, loader, memory, page, probes, speed, wall_time, workloads
 
     timed = {"speed": speed.speed, "memory": memory.memory, "loader": loader.loader}
@@ -128,9 +132,9 @@ def _in_turns(options: argparse.Namespace) -> None:
         measure = partial(timed[name], rounds=rounds, seconds=options.seconds)
     else:
         module = {"threads": busy, "probes": probes}.get(name, wall_time)
-        measure = partial(
-            getattr(module, name), rounds=rounds, **({"before": options.before} if options.before else {})
-        )
+        measure = partial(getattr(module, name), rounds=rounds)
+    if options.before:
+        measure = partial(measure, before=options.before)
     found = {"benchmark": name, "machine": compare.machine(), "rounds": rounds, "workloads": {}}
     with nullcontext([options.words]) if options.words else workloads.usual(name) as chosen:
         for words in chosen:

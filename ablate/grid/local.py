@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import takewhile
 from multiprocessing.connection import wait
 
 from ablate.base.errors import AblateError, ConfigError, one_line
@@ -99,7 +100,8 @@ def gpus() -> list[str]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
+        names = (name.strip() for name in visible.split(",") if name.strip())
+        return list(takewhile(lambda name: not name.startswith("-"), names))  # as CUDA: -1 hides the others
     import torch
 
     # Not by the numbers in /dev: a container that is given /dev/nvidia3 alone has GPU 0.

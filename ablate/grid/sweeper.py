@@ -172,11 +172,11 @@ def _check_buildable(records: Iterable[Record]) -> None:
 
 
 def _prepare_data(records: Iterable[Record]) -> None:
-    """Fetch or decode each dataset once, before several processes do."""
-    from ablate.data.load import prepare  # torch
+    """Fetch or decode each dataset once, before several processes do, and check the sizes of a folder's images."""
+    from ablate.data.load import load, prepare  # torch
 
-    for data in {(record.config.data.name, record.config.data.root): record.config.data for record in records}.values():
-        prepare(data)
+    for data in {to_json(record.tree["data"]): record.config.data for record in records}.values():
+        (load if data.name == "folder" else prepare)(data)
 
 
 def _check_initial(records: Iterable[Record]) -> None:

@@ -208,7 +208,7 @@ TABLES = [
         ("unit", "depth", "shortcut.option"),
         [row for row in TABLE_3 if row.data == "cifar100"],
     ),
-    Table("table6", TITLE_6, ("net", "parameters"), ("depth",), TABLE_6),
+    Table("table6", TITLE_6, ("net", "parameters"), ("depth", "recipe.warmup"), TABLE_6),
     *(
         Table(
             f"table{number}-imagenet",

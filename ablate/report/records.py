@@ -115,7 +115,7 @@ def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
     used = runs.drop_duplicates("folder").set_index("folder", drop=False)
     for run in rows_of(runs[runs.duplicated("folder") & (runs.state != "missing")]):
         first = used.loc[run.folder]
-        if (run.state, run.test_error) != (first.state, first.test_error):
+        if run.state != first.state or (run.state in EVALUATED and run.test_error != first.test_error):
             unread.append(f"{run.path} has another result than {first.path}, which is used")
     return Records(used.reset_index(drop=True), unread, design)
 

@@ -16,7 +16,6 @@ results/statistics.md has the error, the power and the number of runs, by simula
 """
 
 import numpy
-from numpy.typing import NDArray
 
 from ablate.report import stats
 from ablate.report.stats import Array
@@ -66,9 +65,3 @@ def corrected(p: Array, most: int) -> Array:
         numpy.put_along_axis(out, lowest, numpy.minimum(highest, 1.0), -1)
         numpy.put_along_axis(left, lowest, False, -1)
     return out
-
-
-def separable_at(p: Array, most: int) -> NDArray[numpy.int64]:
-    """The seeds at which each row became separable, (..., rows), from p as for `corrected`; 0 if it did not."""
-    separable = corrected(p, most) < 1 - stats.CONFIDENCE
-    return numpy.where(separable.any(0), numpy.array(looks(most))[separable.argmax(0)], 0)

@@ -9,8 +9,10 @@ import io
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ablate.base.errors import AblateError
 from ablate.base.files import write_whole, writing
@@ -72,21 +74,28 @@ def unpack(file: Path, runs: Path) -> tuple[int, list[str]]:
     A record is taken as a whole if it can be read and has the signature in its name. One that is there is not replaced.
     Raises AblateError if the file is not such an archive; nothing is then changed.
     """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise AblateError(
+            f"{file} is not an archive of records ({error.strerror}): make one with ablate archive"
+        ) from error
     with writing(runs, "use another folder"):
         runs.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=runs, prefix=".unpack-") as there:
-            _extract(file, Path(there))
+            _extract(file, content, Path(there))
             return _take(Path(there), runs)
 
 
-def _extract(file: Path, into: Path) -> None:
+def _extract(file: Path, content: bytes, into: Path) -> None:
     try:
-        with tarfile.open(file, "r:gz") as archive:
+        whole = gzip.decompress(content)  # at once: tarfile takes damage between two members for the end
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as archive:
             for member in archive:
                 if not member.isfile() or not MEMBER.fullmatch(member.name):
                     raise AblateError(f"{file} holds {member.name!r}, which is not a record's: nothing was taken")
                 archive.extract(member, into, filter="data")
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, FileNotFoundError, IsADirectoryError) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise AblateError(f"{file} is not an archive of records ({error}): make one with ablate archive") from error
 
 
@@ -100,8 +109,7 @@ def _take(there: Path, runs: Path) -> tuple[int, list[str]]:
             refused.append(f"{folder.name} was not taken: incomplete or damaged record ({error})")
             continue
         if target.exists():
-            same = (target / layout.RESULT).is_file() and read_run(target).result == run.result
-            refused += [] if same else [f"{target} is there with another result: it was not replaced"]
+            refused += _differs(target, run.result)
             continue
         folder.rename(target)
         new += 1
@@ -111,3 +119,14 @@ def _take(there: Path, runs: Path) -> tuple[int, list[str]]:
         if not target.exists():
             plan.rename(target)
     return new, refused
+
+
+def _differs(target: Path, result: dict[str, Any]) -> list[str]:
+    """A sentence if the record that is there has not this result."""
+    try:
+        there = read_run(target).result if (target / layout.RESULT).is_file() else {}
+    except NOT_A_RECORD as error:
+        return [f"{target} is there, incomplete or damaged ({error}): it was not replaced"]
+    if there == result:
+        return []
+    return [f"{target} is there with {'another' if there else 'no'} result: it was not replaced"]

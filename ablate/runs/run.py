@@ -1,7 +1,8 @@
 """Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -52,11 +53,11 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
         progress.busy(record, other)
         return False
     with Stopping() as stopping:
-        torch.set_num_threads(1)  # to build and count: threads of several processes would wait for each other
-        setup = Setup(record.config)
-        check_imported(record.tree)
-        stopping.answer(0)
-        cost = _cost(setup)
+        with _one_thread():
+            setup = Setup(record.config)
+            check_imported(record.tree)
+            stopping.answer(0)
+            cost = _cost(setup)
         observer = Observer(record, progress, stopping, setup.steps)
         if other := _acquire(record, observer.lock):
             progress.busy(record, other)
@@ -66,6 +67,17 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
                 return _skip(record, progress, tracker)
             _carry_out(setup, observer, tracker, cost, workers)
     return True
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """To build and count: the threads of several processes that start would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _skip(record: Record, progress: Progress, tracker: NullTracker) -> bool:

@@ -143,6 +143,7 @@ def test_several_folders_are_one_study(ask, writer, tmp_path):
     for name, seeds in (("a", (0, 1)), ("b", (1, 2))):
         for seed in seeds:
             writer(tmp_path / name)("depth=8", f"seed={seed}", test_error=float(seed))
+        writer(tmp_path / name)("depth=8", "shortcut=gate", status="diverged")  # without an error, alike in both
     said = ask("report", str(tmp_path / "a"), str(tmp_path / "b"))
     assert (said.status, said.err) == (0, "")
     assert "1.00 ± 1.00" in said.out  # of 0, 1 and 2: seed 1 counts once

@@ -33,6 +33,8 @@ PARALLEL = (*TINY, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
         ("0,1", "cuda:1", [None, None, None]),
         ("0,1", "cpu", [None, None, None]),
         ("", "auto", [None, None, None]),
+        ("-1", "auto", [None, None, None]),
+        ("2,-1,3", "auto", ["2", "2", "2"]),
     ],
 )
 def test_slots_are_assigned_devices_in_turn(visible, device, assigned, monkeypatch, record):

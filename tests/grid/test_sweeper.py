@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ablate.base.errors import AblateError
+from ablate.bench.workloads import write_noise
 from ablate.grid.sweeper import GridError, _report
 from ablate.models import build
 from ablate.runs import layout
@@ -211,3 +212,12 @@ def test_values_that_do_not_make_different_runs_are_refused(words, ask, tmp_path
 def test_runs_of_other_processes_are_not_counted_as_done(record, capsys):
     _report([record(), record("seed=1")], [Outcome(), Outcome(busy=True)], 3.0)
     assert capsys.readouterr().out == "1 of 2 runs done in 3 s; other processes are training 1\n"
+
+
+def test_size_that_images_cannot_have_costs_no_training(ask, tmp_path):
+    write_noise(tmp_path / "images", train=20, test=10)
+    words = ("data=folder", f"data.root={tmp_path / 'images'}", "depth=8", "iterations=1", "recipe.batch=10")
+    said = ask("-m", *words, "data.size=16,20")
+    assert (said.status, said.out) == (2, "")
+    assert "data.size=20 is invalid: images of 32x32" in said.err
+    assert not (tmp_path / "runs").exists()

@@ -380,6 +380,12 @@ def test_difference_from_the_published_error_is_only_in_the_published_setting(st
     assert list(table["Δ vs published"]) == ["-0.25", "+0.10", "–", "–", "–", "–"]
 
 
+def test_table_over_depths_has_the_warm_up_that_each_depth_has_in_the_paper(study):
+    cells = study({"data=cifar10 depth=20 recipe.warmup=0": [8.5], "data=cifar10 depth=110": [6.41]})
+    table, _ = papers(cells)["table6"]
+    assert list(table["Δ vs published"])[0:5:4] == ["-0.25", "-0.20"]
+
+
 def test_table_2_of_b_is_by_order(study):
     orders = {"original": 6.5, "full_preactivation": 6.3}
     cells = study({f"data=cifar10 depth=110 unit.order={order}": [error] for order, error in orders.items()})

@@ -6,9 +6,16 @@ import numpy
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from ablate.report.sequential import corrected, looks, separable_at, weights
+from ablate.report import stats
+from ablate.report.sequential import corrected, looks, weights
 
 NAN = numpy.nan
+
+
+def separable_at(p, most):
+    """The seeds at which each row became separable, (..., rows); 0 if it did not."""
+    separable = corrected(p, most) < 1 - stats.CONFIDENCE
+    return numpy.where(separable.any(0), numpy.array(looks(most))[separable.argmax(0)], 0)
 
 
 @pytest.mark.parametrize(

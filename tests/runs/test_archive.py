@@ -97,6 +97,36 @@ def test_edited_record_in_an_archive_is_not_taken(study, tmp_path):
     assert "incomplete or damaged record (its name does not end in its signature" in sentence
 
 
+def test_target_that_cannot_be_read_is_named_and_the_rest_is_taken(study, tmp_path):
+    pack(study, tmp_path / "study.tar.gz")
+    torn, bare = (tmp_path / "there" / run.folder.name for run in read_runs(study).runs)
+    for folder in (torn, bare):
+        folder.mkdir(parents=True)
+    (torn / layout.RESULT).write_text('{"status"')
+    new, refused = unpack(tmp_path / "study.tar.gz", tmp_path / "there")
+    assert new == 0
+    assert f"{torn} is there, incomplete or damaged (" in "".join(refused)
+    assert f"{bare} is there with no result: it was not replaced" in refused
+    assert (tmp_path / "there" / layout.PLANS / "depth").is_dir()
+
+
+def test_archive_in_a_place_that_is_none_is_named(ask, tmp_path):
+    (tmp_path / "file").touch()
+    said = ask("archive", str(tmp_path / "runs"), "--from", str(tmp_path / "file" / "study.tar.gz"))
+    assert f"{tmp_path / 'file' / 'study.tar.gz'} is not an archive of records (Not a directory)" in said.err
+
+
+def test_damaged_archive_is_named_and_nothing_is_taken(ask, study, tmp_path):
+    pack(study, tmp_path / "study.tar.gz")
+    content = bytearray((tmp_path / "study.tar.gz").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 20] = bytes(20)
+    (tmp_path / "damaged.tar.gz").write_bytes(content)
+    said = ask("archive", str(tmp_path / "there"), "--from", str(tmp_path / "damaged.tar.gz"))
+    assert said.status == 1
+    assert f"{tmp_path / 'damaged.tar.gz'} is not an archive of records" in said.err
+    assert not list((tmp_path / "there").iterdir())
+
+
 @pytest.mark.parametrize("content", [b"", b"not an archive", None])
 def test_file_that_is_no_archive_is_named(ask, tmp_path, content):
     file = tmp_path / "study.tar.gz"

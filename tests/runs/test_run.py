@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 
+import ablate
+from ablate.base.errors import AblateError
 from ablate.config.schema import Config
 from ablate.runs import layout
 from ablate.runs.identity import SCHEMA, signature
@@ -305,6 +307,15 @@ def test_network_is_built_with_one_thread_and_exit_handlers_are_called(process, 
     assert done.status == 0, done.err
     assert done.out.count("built with threads: 1\n") == done.out.count("handled\n") == 3
     assert "2 threads" in done.out
+
+
+def test_caller_keeps_its_threads_if_the_data_is_missing(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with pytest.raises(AblateError, match="missing"):
+        ablate.run("data=cifar10", f"data.root={tmp_path}", f"results={tmp_path / 'runs'}")
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
 
 
 STATEFUL = """

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ablate.report.figures.drawing import COLOURS, GREY, Drawing, log_axis, short, styled
 
-COLUMNS, MOST_PANELS = 4, 16
+COLUMNS = 4
 CONFIDENCE = 0.95
 
 
