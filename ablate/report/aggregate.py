@@ -46,7 +46,7 @@ def cells(
     | low_seeds, high_seeds | the interval over seeds alone (Student's) |
     | noise_share | share of the variance over seeds that is due to the finite number of test images |
     | best_epoch | the mean of each run's lowest error, which is optimistic |
-    | diverged, stopped | how many runs diverged; how many were stopped at chance |
+    | diverged, stopped, at_chance | how many runs diverged; were stopped at chance; were at chance at the end |
     | baseline, baseline_cell, is_baseline | what it is compared with; see `comparison.compare` |
     | differs | what must be alike to compare, and is not, among the runs of the row and of its baseline |
     | common, difference, difference_low, difference_high, p | paired over common seeds |
@@ -101,6 +101,7 @@ def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[
         "best_epoch": _mean(run.best_test_error for run in ended) if finite else math.nan,
         "diverged": int(numpy.isinf(errors).sum()),
         "stopped": counts["stopped"],
+        "at_chance": sum(run.at_chance for run in ended),
         "published": published.error if published else math.nan,
         "source": published.described() if published else "",
         "same_setting": same,

@@ -120,12 +120,15 @@ def _setting(table: Table, found: Found) -> str:
 def _order(table: Table, found: Found) -> list[str]:
     """Spearman's rank correlation of our rows with the paper's and the rows out of place, as one sentence.
 
-    None in the published setting, where the values can be compared, or with fewer than RANKED rows.
+    Rows whose runs are all at chance at the end share the last rank, as those that fail in the paper do: among them the
+    order is noise. None in the published setting, where the values can be compared, or with fewer than RANKED rows.
     """
     pairs = [(table.rows[at], cell) for at, cells in found.items() for cell in cells if cell.n]
     if len(pairs) < RANKED or all(_comparable(cell, row) for row, cell in pairs):
         return []
-    ours = [cell.median if _of_medians(table) else math.inf if cell.diverged else cell.mean for _, cell in pairs]
+    failed = [(cell.diverged > 0 and not _of_medians(table)) or cell.at_chance == cell.n for _, cell in pairs]
+    errors = [cell.median if _of_medians(table) else cell.mean for _, cell in pairs]
+    ours = [math.inf if fails else error for fails, error in zip(failed, errors, strict=True)]
     theirs = [row.error for row, _ in pairs]
     rho, low, high = stats.rank_correlation(numpy.array(ours), numpy.array(theirs))
     moved = abs(rankdata(ours) - rankdata(theirs)) >= OUT_OF_PLACE

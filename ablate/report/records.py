@@ -18,6 +18,7 @@ from ablate.runs import layout
 from ablate.runs.naming import label, network
 from ablate.runs.reading import EVALUATED, NUMBERS, READERS, Run, read_runs
 from ablate.runs.record import DONE, last_evaluation
+from ablate.training.chance import Chance
 
 WORTH = (*DONE, "running")
 """States of a run that has a result or may still get one."""
@@ -51,6 +52,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | shortcut, depth, net, unit, data, recipe, seed | from the configuration |
     | test_error, best_test_error | percent, at the last epoch that was trained and at the best epoch |
     | train_loss, train_error | means over the last epoch; percent |
+    | at_chance | whether that epoch was no better than one answer to all images; False for early records |
     | parameters, multiply_adds | of the network; multiply-adds for one image |
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
     | evaluated_on | test, or validation: held out of the training images |
@@ -192,6 +194,7 @@ def _row(run: Run) -> dict[str, Any]:
         "data": plain(_data(config["data"])),
         "seed": config["seed"],
         **texts,
+        "at_chance": _at_chance(result),
         "evaluated_on": texts["evaluated_on"] or ("validation" if config["data"]["validation"] else "test"),
         "command": texts["command"] and _typed_command(texts["command"]),
         "threads": _number("threads", result.get("threads")),
@@ -210,6 +213,14 @@ def _data(data: Mapping[str, Any]) -> str:
     """The dataset's name, with the size to which its images were reduced."""
     side = data.get("size") if data["name"] != "imagenet" else None
     return f"{data['name']} {side}x{side}" if side else str(data["name"])
+
+
+def _at_chance(result: Mapping[str, Any]) -> bool:
+    chance = result.get("chance")
+    if not chance:
+        return False
+    loss, error = (_number(key, result.get(key)) for key in ("train_loss", "train_error"))
+    return Chance(**chance).holds(loss, error)
 
 
 def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -144,7 +144,7 @@ def same_seeds(cells: DataFrame) -> bool:
 def statistics(cells: DataFrame, *, intervals: bool = True, verdicts: bool = True) -> list[str]:
     """What the intervals and verdicts are worth."""
     cells = cells.assign(name=labels(cells, settings=True))
-    lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else []), *_stopped(cells)]
+    lines = [*(_intervals(cells) if intervals else []), *(_verdicts(cells) if verdicts else []), *_at_chance(cells)]
     if (cells.n <= 1).all():
         lines.append("One seed per row: single runs vary, so small differences mean nothing.")
     if (cells.evaluated_on != "test").any():
@@ -206,12 +206,17 @@ def _listed(numbers: Sequence[int]) -> str:
     return " and ".join(filter(None, [", ".join(map(str, numbers[:-1])), str(numbers[-1])]))
 
 
-def _stopped(cells: DataFrame) -> list[str]:
-    """Which rows count runs that were stopped at chance."""
-    rows = [f"{cell.name} ({cell.stopped} of {cell.n})" for cell in rows_of(cells) if cell.stopped]
-    if not rows:
-        return []
-    return [f"Runs that were stopped at chance count with the error that they had there: {'; '.join(rows)}."]
+def _at_chance(cells: DataFrame) -> list[str]:
+    """Which rows count runs that were stopped at chance, or were at chance at the end."""
+    lines = {
+        "stopped": "Runs that were stopped at chance count with the error that they had there: {}.",
+        "at_chance": "At chance in the last epoch, no better than one answer to all images: {}.",
+    }
+    rows = {
+        key: "; ".join(f"{cell.name} ({count} of {cell.n})" for cell in rows_of(cells) if (count := getattr(cell, key)))
+        for key in lines
+    }
+    return [line.format(rows[key]) for key, line in lines.items() if rows[key]]
 
 
 def _baseline(cells: DataFrame, equals: str = "") -> str:

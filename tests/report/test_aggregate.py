@@ -99,6 +99,22 @@ def test_error_of_a_stopped_run_counts_and_the_table_says_so(seeds, write, table
     assert sentence == "Runs that were stopped at chance count with the error that they had there: none (2 of 3)."
 
 
+GUESSES = {"chance": {"loss": 2.3026, "error": 90.0}, "train_loss": 2.302, "train_error": 89.9}
+
+
+def test_rows_at_chance_at_the_end_are_named(seeds, write, tmp_path):
+    seeds("", [4.0, 5.0], **GUESSES | {"train_loss": 0.1, "train_error": 4.0})
+    write("shortcut=none", test_error=88.0, **GUESSES)
+    write("shortcut=none", "seed=1", test_error=60.0, **GUESSES | {"train_error": 60.0})
+    write("shortcut=gate", test_error=90.0, **{**GUESSES, "chance": None})  # an early record
+    runs = records.read(tmp_path / "runs").runs
+    assert runs.set_index("label").at_chance.groupby("label").sum().to_dict() == {
+        **{"identity": 0, "none": 1, "gate bias_init=-6": 0}
+    }
+    cells = aggregate.cells(runs)
+    assert "At chance in the last epoch, no better than one answer to all images: none (1 of 2)." in tables.notes(cells)
+
+
 def test_stopped_row_has_no_difference_from_a_published_error(seeds, write, tmp_path):
     """None of the papers' runs was stopped."""
     words = ("data=cifar10", "depth=110")

@@ -339,6 +339,18 @@ def test_order_of_rows_of_another_setting_is_compared_by_rank_correlation(study)
     assert f"{rho.statistic:.2f}" == "0.74"
 
 
+def test_rows_at_chance_share_the_last_rank(seeds, study):
+    guesses = {"chance": {"loss": 2.3026, "error": 90.0}, "train_loss": 2.302, "train_error": 89.9}
+    for name, error in {"frozen_gate": 89.1, "gate_b0": 90.3, "none": 88.0}.items():
+        seeds(f"depth=110 shortcut={name}", [error], **guesses)
+    cells = study(
+        {f"depth=110 shortcut={name}": [error] for name, error in {"identity": 50.0, "conv1x1": 70.0}.items()}
+    )
+    _, caption = papers(cells)["table1"]
+    # Ranks 1 2 4 4 4 of ours; 6.61, 12.22, 12.35, 12.86 and fail of [B]: 8 / sqrt(8 · 10).
+    assert "rank correlation 0.89" in caption
+
+
 def test_order_of_depths_names_the_depth_and_counts_a_diverged_row_as_the_worst(study):
     errors = {20: [6.0], 32: [5.0], 44: [4.0], 56: [3.0], 110: [3.5, None]}
     _, caption = papers(study({f"depth={depth}": values for depth, values in errors.items()}))["table6"]
