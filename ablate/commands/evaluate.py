@@ -5,11 +5,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json
-from ablate.base.terminal import console, say
+from ablate.base.terminal import console, plain, say
 from ablate.commands import path, warn
 from ablate.config.resolve import from_overrides
 
@@ -172,9 +173,11 @@ def _show(what: Path, config: "Config", dataset: "Dataset | Streamed", found: "A
     if found.top5_error is not None:
         say(f"top-5 error  {found.top5_error:.2f} %")
     say(f"loss         {found.loss:.4f}")
-    classes, confusion = dataset.classes, found.confusion.tolist()
+    classes, confusion = [Text(plain(name)) for name in dataset.classes], found.confusion.tolist()
     if len(classes) <= WIDEST:
-        table = Table("true, as", *classes, title="Images of each class, and the class given to them", title_style="")
+        table = Table(
+            "true, as", *map(Column, classes), title="Images of each class, and the class given to them", title_style=""
+        )
         for name, row in zip(classes, confusion, strict=True):
             table.add_row(name, *(str(count) if count else "" for count in row))
     else:

@@ -72,6 +72,8 @@ def replay(folder: Path, out: Path, *, trust: bool) -> int:
     from ablate.runs.run import run as carry_out
 
     record = Record(config)
+    if record.folder.exists():
+        raise ConfigError(f"--out {out} has this run already: name another folder")
     carry_out(record, Progress(bar=is_terminal()), NullTracker())
     again = record.read_result() or {}
     differences = compare(run.result, again, read_metrics(folder)[0], read_metrics(record.folder)[0])

@@ -79,7 +79,7 @@ def main(options: argparse.Namespace) -> None:
     if options.baseline:
         check_baseline(study, baseline)
     if options.where:
-        study.attrs["of"] = compare(tuning.at_common(current, tuned) if tuned else current).p.count()
+        study.attrs["of"] = compare(tuning.at_common(current, tuned) if tuned else current).p_holm.count()
     study = signals.with_gains(study, runs)
     if options.names:
         study = rename(study, options.names)

@@ -88,7 +88,7 @@ def _cell(runs: list[Any], own_depth: bool, wrong: Mapping[str, Wrong]) -> dict[
         "runs": Seeds(
             {run.seed: error for run, error in zip(ended, errors.tolist(), strict=True)},
             {run.seed: one for run, one in zip(ended, by_seed, strict=True)},
-            {computed_by(run) for run in ended},
+            set().union(*map(computed_by, ended)),
         ),
         "n": n,
         "seeds": len(runs),

@@ -48,11 +48,16 @@ class Seeds(NamedTuple):
     computed: set[Computed]
 
 
-def computed_by(run: Any) -> Computed:
-    """What computed a row of `records.load`."""
-    torch = ".".join(run.versions.get("torch", "unknown").split(".")[:2])
-    names = (run.device_type or "an unknown device", run.precision or "an unknown precision")
-    return Computed(tuple(run.code.items()), *names, torch, run.parts)
+def computed_by(run: Any) -> set[Computed]:
+    """What computed a row of `records.load`: one for each session that differs."""
+    found = set()
+    for session in run.sessions:
+        versions, code = session.get("versions") or run.versions, session.get("code") or run.code
+        torch = ".".join(versions.get("torch", "unknown").split(".")[:2])
+        device = session.get("device_type") or run.device_type or "an unknown device"
+        precision = session.get("precision") or run.precision or "an unknown precision"
+        found.add(Computed(tuple(code.items()), device, precision, torch, run.parts))
+    return found
 
 
 def compare(
@@ -72,7 +77,7 @@ def compare(
     for row, base in enumerate(bases(configs, baseline)):
         ours = seeds[frame.cell[row]]
         facts: dict[str, Any] = {"baseline": "", "baseline_cell": "", "is_baseline": base == row, "common": 0}
-        facts |= dict.fromkeys((*DIFFERENCE, *OVER_SEEDS), math.nan) | {"difference_over": ""}
+        facts |= dict.fromkeys((*DIFFERENCE, *OVER_SEEDS), math.nan) | {"difference_over": "", "reversed": False}
         facts["differs"] = differs([ours.computed], keys)
         if base is not None:
             facts |= {"baseline": frame.label[base], "baseline_cell": frame.cell[base]}
@@ -90,13 +95,18 @@ def compare(
         looks = settled.settle([partial(_look, *pair) for pair in pairs.values()], most)
         at = dict(zip(pairs, looks, strict=True))
     for row, one in at.items():
-        if one.why == settled.SEPARABLE and math.isnan(found[row]["difference"]):  # a later seed diverged
-            found[row] |= _paired(*(_first(of, one.seeds) for of in pairs[row]))
+        if one.why != settled.SEPARABLE:
+            continue
+        look = _paired(*(_first(of, one.seeds) for of in pairs[row]))
+        if math.isnan(found[row]["difference"]):  # a later seed diverged
+            found[row] |= look
+        found[row]["reversed"] = look["difference"] * found[row]["difference"] < 0
     frame = frame.join(DataFrame(found))
     frame.attrs |= {"baseline": baseline, "mixed": mixed, "most": most}
     frame["p_holm"] = stats.holm(frame.p.to_numpy(float))
     if most is not None:
-        frame["p_holm"] = [at[row].p if row in at else math.nan for row in range(len(frame))]
+        p = [at[row].p if row in at else math.nan for row in range(len(frame))]
+        frame["p_holm"] = numpy.where(frame.difference.notna(), p, math.nan)
     frame["looked"] = [at[row].seeds if row in at else 0 for row in range(len(frame))]
     frame["settled"] = [at[row].why if row in at else "" for row in range(len(frame))]
     frame["verdict"] = [_verdict(row, mixed) for row in rows_of(frame)]
@@ -225,4 +235,5 @@ def _verdict(row: Any, mixed: bool) -> str:
         return "not tested: no spread over seeds"
     if row.p_holm >= 1 - stats.CONFIDENCE:
         return f"not separable with {row.common} seeds"
-    return "worse" if row.difference > 0 else "better"
+    verdict = "worse" if row.difference > 0 else "better"
+    return f"{verdict}, but not after {row.looked} seeds, where it was settled" if row.reversed else verdict

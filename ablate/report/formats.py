@@ -140,6 +140,7 @@ LATEX = {
     "−": "$-$",
     "–": "--",
     "Δ": r"$\Delta$",
+    "→": r"$\rightarrow$",
     **{mark: "\\" + mark for mark in "&%$#_{}"},
 }
 

@@ -131,6 +131,8 @@ def _order(table: Table, found: Found) -> list[str]:
     ours = [math.inf if fails else error for fails, error in zip(failed, errors, strict=True)]
     theirs = [row.error for row, _ in pairs]
     rho, low, high = stats.rank_correlation(numpy.array(ours), numpy.array(theirs))
+    if math.isnan(rho):  # all fail
+        return []
     moved = abs(rankdata(ours) - rankdata(theirs)) >= OUT_OF_PLACE
     depth = ", depth {}" if "depth" in table.varies else ""
     names = [cell.label + depth.format(cell.depth) for (_, cell), far in zip(pairs, moved, strict=True) if far]

@@ -259,6 +259,7 @@ def same_setting(config: dict[str, Any], row: Published) -> bool:
         **{"batch": row.batch, "iterations": row.iterations, "warmup": row.warmup / row.iterations},
     }
     alike = data.items() <= config["data"].items() and recipe.items() <= config["recipe"].items()
+    alike &= not config.get("init_fingerprint")
     alike &= all(config[group].get(key, values[0]) in values for group, key, values in LATER)
     # In [B]'s release the first 1×1 of a bottleneck has the stride.
     alike &= row.unit != "bottleneck" or config["unit"].get("stride_in") == "1x1"

@@ -26,6 +26,7 @@ TEXTS = (
     *("reason", "evaluated_on", "device", "device_type", "cpu", "precision", "host"),
     *("started", "ended", "command"),
 )
+COMPUTED = ("device_type", "precision", "versions")
 TEXT_COLUMNS = (*TEXTS, "commit")
 
 
@@ -59,6 +60,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | device, device_type, cpu, precision, threads, host, versions | what computed it; device_type is cpu, cuda or mps |
     | parts | of a batch, each in a process and normalised by itself: '1', '2', or '1 and 2' if sessions differ |
     | code | the hashes of the sources that decide the numbers, a dict; see `ablate.runs.code` |
+    | sessions | each continuation of the run: its `code`, device_type, precision and versions, a list of dicts |
     | commit, changed | of the source; whether it had uncommitted changes |
     | predictions | whether the classes given to the test images are in the folder |
     | started, ended, command, reason | in UTC; the command line; why the run did not finish |
@@ -83,7 +85,8 @@ def read(path: str | PathLike[str], experiment: str | None = None) -> Records:
             if contradiction:
                 unread.append(f"{run.folder} skipped: {contradiction}")
                 continue
-            row["code"] = codes.setdefault(tuple(row["code"].items()), row["code"])
+            for part in (row, *row["sessions"]):
+                part["code"] = codes.setdefault(tuple(part["code"].items()), part["code"])
             rows.append(row)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             unread.append(f"{run.folder} skipped: incomplete or damaged record ({type(error).__name__}: {error})")
@@ -114,9 +117,10 @@ def read_all(paths: Sequence[Path], experiment: str | None = None) -> Records:
         raise AblateError(f"{experiment} has different plans in these folders: report them one at a time")
     runs = pandas.concat([one.runs for one in found], ignore_index=True)
     runs = runs.sort_values("state", key=lambda state: state == "missing", kind="stable")
-    used = runs.drop_duplicates("folder").set_index("folder", drop=False)
-    for run in rows_of(runs[runs.duplicated("folder") & (runs.state != "missing")]):
-        first = used.loc[run.folder]
+    signatures = runs.folder.str.rpartition("-")[2]  # a renamed copy is the same run
+    used = runs[~signatures.duplicated()].set_index(signatures[~signatures.duplicated()])
+    for run in rows_of(runs[signatures.duplicated() & (runs.state != "missing")]):
+        first = used.loc[run.folder.rpartition("-")[2]]
         if run.state != first.state or (run.state in EVALUATED and run.test_error != first.test_error):
             unread.append(f"{run.path} has another result than {first.path}, which is used")
     return Records(used.reset_index(drop=True), unread, design)
@@ -201,6 +205,10 @@ def _row(run: Run) -> dict[str, Any]:
         "parts": _parts(config, result),
         "versions": {str(name): str(version) for name, version in (result.get("versions") or {}).items()},
         "code": {str(name): str(hashed) for name, hashed in result.get("code", {}).items()},
+        "sessions": [
+            {"code": session.get("code") or result.get("code", {}), **{key: session.get(key) for key in COMPUTED}}
+            for session in result.get("sessions") or [{}]
+        ],
         "predictions": bool(result.get("predictions")),
         "commit": _text("git.commit", git.get("commit")),
         "changed": bool(git.get("dirty")),

@@ -177,7 +177,7 @@ def _verdicts(cells: DataFrame) -> list[str]:
     if most := cells.attrs.get("most"):
         lines.append(
             f"Seeds until settled: rows were compared at {_listed(sequential.looks(most))} seeds, and got no more once "
-            "they were separable; p is corrected for rows and looks together, so that 5 % hold for the whole study. "
+            f"they were separable; p is corrected for rows and looks together, {_held(cells, len(tested))}. "
             f"'Not separable' means with {most} seeds, not equal. Intervals have no such correction, and where a row "
             "stopped early the difference is on average a little too large."
         )
@@ -200,6 +200,13 @@ def _verdicts(cells: DataFrame) -> list[str]:
                 f"{100 * stats.false_alarms_of_looks(steps):.0f} %."
             )
     return lines
+
+
+def _held(cells: DataFrame, tested: int) -> str:
+    whole = cells.attrs.get("of", tested)
+    if whole == tested:
+        return "so that 5 % hold for the whole study"
+    return f"for the {tested} shown; with all rows of the study it would be {whole}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

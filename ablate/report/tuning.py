@@ -109,8 +109,11 @@ def results(runs: DataFrame, studies: Sequence[Sequence[str]]) -> tuple[list[lis
 
 
 def at_common(runs: DataFrame, tuning: Tuning) -> DataFrame:
-    """The runs at the common values."""
-    return runs[runs.cell.isin([row.common for row in tuning.rows])].reset_index(drop=True)
+    """The runs at the common values. Raises AblateError if there are none."""
+    common = runs[runs.cell.isin([row.common for row in tuning.rows])].reset_index(drop=True)
+    if common.empty:
+        raise AblateError("no run at the common values is left: run the experiment's command again, or change --where")
+    return common
 
 
 def at_own(runs: DataFrame, tuning: Tuning) -> DataFrame:

@@ -119,6 +119,14 @@ def images(tmp_path, monkeypatch):
     return made
 
 
+def test_names_of_classes_are_shown_as_they_are(ask, images, tmp_path):
+    words = images(["cat [wild]", "[red]dog"])
+    assert ask(*words, "depth=8", "iterations=1", "recipe.batch=2", "device=cpu").status == 0
+    (run,) = (tmp_path / "runs").glob("folder-*")
+    shown = ask("evaluate", str(run))
+    assert shown.out.count("cat [wild]") == shown.out.count("[red]dog") == 2
+
+
 def test_run_is_evaluated_on_other_images(run, ask, images):
     words = images("0123456789")
     facts = found(ask, run.folder, *words)

@@ -24,6 +24,9 @@ def test_replay_is_identical(run, ask, tmp_path):
     assert replayed.status == 0
     assert "the replay is identical in every bit" in replayed.out
     assert len(list((tmp_path / "again").glob("digits-*/result.json"))) == 1
+    replayed = ask("replay", str(run), "--out", str(tmp_path / "again"))
+    assert (replayed.status, replayed.out) == (2, "")
+    assert f"--out {tmp_path / 'again'} has this run already: name another folder" in replayed.err
 
 
 def test_differences_and_their_possible_causes_are_named(run, ask):

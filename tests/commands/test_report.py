@@ -144,6 +144,9 @@ def test_several_folders_are_one_study(ask, writer, tmp_path):
         for seed in seeds:
             writer(tmp_path / name)("depth=8", f"seed={seed}", test_error=float(seed))
         writer(tmp_path / name)("depth=8", "shortcut=gate", status="diverged")  # without an error, alike in both
+    copy = next((tmp_path / "b").glob("*-s2-*"))
+    copy.rename(copy.with_name(f"copy-of-{copy.name}"))
+    writer(tmp_path / "a")("depth=8", "seed=2", test_error=2.0)
     said = ask("report", str(tmp_path / "a"), str(tmp_path / "b"))
     assert (said.status, said.err) == (0, "")
     assert "1.00 ± 1.00" in said.out  # of 0, 1 and 2: seed 1 counts once

@@ -161,6 +161,8 @@ def mixed_study(write, facts, seeds=3):
         ({"versions": {"torch": "2.10.1+cu128"}}, "torch 2.10, 2.9"),
         ({"device_type": "cuda", "precision": "bfloat16"}, "cpu, cuda; bfloat16, float32"),
         ({"code": {"training/loop.py": "0"}}, "code differs in"),
+        ({"sessions": [{"versions": {"torch": "2.8"}}, {}]}, "torch 2.8, 2.9"),
+        ({"sessions": [{"code": {"training/loop.py": "0"}}, {}]}, "code differs in"),
     ],
 )
 def test_rows_that_other_things_computed_are_not_compared(facts, why, write, study):
@@ -172,6 +174,18 @@ def test_rows_that_other_things_computed_are_not_compared(facts, why, write, stu
     assert row["mean"] > 9
     assert frame.loc["identity"].verdict == "baseline"
     assert not any("Verdict: paired" in note for note in tables.notes(study({})))
+
+
+def test_row_that_diverged_has_no_verdict_in_a_study_with_seeds_until_settled(study):
+    frame = study({"": [3.0, 3.1, 3.2, 3.3, 3.1], "shortcut=none": [9.0, None, 9.1, 9.2, 9.3]}, most=5)
+    assert frame.verdict[1] == "not tested: diverged"
+    assert numpy.isnan(frame.p_holm[1])
+
+
+def test_verdict_that_later_seeds_turn_round_says_so(study):
+    frame = study({"": [3.0, 3.1, 3.2, 9.0, 9.5], "shortcut=none": [4.0, 4.1, 4.21, 3.0, 3.1]}, most=5)
+    assert frame.difference[1] == pytest.approx(-1.878)
+    assert frame.verdict[1] == "better, but not after 3 seeds, where it was settled"
 
 
 def test_rows_that_are_not_compared_do_not_count_for_holm(write, study):

@@ -351,6 +351,12 @@ def test_rows_at_chance_share_the_last_rank(seeds, study):
     assert "rank correlation 0.89" in caption
 
 
+def test_rows_that_all_fail_have_no_order(study):
+    errors = {"none": None, "constant": None, "exclusive_gate_b3": None, "dropout": None}
+    _, caption = papers(study({f"depth=110 shortcut={name}": [error] for name, error in errors.items()}))["table1"]
+    assert "Spearman" not in caption
+
+
 def test_order_of_depths_names_the_depth_and_counts_a_diverged_row_as_the_worst(study):
     errors = {20: [6.0], 32: [5.0], 44: [4.0], 56: [3.0], 110: [3.5, None]}
     _, caption = papers(study({f"depth={depth}": values for depth, values in errors.items()}))["table6"]

@@ -51,6 +51,12 @@ def test_the_two_tables_have_their_own_runs(tuned):
     assert own.difference[1] == pytest.approx(gate - over_seeds - identity - over_seeds, abs=0.01)
 
 
+def test_no_run_at_the_common_values_is_one_sentence(ask, tuned):
+    outcome = ask("report", "../runs", "--experiment", "fair", "--where", "recipe.learning_rate=0.193")
+    assert outcome.status == 1
+    assert "no run at the common values is left: run the experiment's command again" in outcome.err
+
+
 def test_the_report_has_both_tables_and_what_was_chosen(ask, tuned, tmp_path):
     outcome = ask("report", "../runs", "--experiment", "fair", "--out", "../out")
     assert (outcome.status, outcome.err) == (0, "")

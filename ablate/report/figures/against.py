@@ -47,7 +47,8 @@ def against(cells: DataFrame, key: str, *, width: float | None = None) -> Drawin
     if not lines:
         return None
     bars = "; bars from the best seed to the worst" if (shown.n > 1).any() else ""
-    drawing = Drawing(f"Error against {key}", f"Mean over seeds{bars}.", (5.2, 3.4), width)
+    part = f" The first {len(COLOURS)} of {len(lines)} rows." if len(lines) > len(COLOURS) else ""
+    drawing = Drawing(f"Error against {key}", f"Mean over seeds{bars}.{part}", (5.2, 3.4), width)
     axes, values = drawing.axes, []
     bases = cells[~has & cells.cell.isin(shown.baseline_cell) & cells["mean"].notna()]
     for at, line in enumerate(lines[: len(COLOURS)], int(len(bases) > 0)):

@@ -125,4 +125,5 @@ def log_axis(axes: Axes, which: str, values: list[float]) -> tuple[float, float]
 
 def error_label(cells: DataFrame) -> str:
     """The label of an axis of errors."""
-    return f"{'test' if (cells.evaluated_on == 'test').all() else 'validation'} error, last epoch (%)"
+    kinds = set(cells.evaluated_on)
+    return f"{kinds.pop()} error, last epoch (%)" if len(kinds) == 1 else "error, last epoch (%)"

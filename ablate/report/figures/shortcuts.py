@@ -45,7 +45,9 @@ def by_shortcut(cells: DataFrame, runs: DataFrame, *, width: float | None = None
         if len(known):
             text = [f"{row.name}: published {wording.published(row.published)}" for row in rows_of(known)]
             label = "published" if marker == "D" else f"published: {wording.published(math.inf)}"
-            drawing.points(known.published.clip(upper=FAIL), known.y, text, label=label, marker=marker, **hollow)
+            drawing.points(
+                known.published.clip(upper=FAIL).clip(bottom, top), known.y, text, label=label, marker=marker, **hollow
+            )
     axes.set_yticks(range(len(shown)), names)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)

@@ -35,6 +35,7 @@ def gains(rows: list[tuple[Any, Measured, Measured | None]], *, width: float | N
         "The norm of a gradient after all shortcuts from a unit to the last, F held constant, relative to that of the "
         "identity ([B] eq. 8). Dotted: before the first step; wide: what theory says then; solid: at the last "
         "step that was measured. Mean over seeds. A row that keeps nothing has no line."
+        + (f" The first {MOST} of {len(rows)} rows." if len(rows) > MOST else "")
     )
     drawing = Drawing("What the shortcuts keep of the gradient", caption, (5.6, 3.6), width)
     for at, (row, path, theory) in enumerate(rows[:MOST]):
