@@ -93,6 +93,8 @@ def check(config: Config) -> None:
             raise ConfigError(f"{group}._target_={as_typed(target)} names no class: write it as MODULE.CLASS")
         if not isinstance(name, str) or not name.strip():  # YAML reads no as false, and 010 as 8
             raise ConfigError(f"{group}.name={as_typed(name)} is invalid: use a word, in quotes if it is in a file")
+    if "layers" in config.shortcut:
+        raise ConfigError("shortcut.layers is a unit's number of layers: give the shortcut's parameter another name")
     check_storable("", asdict(config))
     _check_data(config)
 

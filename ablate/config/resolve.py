@@ -81,6 +81,8 @@ def settle(config: Config) -> Config:
     check(config)
     if config.data.name in ("cifar10", "cifar100") and config.data.size == 32:
         config.data.size = None  # the images as they are: not another run
+    if config.data.name == "imagenet" and config.data.size is None:
+        config.data.size = 224  # what null means: not another run
     if config.data.name == "folder":
         config.data.fingerprint = image_folder.fingerprint(Path(config.data.root or ""))
     elif config.data.name == "imagenet":

@@ -197,6 +197,8 @@ class _Images(torch.utils.data.Dataset[tuple[Tensor, int]]):
 def _loader(images: _Images, workers: int, device: torch.device, *, persistent: bool = False, **how: Any) -> Any:
     if workers:
         how |= {"prefetch_factor": AHEAD, "persistent_workers": persistent, "worker_init_fn": _await_end}
+    # Otherwise each iterator would draw from torch's generator, as many numbers as there are sessions and workers.
+    how["generator"] = torch.Generator()
     return DataLoader(images, num_workers=workers, pin_memory=device.type == "cuda", **how)
 
 

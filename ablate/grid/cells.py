@@ -36,6 +36,7 @@ MANY = 10_000
 """Runs in a grid that take seconds to check."""
 SET = re.compile(r"(seed|depth)=\d+")
 """Overrides on which no other value depends, unless it refers to them: they can be set in a resolved configuration."""
+SETS_OTHERWISE = re.compile(r"\+*(seed|depth)=.")
 DEPENDS = re.compile(r"\$\{[^}]*\b(seed|depth)\b")
 
 
@@ -75,7 +76,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
     if len(grid) > MANY:
         say(f"checking {len(grid):,} runs")
     for cell in grid:
-        rest = tuple(word for word in cell if not SET.fullmatch(word))
+        rest = tuple(f"{found[1]}=" if (found := SET.fullmatch(word)) else word for word in cell)
         try:
             if rest in shared:
                 config = copy.deepcopy(shared[rest])
@@ -87,7 +88,7 @@ def compose(words: Sequence[str], folders: Sequence[Path]) -> Grid:
                 first = composed if first is None else first
                 _check_settings(composed.hydra, first.hydra, every)
                 config = resolve(composed)
-                if not DEPENDS.search(OmegaConf.to_yaml(composed)):
+                if not DEPENDS.search(OmegaConf.to_yaml(composed)) and not any(map(SETS_OTHERWISE.match, rest)):
                     shared[rest] = config
         except ConfigError as error:
             raise ConfigError(f"{error} (in the cell {' '.join(cell)})") from error

@@ -15,6 +15,9 @@ class RecordLauncher:
     def setup(self) -> None:
         """Raise AblateError if this machine lacks what the launcher needs."""
 
+    def check(self, records: list[Record]) -> None:
+        """Raise ConfigError if it cannot carry out these runs, before anything is written."""
+
     def carry_out(self, records: list[Record]) -> list[Outcome] | None:
         """One outcome for each run; a run that a signal prevented from beginning counts as interrupted.
 

@@ -3,7 +3,7 @@
 from ablate.base.errors import ConfigError
 from ablate.base.terminal import say
 from ablate.config.schema import Config
-from ablate.data.facts import facts
+from ablate.data.facts import check, facts
 from ablate.runs import layout
 from ablate.runs.lock import active_lock
 from ablate.runs.naming import describe, variants
@@ -14,9 +14,11 @@ PASSES = 3
 
 
 def dry_run(records: list[Record]) -> None:
-    """Print each run with its signature, state and cost. Changes nothing."""
+    """Print each run with its signature, state and cost. Changes nothing. Raises ConfigError as a run of it would."""
     left, unknown = 0.0, 0
     costs: dict[str, float | None] = {}  # by cell: its seeds cost the same
+    for record in records:
+        check(record.config)
     for record, variant in zip(records, variants([record.tree for record in records]), strict=True):
         state = _state(record)
         if record.cell not in costs:

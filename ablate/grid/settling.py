@@ -42,7 +42,11 @@ def until_settled(rows: Sequence[Config], train: Callable[[list[Config], dict[st
     _check_begun(results, experiment, left, most)
     before = 0
     for n in sequential.looks(most):
-        stage = [replace(config, seed=seed) for config in left.values() for seed in range(before, n)]
+        stage = [
+            replace(config, seed=seed, tracker=replace(config.tracker))  # each run has a name of its own
+            for config in left.values()
+            for seed in range(before, n)
+        ]
         if not train(stage, {"most_seeds": most}):
             asked = "would be asked for" if rows[0].dry_run else "were asked for"
             say(f"{experiment}: up to {n} of at most {most} seeds {asked}; {AGAIN}")

@@ -114,6 +114,7 @@ def _carry_out(
                 f"{here.size} processes train one run after another together: leave out pack and hydra/launcher, or "
                 "start one process"
             )
+        launcher.check(waiting)
         _check_buildable(waiting)
         _prepare_data(waiting)
         _check_initial(waiting)
@@ -152,7 +153,7 @@ def _packed(launcher: RecordLauncher, packs: set[str | None]) -> RecordLauncher:
     raise ConfigError("pack is for the runs of one machine: on SLURM, use hydra.launcher.side_by_side=N")
 
 
-REFUSABLE = ("depth", "width", "compile", "probes", "activation_checkpointing")
+REFUSABLE = ("depth", "compile", "probes", "activation_checkpointing")
 """Keys besides its own that a network may refuse."""
 
 
@@ -165,7 +166,7 @@ def _check_buildable(records: Iterable[Record]) -> None:
     for record in records:
         tree = record.tree
         own = tree["net"]["_target_"] != CIFAR  # which takes all of them, and whose depths are checked already
-        keys = (*CUSTOM, "data", *(REFUSABLE if own else ()))
+        keys = (*CUSTOM, "data", "width", *(REFUSABLE if own else ()))
         different.setdefault(to_json([tree[key] for key in keys]), record.config)
     for config in different.values():
         check_buildable(config, shape(config.data))

@@ -106,6 +106,8 @@ class _Asked:
             )
         if any(config.data.validation for config in self.grid.configs):
             raise ConfigError("data.validation is set for the trials alone: give tune.held_out=N instead")
+        if len({_held_out(config) for config in self.grid.configs}) > 1:
+            raise ConfigError("a fifth of the training images is another number for each dataset: add tune.held_out=N")
         begun = records.begun(Path(first.results), first.experiment)
         if begun and "most_seeds" in begun.design:
             raise ConfigError(f"{first.experiment} was begun with seeds=auto: give tune.trials another name")

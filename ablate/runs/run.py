@@ -3,13 +3,16 @@
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ablate.base import image_folder
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole
 from ablate.base.machine import threads
+from ablate.config.schema import Data
 from ablate.models.build import checked_logits
 from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout, trained
@@ -55,6 +58,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
     with Stopping() as stopping:
         with _one_thread():
             setup = Setup(record.config)
+            _check_images(record.config.data)
             check_imported(record.tree)
             stopping.answer(0)
             cost = _cost(setup)
@@ -78,6 +82,13 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _check_images(data: Data) -> None:
+    """Raise AblateError if the images of a folder have changed since the configuration got their fingerprint."""
+    root = Path(data.root or "")
+    if data.name == "folder" and image_folder.fingerprint(root) != data.fingerprint:
+        raise AblateError(f"the images in {root} have changed since the run was asked for: start it again")
 
 
 def _skip(record: Record, progress: Progress, tracker: NullTracker) -> bool:

@@ -11,6 +11,7 @@ from ablate.base.code import hash_definition
 from ablate.base.errors import ConfigError
 from ablate.config.resolve import from_overrides
 from ablate.runs.identity import folder_name
+from tests.data.images import write_images
 
 REZERO = """
 from torch import nn, ones
@@ -46,9 +47,11 @@ def test_iterations_replace_epochs_and_epochs_iterations(resolve):
     assert asdict(resolve("iterations=5")) == asdict(resolve("recipe.iterations=5", "recipe.epochs=null"))
 
 
-def test_size_that_images_have_anyway_is_no_other_run(resolve):
+def test_size_that_images_have_anyway_is_no_other_run(resolve, tmp_path):
     assert resolve("data=cifar10", "data.size=32") == resolve("data=cifar10")
     assert resolve("data=cifar10", "data.size=16") != resolve("data=cifar10")
+    imagenet = "data=imagenet", f"data.root={write_images(tmp_path)}"
+    assert resolve(*imagenet, "data.size=null") == resolve(*imagenet)
 
 
 def test_tilde_in_a_path_is_the_home_folder(monkeypatch):

@@ -70,6 +70,14 @@ def test_shape_is_known_without_reading(size, side, root, resolve):
     assert shape(data) == load(data).shape == (3, side, side)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_draw_none_of_the_numbers_that_a_network_draws(workers, streamed):
+    _, batches = streamed(f"data.workers={workers}")
+    before = torch.get_rng_state()
+    epoch(batches), epoch(batches, 1, index=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_batches_do_not_depend_on_workers_or_on_where_a_run_resumes(streamed):
     (_, alone), (_, helped) = streamed(), streamed("data.workers=2")
     first, second = epoch(alone), epoch(alone, 1)

@@ -34,6 +34,18 @@ def test_value_that_depends_on_the_seed_differs_in_each_cell():
     assert [one.unit["mine"] for one in found] == ["0.8", "1.8", "0.14", "1.14"]
 
 
+def test_cells_of_sub_grids_have_their_own_depths_and_seeds(experiment):
+    rows = "{shortcut: 'identity, none', depth: 20}, {shortcut: 'identity, none', seed: 4}, {shortcut: identity}"
+    folders = experiment("mine", f"depth: 110\nhydra:\n  sweeper:\n    params:\n      rows: [{rows}]\n")
+    found = cells.compose(["+experiment=mine"], folders).configs
+    assert [(one.depth, one.seed) for one in found] == [(20, 0), (20, 0), (110, 4), (110, 4), (110, 0)]
+
+
+@pytest.mark.parametrize("key", ["seed", "depth"])
+def test_value_that_a_plus_sets_is_that_of_every_cell(key):
+    assert {getattr(one, key) for one in compose(f"{key}=14,20", f"++{key}=32")} == {32}
+
+
 def test_cells_do_not_share_what_a_run_may_change():
     one, other = compose("seed=0,1")
     one.tracker.run = "one"

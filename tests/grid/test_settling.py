@@ -211,3 +211,11 @@ def test_the_design_is_fixed_once_it_has_begun(ask, trained, tmp_path):
     assert fewer.err.startswith("ablate: study has 1 row that this command leaves out")
     for plan in (tmp_path / "runs" / layout.PLANS / "study").glob("*.json"):
         assert json.loads(plan.read_text())["design"] == {"most_seeds": 4}
+
+
+def test_each_seed_has_a_name_of_its_own(ask, trained, tmp_path):
+    trained(identity=5.0, gate=50.0)
+    assert ask(*ROWS, "seeds=auto", "shortcut=identity,gate").status == 0
+    plans = sorted((tmp_path / "runs" / layout.PLANS / "study").glob("*.json"))
+    names = [tree["tracker"]["run"] for plan in plans for tree in json.loads(plan.read_text())["runs"].values()]
+    assert sorted(names) == [f"{row} s{seed}" for row in ("gate bias_init=-6", "identity") for seed in range(3)]

@@ -214,6 +214,18 @@ def test_runs_of_other_processes_are_not_counted_as_done(record, capsys):
     assert capsys.readouterr().out == "1 of 2 runs done in 3 s; other processes are training 1\n"
 
 
+def test_width_of_a_later_cell_is_checked_before_the_first_run(ask, tmp_path):
+    said = ask("-m", "width=1,0.1", "depth=8", "iterations=1")
+    assert said.status == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_dry_run_refuses_what_a_run_would(ask):
+    said = ask("-m", "data=cifar10", "data.size=10", "dry_run=true")
+    assert (said.status, said.out) == (2, "")
+    assert "data.size=10" in said.err
+
+
 def test_size_that_images_cannot_have_costs_no_training(ask, tmp_path):
     write_noise(tmp_path / "images", train=20, test=10)
     words = ("data=folder", f"data.root={tmp_path / 'images'}", "depth=8", "iterations=1", "recipe.batch=10")

@@ -137,6 +137,7 @@ def test_an_experiment_says_what_is_tuned(ask, trained, tmp_path):
             "another key depends on recipe.learning_rate: trials of a row may differ in",
         ),
         (("tune.held_out=5",), "tune.studies and tune.held_out are for tune.trials=N"),
+        (("tune.trials=4", RATE, "data=digits,cifar10"), "a fifth of the training images is another number for each"),
         (("tune.trials=4", RATE, "tune.held_out=1297"), "recipe.batch=64 is more than the 0 training images"),
     ],
 )

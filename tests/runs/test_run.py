@@ -12,11 +12,17 @@ import yaml
 
 import ablate
 from ablate.base.errors import AblateError
+from ablate.bench.workloads import write_noise
+from ablate.config.resolve import from_overrides
 from ablate.config.schema import Config
 from ablate.runs import layout
 from ablate.runs.identity import SCHEMA, signature
+from ablate.runs.progress import Progress
 from ablate.runs.provenance import session
 from ablate.runs.reading import TIMES, read_predictions
+from ablate.runs.record import Record
+from ablate.runs.run import run
+from ablate.runs.tracker import NullTracker
 from ablate.training import checkpoint
 from ablate.training.sgd import SGD
 from tests.forked import Command
@@ -316,6 +322,17 @@ def test_caller_keeps_its_threads_if_the_data_is_missing(tmp_path):
         ablate.run("data=cifar10", f"data.root={tmp_path}", f"results={tmp_path / 'runs'}")
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
+
+
+def test_images_that_changed_since_the_request_are_not_trained_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_noise(tmp_path / "images", train=20, test=10)
+    words = ("data=folder", f"data.root={tmp_path / 'images'}", "depth=8", "iterations=1", "recipe.batch=10")
+    record = Record(from_overrides(*words, f"results={tmp_path / 'runs'}"))
+    (tmp_path / "images" / "train" / "0" / "0.png").rename(tmp_path / "images" / "train" / "1" / "100.png")
+    with pytest.raises(AblateError, match="have changed since the run was asked for"):
+        run(record, Progress(bar=False), NullTracker())
+    assert not record.folder.exists()
 
 
 STATEFUL = """

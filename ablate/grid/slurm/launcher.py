@@ -1,6 +1,7 @@
 """`hydra/launcher=slurm`: submits the runs of a grid as a job array, and returns."""
 
 import shlex
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,17 @@ class SlurmLauncher(RecordLauncher):
     def setup(self) -> None:
         slurm.need("sbatch")
 
-    def carry_out(self, records: list[Record]) -> list[Outcome] | None:
-        """Submit the runs that are not queued or running. None: they go on without this process."""
+    def check(self, records: list[Record]) -> None:
         for record in records:
             check_processes(record.config, self.settings.nodes * self.settings.processes)
-        folder, experiment = records[0].config.results, records[0].config.experiment
         if any(record.config.fail_fast for record in records):
             raise ConfigError("fail_fast=true is for the runs of one machine: leave it out, and use ablate cancel")
-        if any(record.config.results != folder for record in records):
+        if any(record.config.results != records[0].config.results for record in records):
             raise ConfigError("results has several values in this grid: submit a grid for each")
+
+    def carry_out(self, records: list[Record]) -> list[Outcome] | None:
+        """Submit the runs that are not queued or running. None: they go on without this process."""
+        folder, experiment = records[0].config.results, records[0].config.experiment
         waiting = _not_submitted(records, by_run(Path(folder)))
         if waiting:
             self._submit(waiting)
@@ -50,6 +53,7 @@ class SlurmLauncher(RecordLauncher):
         say(f"to cancel:  ablate cancel {where}")
         if not self.settings.wait:
             return None
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return watch(records)
         except KeyboardInterrupt:

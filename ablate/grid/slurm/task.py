@@ -98,7 +98,13 @@ def _carry_out(options: argparse.Namespace, stopping: Stopping) -> int:
             status = 1
     launcher = ProcessLauncher(options.side_by_side) if options.side_by_side > 1 else SerialLauncher()
     first_seen: dict[Path, Any] = {}
-    while records := [record for record in records if record.action() != "skip"]:
+    while True:
+        records, refused = _unfinished(records)
+        if refused:
+            give_up(options.submission, options.task, refused)
+            status = max(status, 1)
+        if not records:
+            break
         ready, locked = _by_lock(records, first_seen)
         if stopping.signum is not None:
             return _stopped(options, stopping.signum, records)
@@ -210,6 +216,19 @@ def _stopped(options: argparse.Namespace, signum: int, records: list["Record"]) 
         say("preempted; requeueing")
     _retry(lambda: slurm.requeue(_task_name()), end)
     return 0
+
+
+def _unfinished(records: list["Record"]) -> tuple[list["Record"], dict[str, str]]:
+    """The runs that are not finished, and why runs were refused that other code has finished or begun, by name."""
+    left, refused = [], {}
+    for record in records:
+        try:
+            if record.action() != "skip":
+                left.append(record)
+        except AblateError as error:
+            say(f"ablate: {record.name}: {error}", error=True)
+            refused[record.name] = str(error)
+    return left, refused
 
 
 def _progress(records: list["Record"]) -> str:

@@ -217,15 +217,17 @@ def test_array_accepted_after_a_timeout_is_not_submitted_twice(site, slurm):
         (["hydra.launcher.account=true"], "account=True is not a word"),
         (["+hydra.launcher.partion=gpu"], "no key 'hydra.launcher.partion'; did you mean 'hydra.launcher.partition'?"),
         (["cluster=nowhere"], "cluster 'nowhere' is unknown"),
+        (["fail_fast=true", "name=study"], "fail_fast=true is for the runs of one machine"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
-def test_wrong_setting_is_refused_in_one_sentence(words, said, ask, slurm):
+def test_wrong_setting_is_refused_in_one_sentence(words, said, ask, slurm, tmp_path):
     outcome = ask("-m", SLURM, "seed=0,1", *words)
     assert outcome.status == 2
     (line,) = outcome.err.splitlines()
     assert said in line
     assert not slurm.calls("sbatch")
+    assert not (tmp_path / "runs").exists()  # no plan of what was never submitted
 
 
 @pytest.mark.parametrize(

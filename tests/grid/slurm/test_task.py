@@ -253,3 +253,17 @@ def test_run_whose_code_changed_is_refused_and_others_are_trained(site):
     done = [json.loads(path.read_text()) for path in site.runs.glob("digits-*/result.json")]
     names = [(run["status"], run["config"]["shortcut"]["name"]) for run in done]
     assert names == [("finished", "identity")] * 2
+
+
+def test_run_that_other_code_finished_does_not_stop_the_others_of_its_task(site):
+    site(*site.experiment(), SLURM, "epochs=1", "hydra.launcher.runs_per_task=2")
+    site.go()
+    submission = site.submission()
+    first, second = submission.runs[0]
+    finish(site.task(submission))
+    content = result(site, first)
+    (site.runs / first / "result.json").write_text(json.dumps(content | {"code": {"training/loop.py": "0"}}))
+    (site.runs / second / "result.json").unlink()
+    finish(site.task(submission), 1)
+    assert result(site, second)["status"] == "finished"
+    assert "trained by other code" in submission.reasons(0)[first]
