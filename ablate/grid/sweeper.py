@@ -176,8 +176,11 @@ def _prepare_data(records: Iterable[Record]) -> None:
     """Fetch or decode each dataset once, before several processes do, and check the sizes of a folder's images."""
     from ablate.data.load import load, prepare  # torch
 
-    for data in {to_json(record.tree["data"]): record.config.data for record in records}.values():
-        (load if data.name == "folder" else prepare)(data)
+    every = {to_json(record.tree["data"]): record.config.data for record in records}.values()
+    for data in (data for data in every if data.name == "folder"):
+        load(data)
+    for data in {(data.name, data.root): data for data in every if data.name != "folder"}.values():
+        prepare(data)
 
 
 def _check_initial(records: Iterable[Record]) -> None:

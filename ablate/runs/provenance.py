@@ -104,7 +104,8 @@ def custom_git(tree: dict[str, Any]) -> dict[str, Any] | None:
     """The commit of the repository that custom code is in and whether it has changes; None if there is neither."""
     for file in custom_files(tree).values():
         if (commit := _ask("rev-parse", "HEAD", of=file.parent)) is not None:
-            changes = _ask("status", "--porcelain", "--", str(file.parent), of=file.parent)
+            places = (str(file.parent), ":(exclude,glob)**/__pycache__/**")  # importing the code makes it
+            changes = _ask("status", "--porcelain", "--", *places, of=file.parent)
             return {"commit": commit.strip(), "dirty": None if changes is None else bool(changes)}
     return None
 

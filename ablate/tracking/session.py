@@ -24,8 +24,6 @@ INIT, FINISH, REACH, CONFIRM = 6.0, 5.0, 2.0, 1.5
 """Seconds for the server: to create or resume a run, to take its last rows, to accept a connection, to confirm."""
 HANDOVER = 20.0
 """Seconds to wait for another process that sends the same record; one whose run was killed needs up to 12."""
-KILLED = "killed"
-"""The status of a run without a result."""
 OWN = ("id", "project", "entity")
 """What identifies a run on W&B."""
 SETTINGS: dict[str, Any] = {
@@ -108,7 +106,7 @@ class Session:
         ended = read(self.folder, layout.RESULT)
         for key, value in summary(ended).items():
             self.run.summary[key] = value
-        status = str(ended.get("status") or KILLED)
+        status = str(ended.get("status") or "killed")
         try:
             self.run.finish(exit_code=0 if status in DONE else 1)
             delivered = self.online and self._confirmed()
@@ -153,7 +151,7 @@ def delivered(folder: Path, project: str | None = None, entity: str | None = Non
     note, known = read(folder, layout.WANDB_LEDGER), facts(folder, project, entity)
     now = {
         **{key: known[key] for key in OWN},
-        "status": read(folder, layout.RESULT).get("status") or KILLED,
+        "status": read(folder, layout.RESULT).get("status"),
         "step": max((row["step"] for row in rows(folder)), default=-1),
         "delivered": True,
     }

@@ -90,5 +90,5 @@ def test_slurm_refuses_it(tmp_path, record):
     settings = OmegaConf.to_container(OmegaConf.load(conf_folder() / "hydra/launcher/slurm.yaml"))
     del settings["_target_"]
     with pytest.raises(ConfigError) as caught:
-        SlurmLauncher(**settings).carry_out([record("fail_fast=true", f"results={tmp_path}")])
+        SlurmLauncher(**settings).check([record("fail_fast=true", f"results={tmp_path}")])
     assert str(caught.value) == "fail_fast=true is for the runs of one machine: leave it out, and use ablate cancel"

@@ -43,7 +43,7 @@ def test_parallel_experiment_is_trained_reported_and_completed(process, tmp_path
     (missing,) = (line for line in report.out.splitlines() if "none" in line)
     assert "missing 1 of 1" in missing
     assert "0 of 1" in missing
-    (trained,) = (line for line in report.out.splitlines() if "identity" in line)
+    (trained,) = (line for line in report.out.splitlines() if line.startswith("│ identity"))
     assert "missing" not in trained
 
     # The missing run does need torch; the finished one is not trained again.
