@@ -53,7 +53,7 @@ def load(path: str | PathLike[str], experiment: str | None = None) -> DataFrame:
     | shortcut, depth, net, unit, data, recipe, seed | from the configuration |
     | test_error, best_test_error | percent, at the last epoch that was trained and at the best epoch |
     | train_loss, train_error | means over the last epoch; percent |
-    | at_chance | whether that epoch was no better than one answer to all images; False for early records |
+    | at_chance | whether both errors and the loss of training are those of guessing; False for early records |
     | parameters, multiply_adds | of the network; multiply-adds for one image |
     | seconds, images_per_second, steps | wall-clock time of the run; training speed; iterations |
     | evaluated_on | test, or validation: held out of the training images |
@@ -227,8 +227,8 @@ def _at_chance(result: Mapping[str, Any]) -> bool:
     chance = result.get("chance")
     if not chance:
         return False
-    loss, error = (_number(key, result.get(key)) for key in ("train_loss", "train_error"))
-    return Chance(**chance).holds(loss, error)
+    loss, *errors = (_number(key, result.get(key)) for key in ("train_loss", "train_error", "test_error"))
+    return Chance(**chance).holds(loss, min(errors))  # with dropout, training alone may be at chance
 
 
 def _parts(config: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -217,7 +217,7 @@ def _at_chance(cells: DataFrame) -> list[str]:
     """Which rows count runs that were stopped at chance, or were at chance at the end."""
     lines = {
         "stopped": "Runs that were stopped at chance count with the error that they had there: {}.",
-        "at_chance": "At chance in the last epoch, no better than one answer to all images: {}.",
+        "at_chance": "At chance in the last epoch, in training and in evaluation no better than guessing: {}.",
     }
     rows = {
         key: "; ".join(f"{cell.name} ({count} of {cell.n})" for cell in rows_of(cells) if (count := getattr(cell, key)))

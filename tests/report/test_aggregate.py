@@ -105,14 +105,16 @@ GUESSES = {"chance": {"loss": 2.3026, "error": 90.0}, "train_loss": 2.302, "trai
 def test_rows_at_chance_at_the_end_are_named(seeds, write, tmp_path):
     seeds("", [4.0, 5.0], **GUESSES | {"train_loss": 0.1, "train_error": 4.0})
     write("shortcut=none", test_error=88.0, **GUESSES)
-    write("shortcut=none", "seed=1", test_error=60.0, **GUESSES | {"train_error": 60.0})
+    write("shortcut=none", "seed=1", test_error=88.0, **GUESSES | {"train_error": 60.0})
+    write("shortcut=none", "seed=2", test_error=60.0, **GUESSES)  # as with dropout
     write("shortcut=gate", test_error=90.0, **{**GUESSES, "chance": None})  # an early record
     runs = records.read(tmp_path / "runs").runs
     assert runs.set_index("label").at_chance.groupby("label").sum().to_dict() == {
         **{"identity": 0, "none": 1, "gate bias_init=-6": 0}
     }
     cells = aggregate.cells(runs)
-    assert "At chance in the last epoch, no better than one answer to all images: none (1 of 2)." in tables.notes(cells)
+    sentence = "At chance in the last epoch, in training and in evaluation no better than guessing: none (1 of 3)."
+    assert sentence in tables.notes(cells)
 
 
 def test_stopped_row_has_no_difference_from_a_published_error(seeds, write, tmp_path):
