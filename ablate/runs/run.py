@@ -1,26 +1,21 @@
 """Carries out one run: skips it, resumes it or trains it, and writes its record."""
 
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import torch
 
-from ablate.base import image_folder
 from ablate.base.errors import AblateError, one_line
 from ablate.base.files import write_whole
 from ablate.base.machine import threads
-from ablate.config.schema import Data
-from ablate.models.build import checked_logits
-from ablate.models.cost import multiply_adds, parameters
 from ablate.runs import layout, trained
-from ablate.runs.code import changes, check_imported, code, copy_source
+from ablate.runs.code import changes, code, copy_source
 from ablate.runs.follow import Order
 from ablate.runs.identity import SCHEMA
 from ablate.runs.lock import Lock, LockLost, active_lock
 from ablate.runs.observer import Observer, as_line
+from ablate.runs.prepare import prepare
 from ablate.runs.progress import Progress
 from ablate.runs.provenance import command, cpu, custom_git, git_diff, session, utc, versions
 from ablate.runs.reading import EVALUATED
@@ -56,12 +51,7 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
         progress.busy(record, other)
         return False
     with Stopping() as stopping:
-        with _one_thread():
-            setup = Setup(record.config)
-            _check_images(record.config.data)
-            check_imported(record.tree)
-            stopping.answer(0)
-            cost = _cost(setup)
+        setup, cost = prepare(record, lambda: stopping.answer(0))
         observer = Observer(record, progress, stopping, setup.steps)
         if other := _acquire(record, observer.lock):
             progress.busy(record, other)
@@ -73,44 +63,11 @@ def run(record: Record, progress: Progress, tracker: NullTracker, *, workers: in
     return True
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """To build and count: the threads of several processes that start would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _check_images(data: Data) -> None:
-    """Raise AblateError if the images of a folder have changed since the configuration got their fingerprint."""
-    root = Path(data.root or "")
-    if data.name == "folder" and image_folder.fingerprint(root) != data.fingerprint:
-        raise AblateError(f"the images in {root} have changed since the run was asked for: start it again")
-
-
 def _skip(record: Record, progress: Progress, tracker: NullTracker) -> bool:
     progress.skipped(record)
     tracker.follow(record.folder)  # the run may have been trained without this tracker
     tracker.ended(record.folder)
     return True
-
-
-def _cost(setup: Setup) -> dict[str, int]:
-    """Parameters and multiply-adds. Raises AblateError if the network fails on an image or cannot be saved."""
-    shape, name = setup.dataset.shape, setup.config.shortcut["name"]
-    with checked_logits(setup.network, setup.config, shape, (1, len(setup.dataset.classes))):
-        found = {"parameters": parameters(setup.network), "multiply_adds": multiply_adds(setup.network, shape)}
-    try:
-        checkpoint.check(setup.network)
-    except Exception as error:
-        raise AblateError(
-            f"the state of shortcut {name} cannot be saved in a checkpoint: {one_line(error)}; use tensors, numbers "
-            "and strings in its buffers and in get_extra_state"
-        ) from error
-    return found
 
 
 def _acquire(record: Record, lock: Lock) -> dict[str, Any] | None:

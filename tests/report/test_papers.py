@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from scipy.stats import spearmanr
@@ -396,6 +396,13 @@ def test_difference_from_the_published_error_is_only_in_the_published_setting(st
     assert caption.startswith("[A] Table 6")
     assert list(table.net) == ["ResNet-20", "ResNet-32", "ResNet-44", "ResNet-56", "ResNet-110", "ResNet-1202"]
     assert list(table["Δ vs published"]) == ["-0.25", "+0.10", "–", "–", "–", "–"]
+
+
+def test_run_that_starts_from_weights_is_not_in_the_published_setting(resolve):
+    config = asdict(resolve("data=cifar10", "depth=110"))
+    row = next(row for row in published.ROWS if row.depth == 110 and published.is_row(config, row))
+    assert published.same_setting(config, row)
+    assert not published.same_setting(config | {"init_fingerprint": "abcdef"}, row)
 
 
 def test_table_over_depths_has_the_warm_up_that_each_depth_has_in_the_paper(study):
