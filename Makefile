@@ -13,7 +13,7 @@ READY := .venv/.ready
 help:
 	@echo 'make setup        create .venv with everything that is needed'
 	@echo 'make quickstart   the eleven rows of Table 1, small, on digits: minutes on a laptop'
-	@echo 'make test         the tests: four minutes on two cores'
+	@echo 'make test         the tests: a quarter of an hour on two cores'
 	@echo 'make docs         the documentation as a site, in build/docs'
 	@echo 'make lint types   ruff, import-linter; mypy'
 	@echo 'make long-test    the tests that take minutes'

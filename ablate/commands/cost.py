@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from ablate.base.errors import ConfigError
 from ablate.base.files import to_json
-from ablate.base.terminal import console, say
+from ablate.base.terminal import console, plain, say
 from ablate.commands import configs, network_arguments
 from ablate.config.check import IMAGENET
 from ablate.runs.naming import variants
@@ -121,7 +122,7 @@ def _show(found: dict[str, Any]) -> None:
     say(f"{found['network']}, depth {found['depth']}: for {_images(found)}")
     table = _table("part", *COLUMNS)
     for part in found["parts"]:
-        table.add_row(part["part"], *_numbers(part))
+        table.add_row(Text(plain(part["part"])), *_numbers(part))
     table.add_row("all", *_numbers(found), style="bold")
     console().print(table)
 
@@ -132,5 +133,6 @@ def _show_several(found: list[dict[str, Any]]) -> None:
     say(f"{count}: for {images[0]}" if len(images) == 1 else count)
     table = _table("network", "depth", *COLUMNS, *(["for"] if len(images) > 1 else []))
     for one in found:
-        table.add_row(one["network"], str(one["depth"]), *_numbers(one), *([_images(one)] if len(images) > 1 else []))
+        where = [_images(one)] if len(images) > 1 else []
+        table.add_row(Text(plain(one["network"])), str(one["depth"]), *_numbers(one), *where)
     console().print(table)

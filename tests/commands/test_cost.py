@@ -86,6 +86,22 @@ def test_lines_of_a_grid_have_different_names(networks, ask):
     assert ask("cost", "-m", "seed=0,1", "depth=8").out.startswith("1 network: for an image of 8x8x1")
 
 
+OWN = """
+from ablate.models.shortcuts import Identity
+
+class Own(Identity):
+    def __init__(self, in_channels, out_channels, stride, *, kind):
+        super().__init__(in_channels, out_channels, stride)
+"""
+
+
+def test_brackets_in_a_name_are_not_markup(ask, tmp_path, monkeypatch):
+    (tmp_path / "own_kinds.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = ask("cost", "-m", "depth=8,14", "shortcut._target_=own_kinds.Own", "+shortcut.kind='[red]'")
+    assert [line.split("  ")[0] for line in found.out.splitlines()[2:]] == ["Own kind=[red]"] * 2
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

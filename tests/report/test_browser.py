@@ -108,6 +108,7 @@ def test_heading_sorts_by_number_and_moves_the_runs_along(open_page):
     assert len(known) == 3
     assert known == sorted(known)
     assert p[3:] == ["–"] * 3  # rows without a number are last
+    assert page.evaluate("[number('2^-4.6 → 2^1.0'), number('1,234 s')]") == [-4.6, 1234]
     for order in (
         ["identity", "gate", "conv1x1", "none", "dropout"],
         ["none", "dropout", "conv1x1", "gate", "identity"],

@@ -2,9 +2,9 @@
 // Sorting: a cell's row and the row of its runs are one <tbody>, and move together.
 const main = document.getElementById("main");
 const headings = [...main.tHead.rows[0].cells];
-// The first number of a text; a diverged row is the worst.
+// The first number of a text, of a power of 2 the exponent; a diverged row is the worst.
 const number = (text) => {
-  const found = text.replaceAll(",", "").match(/[-+]?\d+(\.\d+)?/);
+  const found = text.replaceAll(",", "").replace(/^2\^/, "").match(/[-+]?\d+(\.\d+)?/);
   return text.startsWith("diverged") ? Infinity : found ? Number(found[0]) : null;
 };
 headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
