@@ -1,6 +1,6 @@
 """Draws an offline W&B run as `wandb leet` shows it in a terminal. Needs tmux.
 
-WANDB_MODE=offline ablate shortcut=gate depth=20 epochs=20 probes=true threads=1 tracker=wandb
+WANDB_MODE=offline ablate shortcut=gate depth=20 epochs=20 probes=signal threads=1 tracker=wandb
 python results/wandb/picture.py results/runs/digits-gate-d20-s0-*/wandb/latest-run results/wandb/leet.svg
 """
 
