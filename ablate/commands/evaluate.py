@@ -60,7 +60,7 @@ def main(options: argparse.Namespace) -> None:
     import torch
 
     from ablate.runs.evaluation import answers
-    from ablate.training.device import pick_device
+    from ablate.training.device import pick_device, pick_precision
 
     words = [*options.words, *(word for folder in options.config_dir or [] for word in ("--config-dir", str(folder)))]
     network: nn.Module
@@ -77,6 +77,7 @@ def main(options: argparse.Namespace) -> None:
         std = _of_channels("--std", options.std, channels)
         if not bool((std > 0).all()):
             raise ConfigError(f"--std {','.join(map(str, options.std))} is invalid: use numbers above 0")
+    pick_precision("float32")
     device = pick_device(config.device)
     found = answers(network, dataset, mean, std, device)
     if options.json:

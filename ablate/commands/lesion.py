@@ -98,7 +98,7 @@ def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, A
     from ablate.probes.lesions import Patient
     from ablate.runs.naming import describe
     from ablate.runs.reading import read_run
-    from ablate.training.device import pick_device
+    from ablate.training.device import pick_device, pick_precision
     from ablate.training.evaluate import evaluate
 
     config, dataset, network, mean = run_and_data(run, [], options.trust)
@@ -106,6 +106,7 @@ def _measured(run: Path, options: argparse.Namespace, which: str) -> dict[str, A
         raise AblateError(f"{run} has no residual units: there is nothing to drop")
     if not isinstance(dataset, Dataset):
         raise AblateError(f"{run}: lesions are for datasets that fit into memory, not data={config.data.name}")
+    pick_precision("float32")
     device = pick_device(config.device)
     torch.set_num_threads(threads()[0])
     network.to(device)

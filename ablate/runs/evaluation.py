@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
+from ablate.training.device import move
+from ablate.training.evaluate import evaluate
 
 if TYPE_CHECKING:
     from ablate.data.streamed import Streamed
-from ablate.training.evaluate import evaluate
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def answers(
 
     `mean` is subtracted from images in [0, 1], then they are divided by `std`; both are (1, C, H, W) or (1, C, 1, 1).
     """
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    move(network, device)
     test = evaluate(_Scaled(network, std.to(device)), dataset.to(device).test_batches(mean.to(device)))
     y, count = dataset.test_y.to(device), len(dataset.classes)
     return Answers(

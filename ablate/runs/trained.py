@@ -66,14 +66,19 @@ def load_network(
         if run.state not in EVALUATED:
             raise AblateError(f"{path} is {run.state}: only a finished run has a trained network")
         mean = torch.from_numpy(read_array(path / layout.MEAN))[None]
-        weights: dict[str, Any] = torch.load(path / layout.WEIGHTS, map_location="cpu", weights_only=True)
+        content = (path / layout.WEIGHTS).read_bytes()
     except NOT_A_RECORD as error:
         raise AblateError(f"{path} holds no trained network: {error}") from error
     require_trust(run.config, path, trust, how)
     use_copy(path)
     images = run.result["images"]
     network = build(from_tree(run.config), shape=images["shape"], classes=len(images["classes"]))
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    except MemoryError:
+        raise
+    except Exception as error:  # torch raises anything for a torn or foreign file, and may advise to execute it
+        raise AblateError(f"{path / layout.WEIGHTS} is damaged: train the run again, with rerun=all") from error
     return network.eval(), lambda batch: normalise(batch, mean)
 
 

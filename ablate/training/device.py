@@ -5,6 +5,7 @@ import ctypes
 import os
 
 import torch
+from torch import nn
 
 from ablate.base.errors import ConfigError
 from ablate.base.place import ALONE, Place
@@ -33,6 +34,17 @@ def pick_device(name: str, here: Place = ALONE) -> torch.device:
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # streams, graphs and memory are used without naming a device
     return device
+
+
+def move(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, and its weights of convolutions to the memory format of the images there.
+
+    Parameters and buffers of other dimensions stay as they are: torch would refuse those of five.
+    """
+    network.to(device)
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 def pick_precision(name: str) -> torch.dtype:

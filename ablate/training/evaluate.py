@@ -44,8 +44,8 @@ def evaluate(
     losses, predictions, wrong, missed, seen = [], [], [], [], 0
     for images, labels in batches:
         if images.ndim == 5:
-            logits = network(images.flatten(0, 1))
-            logits = logits.softmax(1).reshape(*images.shape[:2], -1).mean(1).log()
+            views = network(images.flatten(0, 1)).log_softmax(1).reshape(*images.shape[:2], -1)
+            logits = views.logsumexp(1) - math.log(images.shape[1])  # a mean of probabilities may underflow to 0
         else:
             logits = network(images)
         losses.append(loss_of(logits, labels, reduction="sum"))

@@ -25,7 +25,7 @@ from ablate.probes.stages import Probes
 from ablate.probes.training import SignalProbe
 from ablate.training import loop
 from ablate.training.chance import Check, chance_of, check_at
-from ablate.training.device import compile_units, keep_memory, pick_device, pick_precision, set_deterministic
+from ablate.training.device import compile_units, keep_memory, move, pick_device, pick_precision, set_deterministic
 from ablate.training.evaluate import Test, evaluate
 from ablate.training.graph import checked_graph
 from ablate.training.group import group
@@ -64,7 +64,7 @@ class Setup:
     def start(self, *, warn: Callable[[str], None], precision: torch.dtype | None = None) -> "Training":
         """Move everything to the device. `precision` overrides the configuration's: a resumed run keeps its own."""
         config, network, precision = self.config, self.network, precision or self.precision
-        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        move(network, self.device)
         if config.compile:
             compile_units(network)
         if config.activation_checkpointing:

@@ -32,6 +32,9 @@ def test_network_answers_as_it_did_at_the_end_of_the_run(ask, tmp_path):
     assert images == {"shape": [1, 8, 8], "classes": list("0123456789")}
     whole = (digits.train_x.double() / 255).mean(0)
     assert numpy.load(folder / layout.MEAN) == pytest.approx(whole.numpy(), abs=1e-7)
+    (folder / "weights.pt").write_text("garbage")
+    with pytest.raises(ablate.AblateError, match=r"weights\.pt is damaged: train the run again, with rerun=all$"):
+        ablate.load_network(folder)
 
 
 @pytest.fixture

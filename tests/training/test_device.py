@@ -84,6 +84,16 @@ def test_precision_is_the_named_one_without_tf32():
             place.allow_tf32 = value
 
 
+def test_network_moves_with_parameters_of_any_dimension():
+    network = torch.nn.Conv2d(2, 3, 3)
+    network.states = torch.nn.Parameter(torch.zeros(1, 2, 3, 4, 5))
+    weight = network.weight
+    device.move(network, torch.device("cpu"))
+    assert network.weight is weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert network.states.is_contiguous()
+
+
 @pytest.mark.parametrize("before", [None, ":16:8"])
 def test_deterministic_holds_for_one_run_of_a_process(before, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", before or "")

@@ -62,3 +62,11 @@ def test_image_is_right_among_five_if_its_class_is_one_of_the_five_most_probable
     images = torch.arange(11.0).reshape(1, 11, 1, 1).repeat(4, 1, 1, 1)  # best first: 10, 9, 8, 7, 6, 5, ...
     test = evaluate(Ranked(), [(images, torch.tensor([10, 6, 5, 9]))])
     assert (test.error, test.top5_error) == (75, 25)
+
+
+def test_views_of_an_image_count_with_the_mean_of_their_probabilities():
+    views = torch.tensor([[[0.0, 1.0], [2.0, 0.0]], [[200.0, 0.0], [200.0, 0.0]]]).reshape(2, 2, 2, 1, 1)
+    test = evaluate(Ranked(), [(views, torch.tensor([0, 1]))])
+    first = -math.log((1 / (1 + math.e) + 1 / (1 + math.exp(-2))) / 2)
+    assert test.loss == pytest.approx((first + 200) / 2)  # e^-200 is 0 in float32
+    assert test.error == 50

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from ablate.models.build import build
 from ablate.models.shortcuts import Gate
+from ablate.training.device import move
 from ablate.training.sgd import SGD, groups
 from ablate.training.synchronise import synchronise
 
@@ -34,6 +36,23 @@ def test_steps_are_those_of_torchs_optimizer_to_the_bit(momentum, nesterov, reso
             optimizer.step()
     for one, other in zip(network.parameters(), reference.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_parameter_that_is_a_column_of_a_tensor_is_stepped_as_a_whole_one(resolve):
+    network = nn.Module()
+    network.column, network.whole = nn.Parameter(torch.zeros(4, 2)[:, 0]), nn.Parameter(torch.zeros(4))
+    sgd = SGD(network, torch.tensor(1.0), resolve("recipe.momentum=0.9", "recipe.weight_decay=0").recipe)
+    for _ in range(2):
+        for parameter in network.parameters():
+            parameter.grad = torch.arange(4.0)
+        sgd.step()
+    assert network.column.tolist() == network.whole.tolist() == pytest.approx([0.0, -2.9, -5.8, -8.7])
+
+
+def test_steps_of_the_shipped_network_are_fused(resolve):
+    network = build(resolve("depth=8", "shortcut=gate"), shape=(3, 32, 32), classes=10)
+    move(network, torch.device("cpu"))
+    assert SGD(network, torch.tensor(1.0), resolve().recipe).fused
 
 
 @pytest.mark.parametrize("decay_bias", [True, False])
