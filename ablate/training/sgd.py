@@ -48,8 +48,8 @@ class SGD:
         self.parameters = list(network.parameters())
         self.groups = list(groups(network, recipe).values())
         self.momenta = [torch.zeros_like(parameter) for parameter in self.parameters]
-        # Of a custom shortcut's parameters, the fused kernel refuses complex ones. On a CPU it takes views with gaps, as
-        # w[:, 0], for whole tensors. Momenta have the strides of whole tensors.
+        # Of a custom shortcut's parameters, the fused kernel refuses complex ones. On a CPU it takes views with gaps,
+        # as w[:, 0], for whole tensors. Momenta have the strides of whole tensors.
         self.fused = all(
             parameter.is_floating_point() and parameter.stride() == momentum.stride()
             for parameter, momentum in zip(self.parameters, self.momenta, strict=True)
