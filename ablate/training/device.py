@@ -44,7 +44,8 @@ def move(network: nn.Module, device: torch.device) -> None:
     network.to(device)
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.ndim == 4:
-            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+            # `contiguous` would keep the strides of one channel, which are not those of the gradient.
+            tensor.data = tensor.data.to(memory_format=torch.channels_last)
 
 
 def pick_precision(name: str) -> torch.dtype:
